@@ -1,0 +1,217 @@
+//! Every limit in one place, with its unit and the reason for its default.
+//!
+//! The operator changes them in the `[limits]` tables of the configuration; `GET /api/limits` shows those
+//! that concern the public. What exceeds a limit is refused and named, never cut.
+
+use serde::{Deserialize, Serialize};
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const GIB: u64 = 1024 * MIB;
+
+/// All limits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// What a statement may look like.
+    pub statement: StatementLimits,
+    /// What answering may cost.
+    pub query: QueryLimits,
+    /// Connections, headers and bodies.
+    pub http: HttpLimits,
+    /// Files that staff bring in.
+    pub intake: IntakeLimits,
+}
+
+/// What a statement may look like, checked on its syntax tree before anything plans.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StatementLimits {
+    /// Bytes of a statement in a URL: what proxies pass on.
+    pub text_bytes_get: u64,
+    /// Bytes of a statement in a body or a Flight call.
+    pub text_bytes: u64,
+    /// Nodes of the syntax tree: planning time grows with them.
+    pub nodes: u64,
+    /// Terms of one flat chain of operators: 1,000 terms plan in 0.9 s, 5,000 in over 15 s.
+    pub chain_terms: u64,
+    /// Levels of nesting.
+    pub nesting: u64,
+    /// Relations after every use of a common table expression is counted: 20 doublings cost 3 GB of planning.
+    pub relations: u64,
+    /// Arms of set operations.
+    pub union_arms: u64,
+    /// Expressions in one select list.
+    pub projected_columns: u64,
+    /// Members of one IN list.
+    pub list_members: u64,
+    /// Rows of one VALUES list.
+    pub values_rows: u64,
+    /// Grouping sets after expansion: a cube of 20 columns is a million.
+    pub grouping_sets: u64,
+    /// Bytes of one literal.
+    pub literal_bytes: u64,
+    /// Parameters of one statement.
+    pub parameters: u64,
+}
+
+impl Default for StatementLimits {
+    fn default() -> Self {
+        Self {
+            text_bytes_get: 16 * KIB,
+            text_bytes: 64 * KIB,
+            nodes: 20_000,
+            chain_terms: 500,
+            nesting: 40,
+            relations: 64,
+            union_arms: 100,
+            projected_columns: 500,
+            list_members: 10_000,
+            values_rows: 1_000,
+            grouping_sets: 64,
+            literal_bytes: 32 * KIB,
+            parameters: 256,
+        }
+    }
+}
+
+/// What answering may cost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QueryLimits {
+    /// Worker processes; each answers one question at a time. `0` means two per core, at least four.
+    pub workers: u64,
+    /// Wall time before the first row, in milliseconds.
+    pub first_byte_ms: u64,
+    /// CPU time of a worker on one question that aggregates, joins or sorts, in milliseconds.
+    pub cpu_ms: u64,
+    /// Wall time of a whole answer, in milliseconds: a plain scan streams for as long as its client reads.
+    pub total_ms: u64,
+    /// Bytes of one answer.
+    pub answer_bytes: u64,
+    /// Memory of one worker process, in bytes, kept by the kernel and by the watcher in the server.
+    pub worker_memory_bytes: u64,
+    /// Memory that the operators of one plan may reserve, in bytes: the rest is for what is not counted.
+    pub pool_memory_bytes: u64,
+    /// Spill files of one worker, in bytes.
+    pub spill_bytes: u64,
+    /// Questions running at once for one address block (IPv4 address, IPv6 /64).
+    pub running_per_address: u64,
+    /// Questions waiting for one address block.
+    pub waiting_per_address: u64,
+    /// Questions waiting in all.
+    pub waiting: u64,
+    /// Longest wait in the queue, in milliseconds.
+    pub queue_wait_ms: u64,
+    /// Slowest reader of an answer that a worker is held for, in bytes a second.
+    pub reader_bytes_per_s: u64,
+    /// Bytes of spooled exports on disk; the oldest go first.
+    pub spool_bytes: u64,
+}
+
+impl Default for QueryLimits {
+    fn default() -> Self {
+        Self {
+            workers: 0,
+            first_byte_ms: 30_000,
+            cpu_ms: 30_000,
+            total_ms: 3_600_000,
+            answer_bytes: 10 * GIB,
+            worker_memory_bytes: GIB,
+            pool_memory_bytes: 512 * MIB,
+            spill_bytes: 4 * GIB,
+            running_per_address: 2,
+            waiting_per_address: 16,
+            waiting: 256,
+            queue_wait_ms: 30_000,
+            reader_bytes_per_s: 16 * KIB,
+            spool_bytes: 32 * GIB,
+        }
+    }
+}
+
+/// Connections, headers and bodies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpLimits {
+    /// Connections open at once.
+    pub connections: u64,
+    /// Connections open at once from one address; 0 is no limit, for servers behind a proxy.
+    pub connections_per_address: u64,
+    /// Time for a request's headers, in milliseconds.
+    pub header_ms: u64,
+    /// Time for a request's body, in milliseconds.
+    pub body_ms: u64,
+    /// Time that a connection may stay without a request, in milliseconds.
+    pub idle_ms: u64,
+    /// Bytes of all headers of a request.
+    pub header_bytes: u64,
+    /// Headers of a request.
+    pub headers: u64,
+    /// Bytes of a request's body, statements and parameters included.
+    pub body_bytes: u64,
+    /// HTTP/2 streams of one connection.
+    pub streams: u64,
+    /// Time for requests under way when the server stops, in milliseconds.
+    pub grace_ms: u64,
+    /// Datasets on one page of a listing.
+    pub page_rows: u64,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            connections: 1_024,
+            connections_per_address: 256,
+            header_ms: 10_000,
+            body_ms: 30_000,
+            idle_ms: 60_000,
+            header_bytes: 32 * KIB,
+            headers: 100,
+            body_bytes: MIB,
+            streams: 128,
+            grace_ms: 10_000,
+            page_rows: 100,
+        }
+    }
+}
+
+/// Files that staff bring in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IntakeLimits {
+    /// Bytes of a file as it comes.
+    pub file_bytes: u64,
+    /// Bytes of a file after decompression.
+    pub unpacked_bytes: u64,
+    /// How many times larger a compressed file may become.
+    pub unpacked_ratio: u64,
+    /// Columns of a table: Parquet footers grow with columns times row groups.
+    pub columns: u64,
+    /// Bytes of one cell.
+    pub cell_bytes: u64,
+    /// Bytes of one row.
+    pub row_bytes: u64,
+    /// Nesting of JSON.
+    pub depth: u64,
+    /// Memory for profiling and sorting, in bytes; beyond it intake spills to disk.
+    pub memory_bytes: u64,
+    /// Bytes of a workbook when unpacked: its reader holds a sheet in memory.
+    pub workbook_bytes: u64,
+}
+
+impl Default for IntakeLimits {
+    fn default() -> Self {
+        Self {
+            file_bytes: 256 * GIB,
+            unpacked_bytes: 1024 * GIB,
+            unpacked_ratio: 200,
+            columns: 2_000,
+            cell_bytes: 16 * MIB,
+            row_bytes: 64 * MIB,
+            depth: 64,
+            memory_bytes: 384 * MIB,
+            workbook_bytes: 256 * MIB,
+        }
+    }
+}
