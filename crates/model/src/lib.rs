@@ -24,3 +24,4 @@ pub mod policy;
 pub mod problem;
 pub mod profile;
 pub mod revision;
+pub mod wkb;
