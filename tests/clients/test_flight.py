@@ -1,0 +1,99 @@
+"""Arrow Flight and Flight SQL clients."""
+
+import concurrent.futures
+
+import adbc_driver_flightsql.dbapi
+import pandas
+import pyarrow
+import pyarrow.flight as flight
+import pytest
+
+
+@pytest.fixture
+def connection(server):
+    with adbc_driver_flightsql.dbapi.connect(server.grpc) as connection:
+        yield connection
+
+
+def test_flights_are_the_catalog(server):
+    client = flight.connect(server.grpc)
+    names = {info.descriptor.path[0].decode() for info in client.list_flights()}
+    assert {"service-requests", "parks", "budget"} <= names
+
+
+def test_endpoints_together_are_the_whole_table(server):
+    client = flight.connect(server.grpc)
+    info = client.get_flight_info(flight.FlightDescriptor.for_path("service-requests"))
+    assert info.total_records == 60_000 and info.endpoints
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        tables = list(pool.map(lambda end: client.do_get(end.ticket).read_all(), info.endpoints))
+    table = pyarrow.concat_tables(tables)
+    assert table.num_rows == 60_000
+    assert len(set(table["request_id"].to_pylist())) == 60_000
+    assert table.schema.equals(info.schema, check_metadata=False)
+
+
+def test_a_path_names_a_version(server):
+    client = flight.connect(server.grpc)
+    info = client.get_flight_info(flight.FlightDescriptor.for_path("building-permits", "versions", "1"))
+    assert sum(client.do_get(end.ticket).read_all().num_rows for end in info.endpoints) == 5_400
+    with pytest.raises(pyarrow.lib.ArrowKeyError):
+        client.get_flight_info(flight.FlightDescriptor.for_path("no-such-thing"))
+
+
+def test_a_ticket_of_plain_sql_is_served(server):
+    client = flight.connect(server.grpc)
+    table = client.do_get(flight.Ticket(b"select count(*) as n from parks")).read_all()
+    assert table.column(0).to_pylist() == [64]
+
+
+def test_adbc_executes_with_parameters(connection):
+    with connection.cursor() as cursor:
+        cursor.execute("select count(*) from building_permits where status = $1", ("Issued",))
+        assert cursor.fetchone()[0] > 500
+        cursor.execute("select district, count(*) n from service_requests group by district order by district")
+        table = cursor.fetch_arrow_table()
+        assert table.num_rows == 7 and sum(table["n"].to_pylist()) == 60_000
+
+
+def test_adbc_reads_the_catalog(connection):
+    objects = connection.adbc_get_objects(depth="all").read_all().to_pylist()
+    tables = {table["table_name"] for catalog in objects for schema in catalog["catalog_db_schemas"]
+              for table in schema["db_schema_tables"]}
+    assert {"service_requests", "parks"} <= tables
+    schema = connection.adbc_get_table_schema("building_permits")
+    assert schema.field("declared_value").type == pyarrow.decimal128(
+        schema.field("declared_value").type.precision, 2)
+    assert "table" in {kind.lower() for kind in connection.adbc_get_table_types()}
+
+
+def test_pandas_reads_sql_over_flight(connection):
+    frame = pandas.read_sql("select kind, avg(score) as score from restaurant_inspections group by kind", connection)
+    assert len(frame) == 8 and frame["score"].between(80, 100).all()
+
+
+def test_adbc_gives_the_schema_without_running(connection):
+    with connection.cursor() as cursor:
+        schema = cursor.adbc_execute_schema("select pm25, measured_at from air_quality")
+        assert schema.names == ["pm25", "measured_at"]
+
+
+def test_updates_are_refused_with_a_clear_status(connection):
+    with connection.cursor() as cursor:
+        with pytest.raises(Exception, match="(?i)read-only|not allowed|only"):
+            cursor.execute("delete from parks")
+        with pytest.raises(Exception):
+            cursor.adbc_ingest("parks", pyarrow.table({"a": [1]}), mode="append")
+        cursor.execute("select 1")
+        assert cursor.fetchone()[0] == 1
+
+
+def test_flightsql_dbapi_reads(server):
+    try:
+        from flightsql import FlightSQLClient
+    except ImportError as error:
+        pytest.skip(f"flightsql-dbapi does not import here: {error}")
+    host, port = server.host.split(":")
+    client = FlightSQLClient(host=host, port=int(port), insecure=True)
+    info = client.execute("select count(*) as n from bus_stops")
+    assert client.do_get(info.endpoints[0].ticket).read_all().to_pylist() == [{"n": 860}]
