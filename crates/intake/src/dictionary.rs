@@ -1,0 +1,306 @@
+//! Data dictionaries: what a steward says of the columns, which overrides what the file seems to say.
+//!
+//! Two layouts are read: our own TOML ([`Dictionary::from_toml`]) and Frictionless Table Schema 1 and 2
+//! ([`Dictionary::from_table_schema`]). A dictionary that cannot be understood is an error that names the field
+//! and the reason; data that do not fit the dictionary are findings, made by [`crate::check::Checker`].
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+mod rules;
+mod table_schema;
+mod toml_layout;
+
+/// Digits that a decimal may have: those of `Decimal128`.
+pub const DECIMAL_PRECISION_MAX: u8 = 38;
+
+/// What a steward says of a table and its columns.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Dictionary {
+    /// The columns, in no particular order. Columns of the file that are not here are typed from their values.
+    pub fields: Vec<Field>,
+    /// Spellings of null in every column, besides the empty field.
+    pub missing_values: Vec<String>,
+    /// Columns to sort the released file by: those that questions filter by.
+    pub sort_key: Vec<String>,
+    /// Columns that together identify a row: never null, never twice the same.
+    pub primary_key: Vec<String>,
+    /// Further sets of columns whose values together must not repeat; rows with a null among them are left out.
+    pub unique_keys: Vec<Vec<String>>,
+}
+
+/// What a steward says of one column.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Field {
+    /// The column's name in the file, or its published name.
+    pub name: String,
+    /// The name to publish it under: lower-case letters, digits and underscores.
+    pub rename: Option<String>,
+    /// A title for people.
+    pub title: String,
+    /// What the column means.
+    pub description: String,
+    /// The type that every value must have; `None` leaves it to the values.
+    pub data_type: Option<FieldType>,
+    /// How dates and times are written, in `strptime` letters such as `%d/%m/%Y`; `None` is ISO 8601.
+    pub format: Option<String>,
+    /// Whether null is a violation.
+    pub required: bool,
+    /// Whether a value that comes twice is a violation.
+    pub unique: bool,
+    /// The only values allowed, as the file writes them; empty allows all.
+    pub allowed: Vec<String>,
+    /// Smallest value allowed, written in ISO 8601, in the column's format or as a plain number.
+    pub minimum: Option<String>,
+    /// Largest value allowed.
+    pub maximum: Option<String>,
+    /// Whether `minimum` itself is a violation.
+    pub minimum_exclusive: bool,
+    /// Whether `maximum` itself is a violation.
+    pub maximum_exclusive: bool,
+    /// Shortest text allowed, in characters.
+    pub length_min: Option<u64>,
+    /// Longest text allowed, in characters.
+    pub length_max: Option<u64>,
+    /// A regular expression that the whole of every value must match.
+    pub pattern: Option<String>,
+    /// The separator of thousands in numbers, such as `,`.
+    pub thousands: Option<char>,
+    /// The decimal mark in numbers; `None` is the full stop.
+    pub decimal_mark: Option<char>,
+    /// A currency sign to ignore around numbers, such as `$`.
+    pub currency: Option<char>,
+    /// Whether anything around a number that is no part of it is ignored, such as `%` or `EUR`
+    /// (Frictionless `bareNumber: false`).
+    pub number_affixes: bool,
+    /// Spellings of null in this column alone; `None` leaves it to the dictionary's.
+    pub missing_values: Option<Vec<String>>,
+    /// Spellings of true; empty is the usual ones.
+    pub true_values: Vec<String>,
+    /// Spellings of false; empty is the usual ones.
+    pub false_values: Vec<String>,
+    /// Whether the column is released.
+    pub treatment: Treatment,
+}
+
+/// The types that a dictionary may declare. Written `text`, `integer`, `decimal(10,2)`, `number`, `boolean`, `date`,
+/// `time`, `timestamp`, `timestamp_utc` and `geometry`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum FieldType {
+    /// Text, kept as written.
+    Text,
+    /// 64-bit whole numbers.
+    Integer,
+    /// Exact decimal numbers.
+    Decimal {
+        /// Digits in all, 1 to 38.
+        precision: u8,
+        /// Digits after the decimal mark, at most `precision`.
+        scale: u8,
+    },
+    /// 64-bit floating point numbers.
+    Number,
+    /// True or false.
+    Boolean,
+    /// Days.
+    Date,
+    /// Times of day below 24:00.
+    Time,
+    /// Date and time on a local clock, to the microsecond.
+    Timestamp,
+    /// Moments, kept in UTC, to the microsecond.
+    TimestampUtc,
+    /// GeoJSON geometries.
+    Geometry,
+}
+
+/// Whether a column is released.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Treatment {
+    /// Released unless screening blocks it.
+    #[default]
+    Auto,
+    /// Released whatever screening says: a person has decided, and says why.
+    Public {
+        /// Why the column may be public; goes into the findings.
+        reason: String,
+    },
+    /// Never released: the column is left out of every file.
+    Drop {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A dictionary that cannot be understood. The text may be shown to staff.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DictionaryError {
+    /// Not TOML or JSON, an unknown key, or a value of the wrong kind.
+    #[error("the data dictionary cannot be read: {0}")]
+    Syntax(String),
+    /// One field contradicts itself or asks for what is not offered.
+    #[error("field {field:?} of the data dictionary: {reason}")]
+    Field {
+        /// The field's name.
+        field: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// The table's own entries are wrong.
+    #[error("the data dictionary: {0}")]
+    Table(String),
+}
+
+impl Dictionary {
+    /// Reads our TOML layout: `[[field]]` tables with the keys of [`Field`] (`type` for the data type; `treatment` is
+    /// `"auto"`, `"public"` or `"drop"`, the last two with a `reason`), and `missing_values`, `sort_key`, `primary_key` and
+    /// `unique_keys` at the top. Unknown keys are refused by name.
+    ///
+    /// ```
+    /// use portico_intake::dictionary::{Dictionary, FieldType};
+    ///
+    /// let dictionary = Dictionary::from_toml("
+    ///     missing_values = ['NA']
+    ///     [[field]]
+    ///     name = 'Inspection Date'
+    ///     type = 'date'
+    ///     format = '%m/%d/%Y'
+    /// ").unwrap();
+    /// assert_eq!(dictionary.field("inspection_date").unwrap().data_type, Some(FieldType::Date));
+    /// ```
+    ///
+    /// # Errors
+    /// When the text is not TOML, has an unknown key, or a field contradicts itself.
+    pub fn from_toml(text: &str) -> Result<Self, DictionaryError> {
+        rules::validated(toml_layout::read(text)?)
+    }
+
+    /// Reads a Frictionless Table Schema (version 1 or 2), or a resource or package of one resource that holds one.
+    ///
+    /// Custom properties are ignored, but for `portico:treatment` with `portico:reason`. The constraint `jsonSchema` and the
+    /// format `topojson` are refused because they would not be checked.
+    ///
+    /// # Errors
+    /// When the text is not such a document, or a field asks for what is not offered.
+    pub fn from_table_schema(json: &str) -> Result<Self, DictionaryError> {
+        rules::validated(table_schema::read(json)?)
+    }
+
+    /// Reads either layout: by the file's extension (`.toml`, `.json`), else by the first character.
+    ///
+    /// # Errors
+    /// Those of [`Dictionary::from_toml`] and [`Dictionary::from_table_schema`].
+    pub fn parse(file_name: &str, text: &str) -> Result<Self, DictionaryError> {
+        let extension = file_name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+        match extension.as_deref() {
+            Some("toml") => Self::from_toml(text),
+            Some("json") => Self::from_table_schema(text),
+            _ if text.trim_start_matches('\u{feff}').trim_start().starts_with('{') => Self::from_table_schema(text),
+            _ => Self::from_toml(text),
+        }
+    }
+
+    /// The field of a column, by its name in the file, its new name, or its published name. An exact match goes before
+    /// one that differs in case, spaces and punctuation.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        let name = name.trim();
+        let exact = |field: &&Field| field.name.trim() == name || field.rename.as_deref() == Some(name);
+        self.fields.iter().find(exact).or_else(|| {
+            let folded = fold(name);
+            self.fields.iter().find(|field| !folded.is_empty() && fold(&field.name) == folded)
+        })
+    }
+}
+
+impl Field {
+    /// A field that says nothing but its name.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
+    }
+}
+
+/// Letters and digits of a name in lower case, everything else as single underscores: how names are compared.
+pub(crate) fn fold(name: &str) -> String {
+    let mut folded = String::with_capacity(name.len());
+    for character in name.chars() {
+        if character.is_alphanumeric() {
+            folded.extend(character.to_lowercase());
+        } else if !folded.ends_with('_') && !folded.is_empty() {
+            folded.push('_');
+        }
+    }
+    if folded.ends_with('_') {
+        folded.pop();
+    }
+    folded
+}
+
+impl fmt::Display for FieldType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text => f.write_str("text"),
+            Self::Integer => f.write_str("integer"),
+            Self::Decimal { precision, scale } => write!(f, "decimal({precision},{scale})"),
+            Self::Number => f.write_str("number"),
+            Self::Boolean => f.write_str("boolean"),
+            Self::Date => f.write_str("date"),
+            Self::Time => f.write_str("time"),
+            Self::Timestamp => f.write_str("timestamp"),
+            Self::TimestampUtc => f.write_str("timestamp_utc"),
+            Self::Geometry => f.write_str("geometry"),
+        }
+    }
+}
+
+impl FromStr for FieldType {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "text" => Ok(Self::Text),
+            "integer" => Ok(Self::Integer),
+            "number" => Ok(Self::Number),
+            "boolean" => Ok(Self::Boolean),
+            "date" => Ok(Self::Date),
+            "time" => Ok(Self::Time),
+            "timestamp" => Ok(Self::Timestamp),
+            "timestamp_utc" => Ok(Self::TimestampUtc),
+            "geometry" => Ok(Self::Geometry),
+            other => decimal(other).ok_or_else(|| {
+                format!(
+                    "there is no type {other:?}; it is one of text, integer, decimal(precision,scale) with at most \
+                     {DECIMAL_PRECISION_MAX} digits, number, boolean, date, time, timestamp, timestamp_utc, geometry"
+                )
+            }),
+        }
+    }
+}
+
+fn decimal(text: &str) -> Option<FieldType> {
+    let (precision, scale) = text.strip_prefix("decimal(")?.strip_suffix(')')?.split_once(',')?;
+    let (precision, scale) = (precision.trim().parse::<u8>().ok()?, scale.trim().parse::<u8>().ok()?);
+    let fits = (1..=DECIMAL_PRECISION_MAX).contains(&precision) && scale <= precision;
+    fits.then_some(FieldType::Decimal { precision, scale })
+}
+
+impl From<FieldType> for String {
+    fn from(field_type: FieldType) -> Self {
+        field_type.to_string()
+    }
+}
+
+impl TryFrom<String> for FieldType {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
