@@ -1,0 +1,82 @@
+//! The records: datasets, versions, revisions and the audit log, in SQLite or PostgreSQL with one set of queries.
+//!
+//! A writing transaction begins by updating the one row that ends the audit chain. That makes writers take turns
+//! on both databases alike, so that everything a transaction reads stays true until it commits, and every write
+//! is audited where it happens. A catalog has a few writes a minute; nobody waits.
+
+use std::sync::Arc;
+
+use moka::sync::Cache;
+use portico_model::name::{DatasetName, VersionNumber};
+use sqlx::{Any, AnyPool};
+
+use crate::error::StoreError;
+
+mod audit;
+mod change;
+mod connect;
+mod datasets;
+mod lease;
+mod records;
+mod releases;
+mod revisions;
+mod search;
+mod versions;
+
+pub use audit::AuditEntry;
+pub use records::{DatasetRecord, ReleaseRecord, RevisionRecord, VersionRecord, VersionSummary};
+pub use search::{DatasetFilter, Facets};
+
+/// Memory for version records, in bytes of their JSON: a thousand versions of a hundred columns.
+const VERSION_CACHE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// The catalog behind one URL. Cheap to clone; clones share connections and cache.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    pool: AnyPool,
+    /// One writer at a time within this process: fairer than waiting in the database.
+    writing: Arc<tokio::sync::Mutex<()>>,
+    versions: Cache<(DatasetName, VersionNumber), Arc<records::Immutable>>,
+}
+
+type Transaction = sqlx::Transaction<'static, Any>;
+
+impl Catalog {
+    /// Opens the catalog at `url` and brings its tables up to date: `sqlite:///path/to/file` (made if absent),
+    /// `sqlite::memory:` or `postgres://user:password@host/database`. SQLite runs with a write-ahead log that is
+    /// synced at every commit.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] for another kind of URL, [`StoreError::Unavailable`] when the database cannot be
+    /// reached, [`StoreError::Unsupported`] when its tables were made by a newer release of this program.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        let pool = connect::open(url).await?;
+        let weigh = |_: &(DatasetName, VersionNumber), record: &Arc<records::Immutable>| record.json_bytes;
+        let versions = Cache::builder().weigher(weigh).max_capacity(VERSION_CACHE_BYTES).build();
+        let writing = Arc::new(tokio::sync::Mutex::new(()));
+        Ok(Self { inner: Arc::new(Inner { pool, writing, versions }) })
+    }
+
+    /// Asks the database a trivial question, for health checks.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when it does not answer.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT seq FROM audit_end WHERE id = 1").fetch_one(self.pool()).await?;
+        Ok(())
+    }
+
+    /// Closes all connections, once the questions under way are answered.
+    pub async fn close(&self) {
+        self.inner.pool.close().await;
+    }
+
+    fn pool(&self) -> &AnyPool {
+        &self.inner.pool
+    }
+}

@@ -1,0 +1,133 @@
+//! Connections and migrations.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::{AnyConnection, AnyPool, Connection, Executor, Row};
+
+use crate::error::StoreError;
+
+/// The steps that made the tables what they are, in order; a step is never changed once released.
+const STEPS: [(i64, &str); 1] = [(1, include_str!("../../migrations/0001_catalog.sql"))];
+/// SQLite answers from a file; more connections would only wait for each other.
+const SQLITE_CONNECTIONS: u32 = 4;
+const POSTGRES_CONNECTIONS: u32 = 8;
+/// Longest wait for a connection.
+const ACQUIRE: Duration = Duration::from_secs(20);
+/// Any number that others do not use: PostgreSQL's lock while tables are made.
+const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(7165294410372)";
+/// Run on every new connection to SQLite. FULL: a commit that was answered survives a power cut.
+const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 15000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                               PRAGMA foreign_keys = ON;";
+/// The same without a log: memory has nothing to lose.
+const SQLITE_MEMORY_SETTINGS: &str = "PRAGMA foreign_keys = ON;";
+
+/// Which database, as far as that matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    SqliteFile,
+    SqliteMemory,
+    Postgres,
+}
+
+/// Opens a pool and brings the tables up to date.
+pub(super) async fn open(url: &str) -> Result<AnyPool, StoreError> {
+    sqlx::any::install_default_drivers();
+    let (kind, url) = understand(url)?;
+    let options: AnyConnectOptions = url.parse().map_err(|_| StoreError::invalid("the catalog URL is not a URL"))?;
+    let pool = AnyPoolOptions::new().acquire_timeout(ACQUIRE);
+    let pool = match kind {
+        // One connection that never ends: with it the database would.
+        Kind::SqliteMemory => pool.max_connections(1).idle_timeout(None).max_lifetime(None),
+        Kind::SqliteFile => pool.max_connections(SQLITE_CONNECTIONS).max_lifetime(None).test_before_acquire(false),
+        Kind::Postgres => pool.max_connections(POSTGRES_CONNECTIONS),
+    };
+    let pool = pool
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                match kind {
+                    Kind::SqliteFile => connection.execute(sqlx::raw_sql(SQLITE_SETTINGS)).await.map(drop),
+                    Kind::SqliteMemory => connection.execute(sqlx::raw_sql(SQLITE_MEMORY_SETTINGS)).await.map(drop),
+                    Kind::Postgres => Ok(()),
+                }
+            })
+        })
+        .connect_with(options)
+        .await?;
+    let mut connection = pool.acquire().await?;
+    migrate(kind, &mut connection).await?;
+    drop(connection);
+    Ok(pool)
+}
+
+fn understand(url: &str) -> Result<(Kind, String), StoreError> {
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return Ok((Kind::Postgres, url.to_owned()));
+    }
+    let Some(rest) = url.strip_prefix("sqlite:") else {
+        return Err(StoreError::invalid("a catalog URL starts with sqlite:// or postgres://"));
+    };
+    if rest.contains(":memory:") || rest.contains("mode=memory") {
+        return Ok((Kind::SqliteMemory, "sqlite::memory:".to_owned()));
+    }
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    if let Some(parent) = Path::new(path).parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        std::fs::create_dir_all(parent).map_err(StoreError::local_file)?;
+    }
+    let with_mode = match rest.contains("mode=") {
+        true => url.to_owned(),
+        false if rest.contains('?') => format!("{url}&mode=rwc"),
+        false => format!("{url}?mode=rwc"),
+    };
+    Ok((Kind::SqliteFile, with_mode))
+}
+
+/// All missing steps in one transaction, so that two processes that start at once do not meet.
+async fn migrate(kind: Kind, connection: &mut AnyConnection) -> Result<(), StoreError> {
+    let mut transaction = match kind {
+        Kind::Postgres => connection.begin().await?,
+        // The lock comes first, or two would find no tables and both make them.
+        Kind::SqliteFile | Kind::SqliteMemory => connection.begin_with("BEGIN IMMEDIATE").await?,
+    };
+    if kind == Kind::Postgres {
+        transaction.execute(sqlx::raw_sql(MIGRATION_LOCK)).await?;
+    }
+    transaction
+        .execute(sqlx::raw_sql("CREATE TABLE IF NOT EXISTS catalog_step (step BIGINT NOT NULL PRIMARY KEY)"))
+        .await?;
+    let mut done = Vec::new();
+    for row in sqlx::query("SELECT step FROM catalog_step").fetch_all(&mut *transaction).await? {
+        done.push(row.try_get::<i64, _>(0)?);
+    }
+    if done.iter().any(|step| STEPS.iter().all(|(known, _)| known != step)) {
+        let what = "the catalog was made by a newer release of this program".to_owned();
+        return Err(StoreError::Unsupported { what });
+    }
+    for (step, sql) in STEPS {
+        if !done.contains(&step) {
+            transaction.execute(sqlx::raw_sql(sql)).await?;
+            sqlx::query("INSERT INTO catalog_step (step) VALUES ($1)").bind(step).execute(&mut *transaction).await?;
+        }
+    }
+    Ok(transaction.commit().await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_understood_and_others_refused() {
+        for (url, kind, used) in [
+            ("sqlite::memory:", Kind::SqliteMemory, "sqlite::memory:"),
+            ("sqlite://catalog.sqlite", Kind::SqliteFile, "sqlite://catalog.sqlite?mode=rwc"),
+            ("sqlite://catalog.sqlite?mode=ro", Kind::SqliteFile, "sqlite://catalog.sqlite?mode=ro"),
+            ("postgres://host/db", Kind::Postgres, "postgres://host/db"),
+        ] {
+            assert_eq!(understand(url).unwrap(), (kind, used.to_owned()));
+        }
+        assert!(matches!(understand("mysql://host/db"), Err(StoreError::Invalid { .. })));
+    }
+}

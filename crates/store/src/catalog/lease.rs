@@ -1,0 +1,52 @@
+//! Leases: who is releasing a dataset now. The first fence between two writers; the Delta log's conditional
+//! create and the checks of the release itself are the others, and they hold when a lease has run out.
+
+use portico_model::name::DatasetName;
+use sqlx::Row;
+
+use super::Catalog;
+use crate::error::StoreError;
+
+impl Catalog {
+    /// Takes or renews the lease on a dataset until `now_ms + for_ms`. A lease that has run out is anybody's.
+    /// It is not audited: it says who works, not what was done.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] while another holder has it.
+    pub async fn lease(&self, dataset: &DatasetName, holder: &str, now_ms: i64, for_ms: i64) -> Result<(), StoreError> {
+        let mut change = self.change().await?;
+        let row = sqlx::query("SELECT holder, expires_ms FROM lease WHERE dataset = $1")
+            .bind(dataset.as_str())
+            .fetch_optional(&mut *change.transaction)
+            .await?;
+        if let Some(row) = row {
+            let (other, expires_ms): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
+            if other != holder && expires_ms > now_ms {
+                return Err(StoreError::conflict("another release of the dataset is under way"));
+            }
+        }
+        sqlx::query(
+            "INSERT INTO lease (dataset, holder, expires_ms) VALUES ($1, $2, $3) \
+             ON CONFLICT (dataset) DO UPDATE SET holder = excluded.holder, expires_ms = excluded.expires_ms",
+        )
+        .bind(dataset.as_str())
+        .bind(holder)
+        .bind(now_ms.saturating_add(for_ms))
+        .execute(&mut *change.transaction)
+        .await?;
+        change.commit().await
+    }
+
+    /// Gives a lease back; one that is not the holder's stays.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the database does not answer; the lease then runs out by itself.
+    pub async fn end_lease(&self, dataset: &DatasetName, holder: &str) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM lease WHERE dataset = $1 AND holder = $2")
+            .bind(dataset.as_str())
+            .bind(holder)
+            .execute(self.pool())
+            .await?;
+        Ok(())
+    }
+}

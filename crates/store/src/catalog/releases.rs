@@ -1,0 +1,201 @@
+//! The last step of a release, and its undoing: one transaction each.
+
+use portico_model::name::{DatasetName, VersionNumber, VersionRef};
+use portico_model::policy::VersionState;
+use portico_model::revision::RevisionState;
+use serde_json::json;
+use sqlx::Row;
+
+use super::audit::What;
+use super::change::Change;
+use super::records::{self, ReleaseRecord, RevisionRecord, VersionRecord};
+use super::{Catalog, datasets, revisions};
+use crate::error::StoreError;
+
+impl Catalog {
+    /// The number that the next release of a dataset will have, unless another comes first.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the database does not answer.
+    pub async fn next_version(&self, dataset: &DatasetName) -> Result<VersionNumber, StoreError> {
+        let row = sqlx::query("SELECT COALESCE(MAX(version), 0) FROM version WHERE dataset = $1")
+            .bind(dataset.as_str())
+            .fetch_one(self.pool())
+            .await?;
+        records::number(row.try_get::<i64, _>(0)?.saturating_add(1))
+    }
+
+    /// Makes an approved revision public: the version's row, the current pointer, the metadata, the revision's
+    /// state and the audit row, all or nothing. For a revision that was released before it answers the version
+    /// that it became and changes nothing, so that a caller who does not know whether it worked asks again.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the revision is not approved, the number is not the next one or a later
+    /// Delta version is public already; [`StoreError::NotFound`] when revision or dataset do not exist;
+    /// [`StoreError::Invalid`] when the record contradicts itself.
+    pub async fn release(
+        &self,
+        release: &ReleaseRecord,
+        principal: &str,
+        now_ms: i64,
+    ) -> Result<VersionRef, StoreError> {
+        check(release)?;
+        let record = &release.version;
+        let dataset = &record.version.dataset;
+        let mut change = self.change().await?;
+        let revision =
+            revisions::find(&mut change, &release.revision_id).await?.ok_or(StoreError::not_found("revision"))?;
+        if revision.dataset != *dataset {
+            return Err(StoreError::invalid("the revision belongs to another dataset"));
+        }
+        if let (RevisionState::Released, Some(version)) = (revision.state, revision.version) {
+            return Ok(VersionRef { dataset: dataset.clone(), version });
+        }
+        if revision.state != RevisionState::Approved {
+            return Err(StoreError::conflict(format!("the revision is {}", revision.state.as_str())));
+        }
+        datasets::find(&mut change, dataset).await?.ok_or(StoreError::not_found("dataset"))?;
+        check_follows(&mut change, record).await?;
+        insert(&mut change, &release.revision_id, record).await?;
+        datasets::describe(&mut change, &release.metadata, now_ms).await?;
+        point(&mut change, dataset, Some(record.version.version), now_ms).await?;
+        let released =
+            RevisionRecord { state: RevisionState::Released, version: Some(record.version.version), ..revision };
+        revisions::write(&mut change, &released, now_ms).await?;
+        let what = What {
+            action: "version.released",
+            dataset: Some(dataset),
+            revision: Some(&release.revision_id),
+            version: Some(record.version.version),
+        };
+        let files: Vec<&str> = record.manifest.files.iter().map(|file| file.sha256.as_str()).collect();
+        let detail = json!({
+            "rows": record.manifest.rows,
+            "files": files,
+            "approved_by": record.approved_by,
+            "approved_digest": released.approved_digest,
+        });
+        change.audit(principal, now_ms, what, detail).await?;
+        change.commit().await?;
+        Ok(record.version.clone())
+    }
+
+    /// Stops answering from a version and keeps its record. The current pointer goes back to the newest version
+    /// that is still released, if there is one. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such version.
+    pub async fn withdraw(
+        &self,
+        version: &VersionRef,
+        reason: &str,
+        principal: &str,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let dataset = &version.dataset;
+        let mut change = self.change().await?;
+        let record = datasets::find(&mut change, dataset).await?.ok_or(StoreError::not_found("version"))?;
+        let row = sqlx::query("SELECT state FROM version WHERE dataset = $1 AND version = $2")
+            .bind(dataset.as_str())
+            .bind(i64::from(version.version))
+            .fetch_optional(&mut *change.transaction)
+            .await?;
+        let state: String = row.ok_or(StoreError::not_found("version"))?.try_get(0)?;
+        if records::parse_state(&state)? == VersionState::Withdrawn {
+            return Ok(());
+        }
+        sqlx::query("UPDATE version SET state = $1, withdrawn_reason = $2 WHERE dataset = $3 AND version = $4")
+            .bind(records::state_name(VersionState::Withdrawn))
+            .bind(records::plain(reason))
+            .bind(dataset.as_str())
+            .bind(i64::from(version.version))
+            .execute(&mut *change.transaction)
+            .await?;
+        if record.current == Some(version.version) {
+            let row = sqlx::query("SELECT MAX(version) FROM version WHERE dataset = $1 AND state = $2")
+                .bind(dataset.as_str())
+                .bind(records::state_name(VersionState::Released))
+                .fetch_one(&mut *change.transaction)
+                .await?;
+            let newest: Option<i64> = row.try_get(0)?;
+            point(&mut change, dataset, newest.map(records::number).transpose()?, now_ms).await?;
+        }
+        let what = What {
+            action: "version.withdrawn",
+            dataset: Some(dataset),
+            revision: None,
+            version: Some(version.version),
+        };
+        change.audit(principal, now_ms, what, json!({ "reason": reason })).await?;
+        change.commit().await
+    }
+}
+
+/// A record says everything twice or more; it must say the same.
+fn check(release: &ReleaseRecord) -> Result<(), StoreError> {
+    let record = &release.version;
+    let manifest = &record.manifest;
+    let rows: u64 = manifest.files.iter().map(|file| file.rows).sum();
+    let bytes: u64 = manifest.files.iter().map(|file| file.bytes).sum();
+    let agrees = manifest.version == record.version
+        && release.metadata.name == record.version.dataset
+        && (rows, bytes) == (manifest.rows, manifest.bytes)
+        && record.state == VersionState::Released;
+    if agrees { Ok(()) } else { Err(StoreError::invalid("the record of the release contradicts itself")) }
+}
+
+/// The number must be the next, and the Delta version later than any that is public.
+async fn check_follows(change: &mut Change, record: &VersionRecord) -> Result<(), StoreError> {
+    let row = sqlx::query(
+        "SELECT COALESCE(MAX(version), 0), COALESCE(MAX(delta_version), -1) FROM version WHERE dataset = $1",
+    )
+    .bind(record.version.dataset.as_str())
+    .fetch_one(&mut *change.transaction)
+    .await?;
+    let next = records::number(row.try_get::<i64, _>(0)?.saturating_add(1))?;
+    if record.version.version != next {
+        return Err(StoreError::conflict(format!("the dataset's next version is {next}")));
+    }
+    if record.delta_version <= row.try_get::<i64, _>(1)? {
+        return Err(StoreError::conflict("another release committed later and is public already"));
+    }
+    Ok(())
+}
+
+async fn insert(change: &mut Change, revision_id: &str, record: &VersionRecord) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO version (dataset, version, revision, state, released_ms, rows, bytes, delta_version, approved_by, \
+         manifest, profile, findings) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+    )
+    .bind(record.version.dataset.as_str())
+    .bind(i64::from(record.version.version))
+    .bind(revision_id)
+    .bind(records::state_name(record.state))
+    .bind(record.released_ms)
+    .bind(records::to_count(record.manifest.rows)?)
+    .bind(records::to_count(record.manifest.bytes)?)
+    .bind(record.delta_version)
+    .bind(records::plain(&record.approved_by))
+    .bind(records::to_json(record.manifest.as_ref())?)
+    .bind(records::to_json(record.profile.as_ref())?)
+    .bind(records::to_json(record.findings.as_ref())?)
+    .execute(&mut *change.transaction)
+    .await?;
+    Ok(())
+}
+
+/// Moves the current pointer.
+async fn point(
+    change: &mut Change,
+    dataset: &DatasetName,
+    version: Option<VersionNumber>,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE dataset SET current_version = $1, updated_ms = $2 WHERE name = $3")
+        .bind(version.map(i64::from))
+        .bind(now_ms)
+        .bind(dataset.as_str())
+        .execute(&mut *change.transaction)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! Revisions: written with compare-and-set on their state, so that two people cannot decide at once.
+
+use portico_model::name::DatasetName;
+use portico_model::revision::RevisionState;
+use serde_json::json;
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::audit::What;
+use super::change::Change;
+use super::records::{self, RevisionRecord};
+use super::{Catalog, datasets};
+use crate::error::StoreError;
+
+impl Catalog {
+    /// Keeps a new revision of a dataset that exists, in state `Staged`; who and when are in the record.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such dataset, [`StoreError::Conflict`] when the id is taken by
+    /// another revision. The same record again is fine.
+    pub async fn insert_revision(&self, revision: &RevisionRecord) -> Result<(), StoreError> {
+        if revision.state != RevisionState::Staged {
+            return Err(StoreError::invalid("a new revision is staged"));
+        }
+        let mut change = self.change().await?;
+        datasets::find(&mut change, &revision.dataset).await?.ok_or(StoreError::not_found("dataset"))?;
+        if let Some(found) = find(&mut change, &revision.id).await? {
+            let again = found == *revision;
+            return if again { Ok(()) } else { Err(StoreError::conflict("the revision's id is taken")) };
+        }
+        sqlx::query(
+            "INSERT INTO revision (id, dataset, state, created_ms, updated_ms, record) VALUES ($1, $2, $3, $4, $4, $5)",
+        )
+        .bind(revision.id.as_str())
+        .bind(revision.dataset.as_str())
+        .bind(revision.state.as_str())
+        .bind(revision.created_ms)
+        .bind(records::to_json(revision)?)
+        .execute(&mut *change.transaction)
+        .await?;
+        let detail = json!({ "sha256": revision.staged.sha256, "bytes": revision.staged.bytes });
+        change.audit(&revision.created_by, revision.created_ms, what("revision.staged", revision), detail).await?;
+        change.commit().await
+    }
+
+    /// A revision by its id.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the database does not answer.
+    pub async fn revision(&self, id: &str) -> Result<Option<RevisionRecord>, StoreError> {
+        let row = sqlx::query("SELECT record FROM revision WHERE id = $1").bind(id).fetch_optional(self.pool()).await?;
+        row.as_ref().map(from_row).transpose()
+    }
+
+    /// The revisions of a dataset, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the database does not answer.
+    pub async fn revisions(&self, dataset: &DatasetName) -> Result<Vec<RevisionRecord>, StoreError> {
+        let rows = sqlx::query("SELECT record FROM revision WHERE dataset = $1 ORDER BY created_ms DESC, id DESC")
+            .bind(dataset.as_str())
+            .fetch_all(self.pool())
+            .await?;
+        rows.iter().map(from_row).collect()
+    }
+
+    /// Replaces a revision's record if it still is in state `expected`. A record whose state stays the same may
+    /// change until it is approved; `Released` is reached through [`Catalog::release`] only.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such revision, [`StoreError::Conflict`] when its state is
+    /// another, [`StoreError::Invalid`] for a transition that does not exist.
+    pub async fn update_revision(
+        &self,
+        expected: RevisionState,
+        revision: &RevisionRecord,
+        principal: &str,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        use RevisionState::{Blocked, Released, Screened, Staged};
+        let stays = expected == revision.state && matches!(expected, Staged | Screened | Blocked);
+        if revision.state == Released || !(stays || expected.may_become(revision.state)) {
+            let (from, to) = (expected.as_str(), revision.state.as_str());
+            return Err(StoreError::invalid(format!("a revision does not go from {from} to {to}")));
+        }
+        let mut change = self.change().await?;
+        let found = find(&mut change, &revision.id).await?.ok_or(StoreError::not_found("revision"))?;
+        if found.dataset != revision.dataset || found.created_ms != revision.created_ms {
+            return Err(StoreError::invalid("a revision keeps its dataset and its date"));
+        }
+        if found.state != expected {
+            return Err(StoreError::conflict(format!("the revision is {}", found.state.as_str())));
+        }
+        write(&mut change, revision, now_ms).await?;
+        let action = match revision.state {
+            RevisionState::Staged => "revision.staged",
+            RevisionState::Screened => "revision.screened",
+            RevisionState::Blocked => "revision.blocked",
+            RevisionState::Approved => "revision.approved",
+            RevisionState::Released => "revision.released",
+            RevisionState::Discarded => "revision.discarded",
+        };
+        let detail = json!({ "digest": revision.digest, "findings": revision.findings.len() });
+        change.audit(principal, now_ms, what(action, revision), detail).await?;
+        change.commit().await
+    }
+}
+
+/// A revision as the change sees it.
+pub(super) async fn find(change: &mut Change, id: &str) -> Result<Option<RevisionRecord>, StoreError> {
+    let row = sqlx::query("SELECT record FROM revision WHERE id = $1")
+        .bind(id)
+        .fetch_optional(&mut *change.transaction)
+        .await?;
+    row.as_ref().map(from_row).transpose()
+}
+
+/// Writes a revision that exists.
+pub(super) async fn write(change: &mut Change, revision: &RevisionRecord, now_ms: i64) -> Result<(), StoreError> {
+    sqlx::query("UPDATE revision SET state = $1, updated_ms = $2, record = $3 WHERE id = $4")
+        .bind(revision.state.as_str())
+        .bind(now_ms)
+        .bind(records::to_json(revision)?)
+        .bind(revision.id.as_str())
+        .execute(&mut *change.transaction)
+        .await?;
+    Ok(())
+}
+
+fn from_row(row: &AnyRow) -> Result<RevisionRecord, StoreError> {
+    records::from_json(&row.try_get::<String, _>(0)?)
+}
+
+fn what<'a>(action: &'static str, revision: &'a RevisionRecord) -> What<'a> {
+    What { action, dataset: Some(&revision.dataset), revision: Some(&revision.id), version: None }
+}

@@ -1,0 +1,252 @@
+//! Local files up, objects down, in bounded memory, with digests taken on the way.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read;
+use std::ops::Range;
+use std::path::Path as FsPath;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, WriteMultipart};
+use sha2::{Digest, Sha256};
+use tokio::io::AsyncWriteExt;
+
+use crate::error::StoreError;
+
+/// Up to this size an object is written in one request: conditional create needs one.
+const SINGLE_PUT_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes of a part: clouds want 5 MiB at least and allow 10,000 parts.
+const PART_BYTES: u64 = 8 * 1024 * 1024;
+const PARTS_MAX: u64 = 9_000;
+/// Parts on the way at once: memory of an upload is this many parts and one more.
+const PARTS_AT_ONCE: usize = 3;
+/// Bytes asked for at once when reading: long enough to be fast, short enough that a slow reader of ours never
+/// lets a request of ours to the cloud run into its time limit.
+const READ_BYTES: u64 = 2 * 1024 * 1024;
+/// Requests on the way at once when reading.
+const READS_AT_ONCE: usize = 2;
+
+/// Digest and size of some bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Measured {
+    /// SHA-256, lower-case hex.
+    pub(super) sha256: String,
+    /// The size.
+    pub(super) bytes: u64,
+}
+
+/// What becomes of an object that exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum IfExists {
+    /// It is replaced.
+    Replace,
+    /// The write fails with `Conflict`. Only small objects are refused by the storage itself, larger ones when
+    /// they are there before the write begins: their paths have to say what they hold.
+    Refuse,
+}
+
+/// Reads a local file through for its digest.
+pub(super) async fn measure(local: &FsPath) -> Result<Measured, StoreError> {
+    let mut reader = Reader::open(local).await?;
+    while let Some(chunk) = reader.next(PART_BYTES).await? {
+        drop(chunk);
+    }
+    Ok(reader.measured())
+}
+
+/// Writes a local file as an object; the digest is that of the bytes written.
+pub(super) async fn upload(
+    store: &dyn ObjectStore,
+    path: &Path,
+    local: &FsPath,
+    if_exists: IfExists,
+) -> Result<Measured, StoreError> {
+    let size = tokio::fs::metadata(local).await.map_err(StoreError::local_file)?.len();
+    let mut reader = Reader::open(local).await?;
+    if size <= SINGLE_PUT_BYTES {
+        let bytes = reader.next(SINGLE_PUT_BYTES.saturating_add(1)).await?.unwrap_or_default();
+        let mode = match if_exists {
+            IfExists::Replace => PutMode::Overwrite,
+            IfExists::Refuse => PutMode::Create,
+        };
+        let put = store.put_opts(path, bytes.into(), PutOptions::from(mode)).await;
+        put.map_err(|error| StoreError::object("file", error))?;
+        return whole(reader.measured(), size);
+    }
+    if if_exists == IfExists::Refuse && exists(store, path).await? {
+        return Err(StoreError::conflict("the file exists already"));
+    }
+    let part_bytes = PART_BYTES.max(size.div_ceil(PARTS_MAX));
+    let upload = store.put_multipart(path).await.map_err(|error| StoreError::object("file", error))?;
+    let mut writer =
+        WriteMultipart::new_with_chunk_size(upload, usize::try_from(part_bytes).map_err(StoreError::storage)?);
+    match write_parts(&mut writer, &mut reader, part_bytes).await.and_then(|()| whole(reader.measured(), size)) {
+        Ok(measured) => {
+            writer.finish().await.map_err(|error| StoreError::object("file", error))?;
+            Ok(measured)
+        }
+        Err(error) => {
+            // What cannot be taken back is removed by the bucket's rule for incomplete uploads.
+            let _ = writer.abort().await;
+            Err(error)
+        }
+    }
+}
+
+async fn write_parts(writer: &mut WriteMultipart, reader: &mut Reader, part_bytes: u64) -> Result<(), StoreError> {
+    while let Some(part) = reader.next(part_bytes).await? {
+        writer.wait_for_capacity(PARTS_AT_ONCE).await.map_err(|error| StoreError::object("file", error))?;
+        writer.put(part);
+    }
+    Ok(())
+}
+
+/// A file that changes while it is read is not what anybody has looked at.
+fn whole(measured: Measured, size: u64) -> Result<Measured, StoreError> {
+    if measured.bytes == size {
+        Ok(measured)
+    } else {
+        Err(StoreError::conflict("the local file changed while it was read"))
+    }
+}
+
+/// Whether the object is there.
+pub(super) async fn exists(store: &dyn ObjectStore, path: &Path) -> Result<bool, StoreError> {
+    match store.head(path).await {
+        Ok(_) => Ok(true),
+        Err(object_store::Error::NotFound { .. }) => Ok(false),
+        Err(error) => Err(StoreError::object("file", error)),
+    }
+}
+
+/// Copies an object to a local file, which is replaced.
+pub(super) async fn download(
+    store: &Arc<dyn ObjectStore>,
+    path: &Path,
+    bytes: u64,
+    into: &FsPath,
+) -> Result<Measured, StoreError> {
+    let mut file = tokio::fs::File::create(into).await.map_err(StoreError::local_file)?;
+    let mut digest = Sha256::new();
+    let mut stream = chunks(store, path, 0..bytes, "file");
+    while let Some(chunk) = stream.try_next().await? {
+        digest.update(&chunk);
+        file.write_all(&chunk).await.map_err(StoreError::local_file)?;
+    }
+    file.flush().await.map_err(StoreError::local_file)?;
+    Ok(Measured { sha256: hex(&digest.finalize()), bytes })
+}
+
+/// Reads an object through for its digest.
+pub(super) async fn digest(store: &Arc<dyn ObjectStore>, path: &Path) -> Result<Measured, StoreError> {
+    let bytes = store.head(path).await.map_err(|error| StoreError::object("file", error))?.size;
+    let mut digest = Sha256::new();
+    let mut stream = chunks(store, path, 0..bytes, "file");
+    while let Some(chunk) = stream.try_next().await? {
+        digest.update(&chunk);
+    }
+    Ok(Measured { sha256: hex(&digest.finalize()), bytes })
+}
+
+/// A range of an object as a stream of chunks, the next one fetched while the last is used. Fails when the
+/// object is shorter than the range.
+pub(super) fn chunks(
+    store: &Arc<dyn ObjectStore>,
+    path: &Path,
+    range: Range<u64>,
+    what: &'static str,
+) -> BoxStream<'static, Result<Bytes, StoreError>> {
+    let (store, path, end) = (Arc::clone(store), path.clone(), range.end);
+    let step = usize::try_from(READ_BYTES).unwrap_or(usize::MAX);
+    let read = move |start: u64| {
+        let (store, path) = (Arc::clone(&store), path.clone());
+        async move {
+            let part = start..end.min(start.saturating_add(READ_BYTES));
+            let wanted = part.end - part.start;
+            let bytes = store.get_range(&path, part).await.map_err(|error| StoreError::object(what, error))?;
+            if u64::try_from(bytes.len()).is_ok_and(|length| length == wanted) {
+                Ok(bytes)
+            } else {
+                Err(StoreError::corrupt(what, "fewer bytes than the record says"))
+            }
+        }
+    };
+    futures::stream::iter(range.step_by(step)).map(read).buffered(READS_AT_ONCE).boxed()
+}
+
+/// Passes a whole file on and fails instead of handing over its last chunk when the digest is not the recorded
+/// one, so that a damaged file never looks complete.
+pub(super) fn verified(
+    chunks: BoxStream<'static, Result<Bytes, StoreError>>,
+    expected: Measured,
+    what: &'static str,
+) -> BoxStream<'static, Result<Bytes, StoreError>> {
+    let state = (Sha256::new(), 0_u64);
+    chunks
+        .scan(Some(state), move |state, chunk| {
+            let next = state.take().map(|(mut digest, seen)| {
+                let chunk = chunk?;
+                digest.update(&chunk);
+                let seen = seen.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+                if seen >= expected.bytes && hex(&digest.clone().finalize()) != expected.sha256 {
+                    return Err(StoreError::corrupt(what, "its digest is not the recorded one"));
+                }
+                *state = Some((digest, seen));
+                Ok(chunk)
+            });
+            futures::future::ready(next)
+        })
+        .boxed()
+}
+
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A local file read in large chunks off the async threads, digested as it goes.
+struct Reader {
+    state: Option<(File, Sha256)>,
+    bytes: u64,
+}
+
+impl Reader {
+    async fn open(local: &FsPath) -> Result<Self, StoreError> {
+        let local = local.to_owned();
+        let file = off_thread(move || File::open(local)).await?;
+        Ok(Self { state: Some((file, Sha256::new())), bytes: 0 })
+    }
+
+    /// The next chunk, `limit` bytes unless the file ends; `None` at its end.
+    async fn next(&mut self, limit: u64) -> Result<Option<Bytes>, StoreError> {
+        let Some((mut file, mut digest)) = self.state.take() else { return Ok(None) };
+        let (file, digest, chunk) = off_thread(move || {
+            let mut chunk = Vec::new();
+            file.by_ref().take(limit).read_to_end(&mut chunk)?;
+            digest.update(&chunk);
+            Ok((file, digest, chunk))
+        })
+        .await?;
+        self.state = Some((file, digest));
+        self.bytes = self.bytes.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+        Ok((!chunk.is_empty()).then(|| Bytes::from(chunk)))
+    }
+
+    fn measured(&self) -> Measured {
+        let digest = self.state.as_ref().map(|(_, digest)| digest.clone()).unwrap_or_default();
+        Measured { sha256: hex(&digest.finalize()), bytes: self.bytes }
+    }
+}
+
+async fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(work).await.map_err(StoreError::storage)?.map_err(StoreError::local_file)
+}
