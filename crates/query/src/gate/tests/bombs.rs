@@ -1,0 +1,128 @@
+use super::*;
+
+fn repeat(part: &str, times: usize) -> String {
+    part.repeat(times)
+}
+
+#[test]
+fn long_chains_end_quickly_and_without_a_stack_overflow() {
+    too_complex(&format!("SELECT 1{}", repeat("+1", 20_000)), "20001 terms in one chain");
+    too_complex(&format!("SELECT 1{}", repeat("+1", 2_000)), "terms in one chain");
+    too_complex(&format!("SELECT a FROM t WHERE a=1{}", repeat(" OR a=1", 5_000)), "terms in one chain");
+    too_complex(&format!("SELECT a FROM t WHERE a{}", repeat(" and b or a", 3_000)), "terms in one chain");
+    too_complex(&format!("SELECT 1{}", repeat(" IS NULL", 5_000)), "terms in one chain");
+    too_complex(&format!("SELECT 1{}", repeat("::int", 5_000)), "terms in one chain");
+    too_complex(&format!("SELECT ''{}", repeat("||''", 10_000)), "terms in one chain");
+    too_complex(&format!("SELECT 1{}", repeat(" BETWEEN 1 AND 1", 2_000)), "");
+    too_complex(&format!("SELECT a{}", repeat("[1]", 5_000)), "steps in one access");
+    assert!(gate(&format!("SELECT 1{}", repeat("+1", 499))).is_ok());
+}
+
+#[test]
+fn deep_nesting_ends_quickly() {
+    let limits = StatementLimits::default();
+    for (open, inside, close) in [
+        ("(", "1", ")"),
+        ("abs(", "1", ")"),
+        ("CASE WHEN true THEN ", "1", " END"),
+        ("(SELECT ", "1", ")"),
+        ("[", "1", "]"),
+        ("NOT ", "true", ""),
+        ("- ", "1", ""),
+        ("a = NOT ", "true", ""),
+        ("EXISTS (SELECT ", "1", ")"),
+        ("1 IN (", "1", ")"),
+        ("CAST(", "1", " AS INT)"),
+        ("{'a': ", "1", "}"),
+        ("STRUCT(", "1", ")"),
+        ("MAP {'a': ", "1", "}"),
+        ("INTERVAL ", "'1'", ""),
+        ("(1, ", "1", ")"),
+        ("x -> ", "1", ""),
+        ("1 + (", "1", ")"),
+        ("CASE 1 WHEN ", "1", " THEN 1 END"),
+    ] {
+        for levels in [45, 100, 5_000] {
+            let sql = format!("SELECT {}{inside}{}", repeat(open, levels), repeat(close, levels));
+            if u64::try_from(sql.len()).unwrap() > limits.text_bytes {
+                continue;
+            }
+            let start = Instant::now();
+            let problem = gate(&sql).expect_err(open);
+            assert!(start.elapsed() < Duration::from_secs(1), "{open} x {levels}: {:?}", start.elapsed());
+            let kinds = [ProblemKind::QueryTooComplex, ProblemKind::InvalidSql, ProblemKind::StatementNotAllowed];
+            assert!(kinds.contains(&problem.kind), "{open}: {problem}");
+        }
+    }
+}
+
+#[test]
+fn nesting_in_from_and_types_ends_quickly() {
+    for sql in [
+        format!("SELECT * FROM {}t{}", repeat("(", 200), repeat(")", 200)),
+        format!("SELECT * FROM {}t{}", repeat("(", 45), repeat(" JOIN u ON true)", 45)),
+        format!("SELECT * FROM {}t{}", repeat("(SELECT * FROM ", 45), repeat(") AS x", 45)),
+        format!("SELECT * FROM {}t", repeat("(SELECT * FROM ", 45)),
+        format!("SELECT * FROM {}t{}", repeat("t JOIN (", 45), repeat(")", 45)),
+        format!("{}SELECT 1{}", repeat("(", 45), repeat(")", 45)),
+        format!("{}SELECT 1{}", repeat("(", 45), repeat(") UNION (SELECT 1)", 45)),
+        format!("{}SELECT 1{}", repeat("WITH a AS (", 45), repeat(") SELECT 1", 45)),
+        format!("SELECT CAST(1 AS {}INT{})", repeat("ARRAY<", 60), repeat(">", 60)),
+        format!("SELECT CAST(1 AS {}INT{})", repeat("ARRAY<", 5_000), repeat(">", 5_000)),
+        format!("SELECT CAST(1 AS {}INT{})", repeat("Nullable(", 3_000), repeat(")", 3_000)),
+        format!("SELECT CAST(1 AS {}INT{})", repeat("STRUCT<a ", 3_000), repeat(">", 3_000)),
+        format!("SELECT {}INT{}", repeat("STRUCT<a ", 3_000), repeat(">", 3_000)),
+        format!("SELECT {}1", repeat("a.b(", 3_000)),
+        format!("SELECT {}", repeat("case ", 5_000)),
+        format!("SELECT {}", repeat("(", 60_000)),
+        format!("EXPLAIN {}SELECT 1", repeat("EXPLAIN ", 5_000)),
+        format!("SELECT 1 WHERE {}1", repeat("a = ANY(", 45)),
+    ] {
+        let start = Instant::now();
+        gate(&sql).expect_err(&sql[..40]);
+        assert!(start.elapsed() < Duration::from_secs(1), "{}: {:?}", &sql[..40], start.elapsed());
+    }
+}
+
+#[test]
+fn doubling_is_counted_before_anything_plans() {
+    let mut doubling = String::from("WITH a0 AS (SELECT 1 AS x)");
+    for level in 1..=20 {
+        let before = level - 1;
+        doubling.push_str(&format!(", a{level} AS (SELECT l.x FROM a{before} l JOIN a{before} r ON l.x = r.x)"));
+    }
+    doubling.push_str(" SELECT * FROM a20");
+    too_complex(&doubling, "relations");
+    let mut arms = String::from("WITH a0 AS (SELECT 1 AS x)");
+    for level in 1..=60 {
+        let before = level - 1;
+        arms.push_str(&format!(", a{level} AS (SELECT * FROM a{before} UNION ALL SELECT * FROM a{before})"));
+    }
+    too_complex(&(arms + " SELECT * FROM a60"), "relations");
+    assert!(gate("WITH a AS (SELECT 1 AS x), b AS (SELECT * FROM a l, a r) SELECT * FROM b l, b r").is_ok());
+    too_complex(&format!("SELECT * FROM t{}", repeat(", t", 64)), "relations");
+}
+
+#[test]
+fn every_cap_is_named() {
+    let numbers = |count: usize| vec!["1"; count].join(",");
+    let columns = |count: usize| (0..count).map(|n| format!("c{n}")).collect::<Vec<_>>().join(",");
+    too_complex(&format!("SELECT count(*) FROM d GROUP BY CUBE ({})", columns(20)), "grouping sets");
+    too_complex(&format!("SELECT count(*) FROM d GROUP BY CUBE ({})", columns(80)), "grouping sets");
+    too_complex("SELECT count(*) FROM d GROUP BY CUBE (a, b, c, d), ROLLUP (e, f, g, h)", "80 grouping sets; the limit is 64");
+    too_complex(&format!("SELECT {}", numbers(20_000)), "expressions in one SELECT list");
+    too_complex(&format!("SELECT 1 WHERE 1 IN ({})", numbers(20_000)), "members in one IN list");
+    too_complex(&format!("VALUES {}", vec!["(1)"; 2_000].join(",")), "rows in one VALUES list");
+    too_complex(&format!("SELECT 1{}", repeat(" UNION ALL SELECT 1", 3_000)), "set operations");
+    too_complex(&format!("SELECT '{}'", repeat("x", 40_000)), "bytes in one literal");
+    too_complex(&format!("SELECT {}", (1..=300).map(|n| format!("${n}")).collect::<Vec<_>>().join(",")), "parameters");
+    too_complex(&format!("SELECT [{}]", numbers(25_000)), "nodes");
+    too_complex(&format!("SELECT concat({})", numbers(600)), "arguments");
+    too_complex(&format!("SELECT CASE{} END", repeat(" WHEN a THEN 1", 600)), "conditions in one CASE");
+    too_complex(&format!("SELECT a FROM t ORDER BY {}", numbers(600)), "ORDER BY");
+    too_complex(&format!("SELECT a FROM t GROUP BY {}", numbers(600)), "GROUP BY");
+    let cte = format!("WITH a AS (SELECT {} FROM t)", numbers(400));
+    too_complex(&format!("{cte} SELECT 1 FROM {}", vec!["a"; 60].join(",")), "nodes");
+    assert!(gate(&format!("SELECT 1 WHERE 1 IN ({})", numbers(9_000))).is_ok());
+    assert!(gate(&format!("VALUES {}", vec!["(1)"; 1_000].join(","))).is_ok());
+}

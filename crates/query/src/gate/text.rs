@@ -1,0 +1,158 @@
+//! The statement as text and tokens: size, characters, one statement only, nesting before anything recurses.
+
+use std::collections::HashMap;
+
+use portico_model::limits::StatementLimits;
+use portico_model::problem::{Problem, ProblemKind};
+use sqlparser::dialect::GenericDialect;
+use sqlparser::keywords::Keyword;
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
+
+use super::fault::{Checked, at, from_tokenizer, invalid, not_allowed, quoted, too_complex};
+
+/// Above this number of tokens a statement is handled on a thread with room to recurse.
+const TOKENS_ON_CALLERS_STACK: usize = 100;
+
+/// Openings that the parser nests one level at most for; words that open are counted with the brackets.
+const NESTING_SLACK: u64 = 10;
+
+/// The tokens of one statement, ready for the parser.
+pub(super) struct Tokens {
+    /// Tokens without whitespace and comments, without the trailing semicolon.
+    pub(super) tokens: Vec<TokenWithSpan>,
+    /// Table names that were followed by `FOR VERSION AS OF n`, by the place of their last part, with the name as
+    /// it was written. Their tokens read `"name@n"` now.
+    pub(super) versioned: HashMap<Location, Word>,
+    /// Whether the statement needs room to recurse.
+    pub(super) roomy: bool,
+}
+
+/// Checks a text and cuts it into the tokens of one statement.
+///
+/// # Errors
+/// `TooLarge` over the limit of bytes, `InvalidSql` for text that is none, `StatementNotAllowed` for more than one
+/// statement, `QueryTooComplex` for nesting that the parser should not even see.
+pub(super) fn tokens(sql: &str, limits: &StatementLimits) -> Checked<Tokens> {
+    let bytes = u64::try_from(sql.len()).unwrap_or(u64::MAX);
+    if bytes > limits.text_bytes {
+        let detail = format!("The statement has {bytes} bytes; the limit is {}.", limits.text_bytes);
+        return Err(Problem::new(ProblemKind::TooLarge, detail));
+    }
+    let sql = sql.strip_prefix('\u{feff}').unwrap_or(sql);
+    if sql.contains('\0') {
+        return Err(invalid("The statement holds a NUL character."));
+    }
+    let all = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().map_err(|e| from_tokenizer(&e))?;
+    let mut tokens = one_statement(all)?;
+    check_nesting(&tokens, limits)?;
+    let versioned = fold_versions(&mut tokens)?;
+    let roomy = tokens.len() > TOKENS_ON_CALLERS_STACK;
+    Ok(Tokens { tokens, versioned, roomy })
+}
+
+/// Drops whitespace and comments and the semicolons around the one statement.
+fn one_statement(all: Vec<TokenWithSpan>) -> Checked<Vec<TokenWithSpan>> {
+    let mut tokens: Vec<TokenWithSpan> = Vec::with_capacity(all.len() / 2);
+    let mut ended = false;
+    for token in all {
+        match &token.token {
+            Token::Whitespace(_) | Token::EOF => {}
+            Token::SemiColon => ended = !tokens.is_empty(),
+            _ if ended => {
+                let problem = not_allowed("One statement at a time: there is another one after the semicolon.");
+                return Err(at(problem, token.span.start));
+            }
+            _ => tokens.push(token),
+        }
+    }
+    if tokens.is_empty() {
+        return Err(invalid("The statement is empty."));
+    }
+    Ok(tokens)
+}
+
+/// Refuses nesting of brackets, CASE, prefix operators and type arguments that is far above the limit; what lies
+/// just above it is told apart on the syntax tree.
+fn check_nesting(tokens: &[TokenWithSpan], limits: &StatementLimits) -> Checked {
+    let limit = limits.nesting.saturating_add(NESTING_SLACK);
+    let mut depth: u64 = 0;
+    let mut prefixes: u64 = 0;
+    for (index, token) in tokens.iter().enumerate() {
+        match &token.token {
+            Token::LParen | Token::LBracket | Token::LBrace => depth += 1,
+            Token::RParen | Token::RBracket | Token::RBrace => depth = depth.saturating_sub(1),
+            Token::Word(word) if word.quote_style.is_none() && word.keyword == Keyword::CASE => depth += 1,
+            Token::Word(word) if word.quote_style.is_none() && word.keyword == Keyword::END => {
+                depth = depth.saturating_sub(1);
+            }
+            _ => {}
+        }
+        prefixes = if is_prefix(tokens, index) { prefixes + 1 } else { 0 };
+        let seen = depth.saturating_add(prefixes);
+        if seen > limit {
+            return Err(at(too_complex("levels of nesting", seen, limits.nesting), token.span.start));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a token repeats a prefix (`NOT`, `-`, `ARRAY<`): the parser recurses on each.
+fn is_prefix(tokens: &[TokenWithSpan], index: usize) -> bool {
+    match tokens.get(index).map(|token| &token.token) {
+        Some(Token::Minus | Token::Plus | Token::Tilde | Token::ExclamationMark | Token::Lt | Token::AtSign) => true,
+        Some(Token::Word(word)) if word.quote_style.is_none() => matches!(
+            word.keyword,
+            Keyword::NOT | Keyword::ARRAY | Keyword::STRUCT | Keyword::MAP | Keyword::PRIOR | Keyword::EXPLAIN
+        ),
+        _ => false,
+    }
+}
+
+/// Turns `name [FOR] VERSION AS OF 3` into `"name@3"`, remembering how the name was written.
+fn fold_versions(tokens: &mut Vec<TokenWithSpan>) -> Checked<HashMap<Location, Word>> {
+    let mut versioned = HashMap::new();
+    if !tokens.iter().any(|token| is_word(token, Keyword::VERSION)) {
+        return Ok(versioned);
+    }
+    let mut folded: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    let mut index = 0;
+    while let Some(token) = tokens.get(index) {
+        let Some((length, number)) = version_clause(tokens, index) else {
+            folded.push(token.clone());
+            index += 1;
+            continue;
+        };
+        let Some(TokenWithSpan { token: Token::Word(word), span }) = folded.last_mut() else {
+            return Err(at(invalid("VERSION AS OF follows the name of a dataset."), token.span.start));
+        };
+        if word.value.contains('@') {
+            let written = quoted(&word.value);
+            return Err(at(invalid(format!("{written} names a version already.")), token.span.start));
+        }
+        versioned.insert(span.start, word.clone());
+        let name = if word.quote_style.is_some() { word.value.clone() } else { word.value.to_ascii_lowercase() };
+        *word = Word { value: format!("{name}@{number}"), quote_style: Some('"'), keyword: Keyword::NoKeyword };
+        index += length;
+    }
+    *tokens = folded;
+    Ok(versioned)
+}
+
+/// The length in tokens of a version clause that starts here, and its number.
+fn version_clause(tokens: &[TokenWithSpan], start: usize) -> Option<(usize, String)> {
+    let with_for = usize::from(is_word(tokens.get(start)?, Keyword::FOR));
+    for (offset, keyword) in [Keyword::VERSION, Keyword::AS, Keyword::OF].into_iter().enumerate() {
+        if !is_word(tokens.get(start + with_for + offset)?, keyword) {
+            return None;
+        }
+    }
+    match &tokens.get(start + with_for + 3)?.token {
+        Token::Number(number, false) => Some((with_for + 4, number.clone())),
+        _ => None,
+    }
+}
+
+/// Whether a token is this unquoted keyword.
+pub(super) fn is_word(token: &TokenWithSpan, keyword: Keyword) -> bool {
+    matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.keyword == keyword)
+}
