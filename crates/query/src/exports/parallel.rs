@@ -1,0 +1,224 @@
+//! Downloads over Flight: one version cut into endpoints that a client may pull at once, on any replica.
+//!
+//! A ticket says everything that its answer depends on and nothing else, so that no server has to remember it. It
+//! needs no signature: whatever it names goes through the gate and the policy again.
+
+use arrow_schema::SchemaRef;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use std::sync::Arc;
+
+use portico_model::format::{Compression, FileKind, Format};
+use portico_model::manifest::Manifest;
+use portico_model::name::{DatasetName, VersionNumber, VersionRef};
+use portico_model::order::{OutputOptions, TablePart};
+use portico_model::problem::{Problem, ProblemKind};
+use serde::{Deserialize, Serialize};
+
+use super::{ExportRequest, check_columns, selected};
+use crate::answer::{Answer, Caller};
+use crate::questions::Questions;
+
+/// Rows of an endpoint, at least: below that a connection costs more than it saves.
+const ENDPOINT_ROWS_MIN: u64 = 1_000_000;
+/// Endpoints of one version, at most, files permitting.
+const ENDPOINTS_MAX: u64 = 16;
+/// What a ticket begins with; no SQL statement and no protobuf message of Flight SQL does.
+const TICKET_PREFIX: &[u8] = b"portico-export-1:";
+
+/// What is to be downloaded over Flight.
+#[derive(Clone, Debug)]
+pub struct FlightRequest {
+    /// The dataset.
+    pub dataset: DatasetName,
+    /// The version; `None` is the current one.
+    pub version: Option<VersionNumber>,
+    /// The columns, in this order; none means all.
+    pub columns: Vec<String>,
+    /// A SQL condition.
+    pub filter: Option<String>,
+    /// Rows at most.
+    pub limit: Option<u64>,
+    /// Who asks.
+    pub caller: Caller,
+    /// Milliseconds since the epoch.
+    pub now_ms: i64,
+}
+
+/// Where to get it.
+#[derive(Clone, Debug)]
+pub struct FlightPlan {
+    /// The version, fixed from here on.
+    pub version: VersionRef,
+    /// The schema that every endpoint has.
+    pub schema: SchemaRef,
+    /// Rows in all, where no condition makes them unknown.
+    pub rows: Option<u64>,
+    /// Bytes of the stored files in all, where everything in them is asked for.
+    pub bytes: Option<u64>,
+    /// In the order of the rows.
+    pub endpoints: Vec<FlightEndpoint>,
+}
+
+/// One part of a download.
+#[derive(Clone, Debug)]
+pub struct FlightEndpoint {
+    /// Opaque; valid for ever on every replica.
+    pub ticket: Bytes,
+    /// Its rows, where no condition makes them unknown.
+    pub rows: Option<u64>,
+}
+
+/// What a ticket says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportTicket {
+    /// The dataset.
+    pub dataset: DatasetName,
+    /// The version.
+    pub version: VersionNumber,
+    /// The columns, in this order; none means all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
+    /// A SQL condition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// Rows at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// Some row groups of one file; `None` is everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<TablePart>,
+}
+
+impl ExportTicket {
+    /// The ticket as bytes.
+    ///
+    /// # Errors
+    /// `Internal` when it cannot be written, which plain data always can.
+    pub fn to_bytes(&self) -> Result<Bytes, Problem> {
+        let json = serde_json::to_vec(self).map_err(|_| Problem::internal())?;
+        Ok([TICKET_PREFIX, URL_SAFE_NO_PAD.encode(json).as_bytes()].concat().into())
+    }
+
+    /// Reads a ticket; `None` for bytes that are something else, such as SQL.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for a ticket that was damaged.
+    pub fn parse(bytes: &[u8]) -> Result<Option<Self>, Problem> {
+        let Some(encoded) = bytes.strip_prefix(TICKET_PREFIX) else { return Ok(None) };
+        let json = URL_SAFE_NO_PAD.decode(encoded).ok();
+        let ticket = json.and_then(|json| serde_json::from_slice(&json).ok());
+        ticket.map(Some).ok_or_else(|| {
+            Problem::new(ProblemKind::InvalidRequest, "The ticket is damaged. Ask GetFlightInfo for a new one.")
+        })
+    }
+}
+
+impl Questions {
+    /// Plans a download over Flight: nothing runs, everything is in the manifest.
+    ///
+    /// # Errors
+    /// `NotFound`, `Withdrawn`, `UnknownColumn`, and whatever the gate refuses of the filter.
+    pub async fn plan_flight(&self, request: &FlightRequest) -> Result<FlightPlan, Problem> {
+        let table = self.readable(&request.dataset, request.version, &request.caller, request.now_ms).await?;
+        let manifest = &table.record.manifest;
+        check_columns(&request.columns, manifest)?;
+        if let Some(filter) = &request.filter {
+            crate::gate::parse_filter(filter, &self.limits().statement)?;
+        }
+        let whole = request.filter.is_none() && request.limit.is_none();
+        let parts = if request.limit.is_some() { vec![(None, manifest.rows)] } else { parts(manifest) };
+        let mut endpoints = Vec::with_capacity(parts.len());
+        for (part, rows) in parts {
+            let ticket = ExportTicket {
+                dataset: manifest.version.dataset.clone(),
+                version: manifest.version.version,
+                columns: request.columns.clone(),
+                filter: request.filter.clone(),
+                limit: request.limit,
+                part,
+            };
+            let rows = request.filter.is_none().then(|| rows.min(request.limit.unwrap_or(u64::MAX)));
+            endpoints.push(FlightEndpoint { ticket: ticket.to_bytes()?, rows });
+        }
+        let rows = request.filter.is_none().then(|| manifest.rows.min(request.limit.unwrap_or(u64::MAX)));
+        Ok(FlightPlan {
+            version: manifest.version.clone(),
+            schema: if request.columns.is_empty() {
+                Arc::clone(&manifest.schema)
+            } else {
+                Arc::new(selected(&request.columns, manifest))
+            },
+            rows,
+            bytes: (whole && request.columns.is_empty()).then_some(manifest.bytes),
+            endpoints,
+        })
+    }
+
+    /// Answers a ticket of [`Questions::plan_flight`], in stored order, as IPC messages. Of the options only the
+    /// compression of IPC bodies matters.
+    ///
+    /// # Errors
+    /// As [`Questions::gate`] and [`Questions::answer`]; `InvalidRequest` for a part that the version has not.
+    pub async fn answer_ticket(
+        &self,
+        ticket: &ExportTicket,
+        caller: &Caller,
+        options: &OutputOptions,
+        now_ms: i64,
+    ) -> Result<Answer, Problem> {
+        let table = self.readable(&ticket.dataset, Some(ticket.version), caller, now_ms).await?;
+        let manifest = &table.record.manifest;
+        check_part(ticket.part, manifest)?;
+        let request = ExportRequest {
+            dataset: ticket.dataset.clone(),
+            version: Some(ticket.version),
+            kind: FileKind { format: Format::Flight, compression: Compression::None },
+            select: ticket.columns.clone(),
+            filter: ticket.filter.clone(),
+            order: None,
+            limit: ticket.limit,
+            offset: None,
+            options: options.clone(),
+            caller: caller.clone(),
+            now_ms,
+        };
+        let mut question = self.export_question(&request, manifest).await?;
+        question.ask.part = ticket.part;
+        self.answer(question).await
+    }
+}
+
+fn check_part(part: Option<TablePart>, manifest: &Manifest) -> Result<(), Problem> {
+    let Some(part) = part else { return Ok(()) };
+    let groups = manifest.files.get(part.file).map_or(0, |file| file.row_groups.len());
+    if part.row_group_start < part.row_group_end && part.row_group_end <= groups {
+        return Ok(());
+    }
+    Err(Problem::new(ProblemKind::InvalidRequest, "The ticket names a part that the version has not."))
+}
+
+/// Cuts a version at row groups into parts of about the same size: a part lies in one file.
+fn parts(manifest: &Manifest) -> Vec<(Option<TablePart>, u64)> {
+    let target = manifest.rows.div_ceil(ENDPOINTS_MAX).max(ENDPOINT_ROWS_MIN);
+    if manifest.files.len() == 1 && manifest.rows <= ENDPOINT_ROWS_MIN {
+        return vec![(None, manifest.rows)];
+    }
+    let mut parts = Vec::new();
+    for (file, released) in manifest.files.iter().enumerate() {
+        let mut start = 0;
+        let mut rows = 0_u64;
+        for (group, group_rows) in released.row_groups.iter().enumerate() {
+            rows = rows.saturating_add(*group_rows);
+            let end = group + 1;
+            if rows >= target || end == released.row_groups.len() {
+                parts.push((Some(TablePart { file, row_group_start: start, row_group_end: end }), rows));
+                (start, rows) = (end, 0);
+            }
+        }
+    }
+    // A version without rows has an endpoint too: it carries the schema.
+    if parts.is_empty() { vec![(None, manifest.rows)] } else { parts }
+}

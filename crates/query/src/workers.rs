@@ -1,0 +1,134 @@
+//! The workers: processes of ours that plan and run strangers' statements, one question at a time each.
+//!
+//! ```text
+//!             ┌─ keeper 0 ── process ── Flight over a Unix socket ─┐
+//!   run() ──▶ ├─ keeper 1 ── process ──        …                   ├──▶ head, chunks, tail
+//!             └─ keeper N ── process ──                            ┘
+//! ```
+//!
+//! Each keeper starts one process, watches what it uses while it has a question, ends it when it oversteps, and
+//! starts the next. A question takes an idle worker and holds it until its answer has ended; a worker that
+//! answered to the end is used again, one that was left in the middle must first come to rest.
+
+mod feed;
+mod pool;
+mod process;
+mod watcher;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use portico_model::limits::QueryLimits;
+use portico_model::order::WorkOrder;
+use portico_model::problem::{Problem, ProblemKind};
+use tokio_util::sync::DropGuard;
+use tonic::transport::Channel;
+
+pub use feed::{Feed, WorkerAnswer};
+
+use self::feed::Failure;
+use self::pool::{Bounds, Pool};
+
+/// Connects to a worker that somebody else runs.
+pub type Connector =
+    Arc<dyn Fn() -> BoxFuture<'static, Result<Channel, Box<dyn std::error::Error + Send + Sync>>> + Send + Sync>;
+
+/// Where workers come from.
+#[derive(Clone)]
+pub enum Launcher {
+    /// Processes of ours: `program worker --socket PATH --scratch DIR --memory BYTES --spill BYTES --threads N`,
+    /// with an empty environment, that end when their standard input does.
+    Process {
+        /// The program, normally this very one.
+        program: PathBuf,
+        /// A directory for their sockets and spill files; what earlier workers left there is removed.
+        scratch: PathBuf,
+        /// Passed on as `--log-level`.
+        log_level: Option<String>,
+    },
+    /// Workers reached by a connection, such as an engine in this process for tests. They cannot be killed:
+    /// a worker that oversteps is let go of and connected anew.
+    Connect(Connector),
+}
+
+/// What kind of work a statement is, which decides what its processor time is measured against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// A plain scan: filters, projections, limits. Once it has begun it streams for as long as it is read.
+    Scan,
+    /// Everything that aggregates, joins or sorts: its processor time is limited in all.
+    Work,
+}
+
+/// The workers. Clones are the same workers; when the last clone and the last answer are gone they end.
+#[derive(Clone)]
+pub struct Workers {
+    pool: Arc<Pool>,
+    _stop: Arc<DropGuard>,
+}
+
+impl Workers {
+    /// Starts the workers in the background; the first is ready within a fraction of a second. Must be called
+    /// inside a tokio runtime.
+    #[must_use]
+    pub fn start(launcher: Launcher, limits: &QueryLimits) -> Self {
+        let bounds = Bounds::of(limits);
+        let pool = Arc::new(Pool::new(launcher, bounds));
+        let stop = Arc::new(pool.stop_token().drop_guard());
+        pool.launch_all();
+        Self { pool, _stop: stop }
+    }
+
+    /// How many workers there are meant to be: as many questions run at once.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.pool.bounds.count
+    }
+
+    /// How many workers are alive now.
+    #[must_use]
+    pub fn ready(&self) -> usize {
+        self.pool.alive()
+    }
+
+    /// Waits until at least one worker is alive, or `timeout` has passed; says whether there is one.
+    pub async fn wait_ready(&self, timeout: Duration) -> bool {
+        tokio::time::timeout(timeout, self.pool.wait_alive()).await.is_ok()
+    }
+
+    /// Ends all workers, for shutdown: answers under way break.
+    pub fn stop(&self) {
+        self.pool.stop_token().cancel();
+    }
+
+    /// Runs one piece of work until the first bytes of its answer are here, so that whatever goes wrong before
+    /// them can still be told as a problem. Dropping the future or the answer frees the worker.
+    ///
+    /// A worker that was lost through no fault of the statement is replaced by another, once.
+    ///
+    /// # Errors
+    /// The worker's own problem; `QueryMemory`, `QueryTimeout` or `QueryTooComplex` for a statement that
+    /// overstepped; `Unavailable` when no worker could be had.
+    pub async fn run(&self, order: &WorkOrder, effort: Effort) -> Result<WorkerAnswer, Problem> {
+        match self.attempt(order, effort).await {
+            Err(Failure::Lost(_)) => {
+                metrics::counter!("portico_questions_retried_total").increment(1);
+                tracing::warn!(question = %order.question_id, "a worker was lost before its first byte; trying another");
+                self.attempt(order, effort).await.map_err(Failure::into_problem)
+            }
+            outcome => outcome.map_err(Failure::into_problem),
+        }
+    }
+
+    async fn attempt(&self, order: &WorkOrder, effort: Effort) -> Result<WorkerAnswer, Failure> {
+        let wait = self.pool.bounds.wait;
+        let lease = tokio::time::timeout(wait, self.pool.lease(order, effort)).await.map_err(|_| {
+            metrics::counter!("portico_questions_refused_total", "reason" => "no_worker").increment(1);
+            let problem = Problem::new(ProblemKind::Unavailable, "No worker is ready. Try again in a moment.");
+            Failure::Problem(problem.retry_after(2))
+        })?;
+        feed::open(lease, order).await
+    }
+}

@@ -1,0 +1,403 @@
+//! The pool: keepers that each hold one worker alive, and leases of idle workers to questions.
+
+use std::process::ExitStatus;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arrow_flight::Action;
+use arrow_flight::flight_service_client::FlightServiceClient;
+use futures::TryStreamExt;
+use portico_model::limits::QueryLimits;
+use portico_model::order::WorkOrder;
+use portico_model::problem::Problem;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
+
+use super::process::{LastWords, LaunchError, Process};
+use super::watcher::{self, Assignment, AssignmentBounds, Usage};
+use super::{Effort, Launcher};
+
+/// How often a worker with a question is looked at.
+const LOOK_MS: u64 = 50;
+/// How long a worker may take to come to rest after its question was given up.
+const SETTLE: Duration = Duration::from_secs(1);
+/// Between two looks at a worker that is to come to rest, and how many in a row must find it so.
+const SETTLE_LOOK: Duration = Duration::from_millis(10);
+const SETTLE_LOOKS: u32 = 3;
+/// First and longest pause before a worker that would not start is started again.
+const BACKOFF: Duration = Duration::from_millis(50);
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// A worker that lived this long was no failed start.
+const LIVED: Duration = Duration::from_secs(2);
+
+/// What one worker may use, and how many there are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) count: usize,
+    pub(super) memory_bytes: u64,
+    pub(super) pool_memory_bytes: u64,
+    pub(super) spill_bytes: u64,
+    pub(super) threads: usize,
+    pub(super) cpu_ms: u64,
+    /// Longest wait for an idle worker.
+    pub(super) wait: Duration,
+}
+
+impl Bounds {
+    pub(super) fn of(limits: &QueryLimits) -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let count = match usize::try_from(limits.workers).unwrap_or(usize::MAX) {
+            0 => (cores * 2).max(4),
+            count => count,
+        };
+        Self {
+            count,
+            memory_bytes: limits.worker_memory_bytes,
+            pool_memory_bytes: limits.pool_memory_bytes,
+            spill_bytes: limits.spill_bytes,
+            // More threads than this only help one question at the cost of all others.
+            threads: cores.min(8),
+            cpu_ms: limits.cpu_ms,
+            wait: Duration::from_millis(limits.queue_wait_ms.max(1)),
+        }
+    }
+}
+
+pub(super) struct Pool {
+    pub(super) bounds: Bounds,
+    launcher: Launcher,
+    stop: CancellationToken,
+    /// Idle workers; the one used last is used next, since its caches are warm.
+    idle: Mutex<Vec<Arc<Worker>>>,
+    freed: Notify,
+    alive: watch::Sender<usize>,
+    generation: AtomicUsize,
+}
+
+impl Pool {
+    pub(super) fn new(launcher: Launcher, bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            launcher,
+            stop: CancellationToken::new(),
+            idle: Mutex::default(),
+            freed: Notify::new(),
+            alive: watch::Sender::new(0),
+            generation: AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) fn stop_token(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    pub(super) fn launch_all(self: &Arc<Self>) {
+        if let Launcher::Process { scratch, .. } = &self.launcher {
+            super::process::sweep(scratch);
+        }
+        for _ in 0..self.bounds.count {
+            tokio::spawn(keep(Arc::clone(self)));
+        }
+    }
+
+    pub(super) fn alive(&self) -> usize {
+        *self.alive.borrow()
+    }
+
+    pub(super) async fn wait_alive(&self) {
+        let mut alive = self.alive.subscribe();
+        // The sender lives in the pool, so this ends only when there is a worker.
+        let _ = alive.wait_for(|count| *count > 0).await;
+    }
+
+    /// Waits for an idle worker and gives it the question.
+    pub(super) async fn lease(self: &Arc<Self>, order: &WorkOrder, effort: Effort) -> Lease {
+        let worker = loop {
+            let freed = self.freed.notified();
+            if let Some(worker) = self.take_idle() {
+                break worker;
+            }
+            freed.await;
+        };
+        let bounds = AssignmentBounds {
+            first_byte: Duration::from_millis(order.limits.first_byte_ms),
+            total: Duration::from_millis(order.limits.total_ms),
+            cpu_ms: self.bounds.cpu_ms,
+            scan: effort == Effort::Scan,
+            memory_bytes: self.bounds.memory_bytes,
+            cpu_before_ms: worker.usage().unwrap_or_default().cpu_ms,
+        };
+        let assignment = Arc::new(Assignment::new(&order.question_id, bounds));
+        worker.used.store(true, Ordering::Relaxed);
+        worker.assignment.send_replace(Some(Arc::clone(&assignment)));
+        Lease { pool: Arc::clone(self), worker, assignment, given_back: false }
+    }
+
+    fn take_idle(&self) -> Option<Arc<Worker>> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(worker) = idle.pop() {
+            if !worker.has_ended() && !worker.retire.is_cancelled() {
+                return Some(worker);
+            }
+        }
+        None
+    }
+
+    fn give_back(&self, worker: Arc<Worker>) {
+        worker.assignment.send_replace(None);
+        if worker.has_ended() {
+            return;
+        }
+        // What is left of the worker's memory must cover what the next plan may reserve, or an innocent
+        // question pays for this one.
+        let used = worker.usage().unwrap_or_default().memory_bytes;
+        if used.saturating_add(self.bounds.pool_memory_bytes) > self.bounds.memory_bytes && worker.pid.is_some() {
+            worker.retire.cancel();
+            return;
+        }
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
+        self.freed.notify_one();
+    }
+
+    async fn launch(&self) -> Result<Process, LaunchError> {
+        match &self.launcher {
+            Launcher::Process { program, scratch, log_level } => {
+                let number = self.generation.fetch_add(1, Ordering::Relaxed);
+                Process::launch(program, &scratch.join(format!("worker-{number}")), log_level.as_deref(), &self.bounds)
+                    .await
+            }
+            Launcher::Connect(connect) => {
+                let channel = connect().await.map_err(LaunchError::Connect)?;
+                Ok(Process::remote(channel))
+            }
+        }
+    }
+}
+
+/// One live worker.
+pub(super) struct Worker {
+    channel: Channel,
+    pid: Option<u32>,
+    assignment: watch::Sender<Option<Arc<Assignment>>>,
+    end: watch::Sender<Option<End>>,
+    retire: CancellationToken,
+    /// Whether it ever had a question: one that had is replaced at once, whatever became of it.
+    used: AtomicBool,
+}
+
+/// How a worker ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct End {
+    /// As the system tells it; `None` for a worker that is no process of ours.
+    pub(super) status: Option<ExitStatus>,
+    /// Memory when it was last looked at, in bytes.
+    pub(super) memory_bytes: u64,
+    /// What it said of its end.
+    pub(super) last_words: LastWords,
+}
+
+impl Worker {
+    fn usage(&self) -> Option<Usage> {
+        self.pid.and_then(Usage::of)
+    }
+
+    fn has_ended(&self) -> bool {
+        self.end.borrow().is_some()
+    }
+
+    async fn ended(&self) -> Option<End> {
+        let mut end = self.end.subscribe();
+        end.wait_for(Option::is_some).await.ok().and_then(|end| *end)
+    }
+
+    async fn ping(&self) -> Result<(), tonic::Status> {
+        let mut client = FlightServiceClient::new(self.channel.clone());
+        let action = Action { r#type: "ping".to_owned(), body: bytes::Bytes::new() };
+        let results = client.do_action(action).await?.into_inner();
+        results.try_for_each(|_| async { Ok(()) }).await
+    }
+}
+
+/// A worker that is held for one question. Dropping it lets the worker come to rest, then frees it.
+pub(super) struct Lease {
+    pool: Arc<Pool>,
+    worker: Arc<Worker>,
+    pub(super) assignment: Arc<Assignment>,
+    given_back: bool,
+}
+
+impl Lease {
+    pub(super) fn client(&self) -> FlightServiceClient<Channel> {
+        FlightServiceClient::new(self.worker.channel.clone())
+            .max_decoding_message_size(usize::MAX)
+            .max_encoding_message_size(usize::MAX)
+    }
+
+    /// Ends when the worker does.
+    pub(super) async fn ended(&self) -> Option<End> {
+        self.worker.ended().await
+    }
+
+    /// Whether the worker is a process whose end the system tells.
+    pub(super) fn is_process(&self) -> bool {
+        self.worker.pid.is_some()
+    }
+
+    pub(super) fn memory_limit_bytes(&self) -> u64 {
+        self.pool.bounds.memory_bytes
+    }
+
+    /// What the verdict on this question means, if one was spoken.
+    pub(super) fn verdict(&self) -> Option<Problem> {
+        self.assignment.verdict().map(|verdict| self.assignment.problem(verdict))
+    }
+
+    /// The worker answered to the end: it is free at once.
+    pub(super) fn finish(mut self) {
+        self.given_back = true;
+        self.pool.give_back(Arc::clone(&self.worker));
+    }
+
+    /// The worker cannot be trusted any more: it is replaced.
+    pub(super) fn retire(mut self) {
+        self.given_back = true;
+        self.worker.retire.cancel();
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.given_back {
+            return;
+        }
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => {
+                runtime.spawn(settle(Arc::clone(&self.pool), Arc::clone(&self.worker)));
+            }
+            Err(_) => self.worker.retire.cancel(),
+        }
+    }
+}
+
+/// Waits until a worker whose question was given up does nothing any more; one that goes on is replaced.
+async fn settle(pool: Arc<Pool>, worker: Arc<Worker>) {
+    let rested = tokio::time::timeout(SETTLE, async {
+        let mut found = 0;
+        while found < SETTLE_LOOKS {
+            tokio::time::sleep(SETTLE_LOOK).await;
+            let rests = worker.pid.and_then(watcher::rests).unwrap_or(true);
+            found = if rests { found + 1 } else { 0 };
+        }
+        worker.ping().await
+    })
+    .await;
+    match rested {
+        Ok(Ok(())) => pool.give_back(worker),
+        Ok(Err(_)) | Err(_) => worker.retire.cancel(),
+    }
+}
+
+/// Keeps one worker alive until the pool stops.
+async fn keep(pool: Arc<Pool>) {
+    let mut backoff = BACKOFF;
+    loop {
+        let launched = tokio::select! {
+            () = pool.stop.cancelled() => return,
+            launched = pool.launch() => launched,
+        };
+        let process = match launched {
+            Ok(process) => process,
+            Err(error) => {
+                tracing::error!(%error, "a worker did not start");
+                tokio::select! {
+                    () = pool.stop.cancelled() => return,
+                    () = tokio::time::sleep(backoff) => {}
+                }
+                backoff = (backoff * 2).min(BACKOFF_MAX);
+                continue;
+            }
+        };
+        let started = std::time::Instant::now();
+        let outcome = hold(&pool, process).await;
+        if outcome == Outcome::Stopped {
+            return;
+        }
+        metrics::counter!("portico_worker_restarts_total").increment(1);
+        if outcome == Outcome::Used || started.elapsed() >= LIVED {
+            backoff = BACKOFF;
+        } else {
+            // A worker that ends as soon as it lives must not become a busy loop.
+            tokio::time::sleep(backoff).await;
+            backoff = (backoff * 2).min(BACKOFF_MAX);
+        }
+    }
+}
+
+/// What became of a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// The pool stops.
+    Stopped,
+    /// It ended after it had a question.
+    Used,
+    /// It ended without ever having one.
+    Unused,
+}
+
+/// Offers one worker to questions and watches it until it ends.
+async fn hold(pool: &Arc<Pool>, mut process: Process) -> Outcome {
+    let worker = Arc::new(Worker {
+        channel: process.channel(),
+        pid: process.pid(),
+        assignment: watch::Sender::new(None),
+        end: watch::Sender::new(None),
+        retire: CancellationToken::new(),
+        used: AtomicBool::new(false),
+    });
+    pool.alive.send_modify(|count| *count += 1);
+    metrics::gauge!("portico_workers_alive").increment(1.0);
+    pool.give_back(Arc::clone(&worker));
+    let mut memory_bytes = 0;
+    let stopped = watch_over(pool, &worker, &mut process, &mut memory_bytes).await;
+    let (status, last_words) = process.end().await;
+    worker.end.send_replace(Some(End { status, memory_bytes, last_words }));
+    pool.idle.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| !Arc::ptr_eq(other, &worker));
+    pool.alive.send_modify(|count| *count -= 1);
+    metrics::gauge!("portico_workers_alive").decrement(1.0);
+    if stopped {
+        return Outcome::Stopped;
+    }
+    let question = worker.assignment.borrow().as_ref().map(|assignment| assignment.question_id.clone());
+    tracing::info!(?status, ?last_words, memory_bytes, question, "a worker ended");
+    if worker.used.load(Ordering::Relaxed) { Outcome::Used } else { Outcome::Unused }
+}
+
+/// Returns when the worker has ended or is to be ended; `true` when the pool stops.
+async fn watch_over(pool: &Pool, worker: &Worker, process: &mut Process, memory_bytes: &mut u64) -> bool {
+    let mut assignments = worker.assignment.subscribe();
+    let mut look = tokio::time::interval(Duration::from_millis(LOOK_MS));
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let assignment = assignments.borrow_and_update().clone();
+        tokio::select! {
+            () = pool.stop.cancelled() => return true,
+            () = process.wait() => return false,
+            () = worker.retire.cancelled() => return false,
+            changed = assignments.changed() => {
+                if changed.is_err() {
+                    return false;
+                }
+            }
+            _ = look.tick(), if assignment.is_some() => {
+                let usage = worker.usage();
+                *memory_bytes = usage.map_or(*memory_bytes, |usage| usage.memory_bytes);
+                if let Some(verdict) = assignment.and_then(|assignment| assignment.judge(usage)) {
+                    metrics::counter!("portico_questions_overstepped_total", "limit" => verdict.as_str()).increment(1);
+                    return false;
+                }
+            }
+        }
+    }
+}
