@@ -17,6 +17,7 @@ pub(crate) mod spool;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt};
@@ -41,6 +42,10 @@ use crate::runner::{check_grant, store_problem};
 /// How often an export is tried again under one's own name after the one that it had joined failed before its
 /// first byte for a reason of its own caller's.
 const OWN_TRIES: usize = 2;
+
+/// How long the first bytes of an export wait for its last ones: most are complete by then, and a file of known
+/// length is worth more to its reader than this delay.
+const MOMENT: Duration = Duration::from_millis(25);
 
 /// What is to be exported.
 #[derive(Clone, Debug)]
@@ -243,19 +248,16 @@ impl Export {
     pub async fn ready(&mut self) -> Result<(), Problem> {
         let Source::Made(made) = &mut self.source else { return Ok(()) };
         let (seat, progress) = joined(&self.questions, made, |_| false).await?;
-        if let ProgressState::Complete(finished) = progress.state {
-            self.rows = Some(finished.rows);
-            self.length = Some(progress.written);
-            self.sha256 = Some(finished.sha256);
-        }
         made.seat = Some(seat);
+        self.learn(progress);
         Ok(())
     }
 
     /// Reads the file, or the part `range` of it. Comes back when there is something to read: what goes wrong
     /// before is a problem, an `Err` in the stream means that the transfer is to be broken.
     ///
-    /// A range of an export that is still being made is read as far as the file will reach.
+    /// A range of an export that is still being made is read as far as the file will reach. An export that is
+    /// complete within a moment has its length and digest afterwards, as after [`Export::ready`].
     ///
     /// # Errors
     /// `RangeNotSatisfiable` for a range outside a file of known length; whatever ended the making of it.
@@ -279,12 +281,25 @@ impl Export {
                 let start = range.as_ref().map_or(0, |range| range.start);
                 let (seat, _) = joined(&self.questions, made, |seen| seen.written > start).await?;
                 made.seat = Some(Arc::clone(&seat));
+                // What fails within the moment is still a problem: nothing was sent.
+                if let Ok(complete) = tokio::time::timeout(MOMENT, seat.wait(|_| false)).await {
+                    self.learn(complete?);
+                }
                 let production = Arc::clone(&seat.production);
                 return Ok(production.file.follow(range, seat));
             }
         };
         let stream = stream.map_err(|error| store_problem(&error))?;
         Ok(stream.map(|read| read.map_err(|error| store_problem(&error))).boxed())
+    }
+
+    /// Takes over what is known of a complete file.
+    fn learn(&mut self, progress: Progress) {
+        if let ProgressState::Complete(finished) = progress.state {
+            self.rows = Some(finished.rows);
+            self.length = Some(progress.written);
+            self.sha256 = Some(finished.sha256);
+        }
     }
 }
 

@@ -45,7 +45,7 @@ pub enum Launcher {
         program: PathBuf,
         /// A directory for their sockets and spill files; what earlier workers left there is removed.
         scratch: PathBuf,
-        /// Passed on as `--log-level`.
+        /// Passed on as `--log`.
         log_level: Option<String>,
     },
     /// Workers reached by a connection, such as an engine in this process for tests. They cannot be killed:

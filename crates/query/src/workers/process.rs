@@ -95,9 +95,11 @@ impl Process {
             .args(["--spill", &bounds.spill_bytes.to_string()])
             .args(["--threads", &bounds.threads.to_string()]);
         if let Some(level) = log_level {
-            command.args(["--log-level", level]);
+            command.args(["--log", level]);
         }
         command.env_clear().env("TMPDIR", &scratch).current_dir(&scratch);
+        // A group of its own: Ctrl-C at a terminal is for the server, which ends its workers when it is done.
+        command.process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().map_err(LaunchError::Spawn)?;
         let heard = Arc::new(AtomicU8::new(0));
