@@ -1,1 +1,46 @@
-//! (being written)
+//! Answers one gated question over one set of released versions: the only crate that links DataFusion.
+//!
+//! It runs inside `portico worker`, a process without credentials that is killed when it oversteps. A worker
+//! hears [`WorkOrder`](portico_model::order::WorkOrder)s over Arrow Flight on a Unix socket and sends back the
+//! bytes that go out to the client; the server forwards them and encodes nothing.
+//!
+//! ```text
+//! ticket ─▶ service ─▶ plan (own thread, 64 MiB of stack)            ─▶ run ─▶ output ─▶ FlightData
+//!                      parse · gate · parameters · optimise · physical        pump │ encode
+//!                         │                                                        ▼
+//!                      session: only the tables of the order            files ◀── footers (cached by digest)
+//! ```
+//!
+//! The worker plans only the text that the server's gate printed, over tables that the order names, and checks
+//! the plan again (`gate`): two independent checks. What a client may read of an error is decided in one place
+//! (`problem`): it names the input and the fix, never a path, a host or a value of the data.
+//!
+//! What it deliberately does not do: it knows no catalog, no principals and no HTTP; it never writes outside its
+//! scratch directory; it does not queue (the server sends one question at a time).
+
+mod error;
+mod explain;
+mod files;
+mod footers;
+mod functions;
+mod gate;
+mod inside;
+mod limits;
+mod output;
+mod parameters;
+mod plan;
+mod problem;
+mod run;
+mod service;
+mod session;
+mod settings;
+mod socket;
+mod statistics;
+mod table;
+mod verify;
+
+pub use error::EngineError;
+pub use inside::in_process;
+pub use service::{MESSAGE_BYTES_MAX, Worker, service};
+pub use settings::WorkerSettings;
+pub use socket::serve_unix;

@@ -1,0 +1,311 @@
+//! What a client may read of an error: the one place where the engine's errors become problems.
+//!
+//! Messages of the engine and its kernels quote values of the data ("Cannot cast string 'X' …"), so none of those
+//! that arise while running goes out as it is: each is recognised and said in words of ours, or is "the query
+//! failed on the data". Messages of planning speak of the client's own statement and of published names.
+
+use std::error::Error as _;
+
+use arrow::error::ArrowError;
+use datafusion::common::utils::datafusion_strsim::levenshtein;
+use datafusion::common::{Column, SchemaError};
+use datafusion::error::DataFusionError;
+use portico_model::order::WorkLimits;
+use portico_model::problem::{Problem, ProblemKind};
+
+/// Characters of a planning message that go out.
+const MESSAGE_CHARS: usize = 400;
+/// Names that are offered instead of an unknown one.
+const SUGGESTIONS: usize = 3;
+/// Columns that are listed when none is near the one asked for.
+const COLUMNS_LISTED: usize = 30;
+
+/// The problem for an error of the engine. Details go to the log.
+pub(crate) fn of(error: &DataFusionError, limits: &WorkLimits) -> Problem {
+    match error {
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => of(inner, limits),
+        DataFusionError::Shared(inner) => of(inner, limits),
+        DataFusionError::Collection(errors) => match errors.first() {
+            Some(first) => of(first, limits),
+            None => internal(error),
+        },
+        DataFusionError::SQL(parser, _) => invalid_sql(&parser.to_string()),
+        DataFusionError::Plan(message) => of_plan(message),
+        DataFusionError::NotImplemented(message) => invalid_sql(&format!("Not supported: {message}")),
+        DataFusionError::SchemaError(schema, _) => of_schema(schema),
+        DataFusionError::ArrowError(arrow, _) => of_arrow(arrow, limits),
+        DataFusionError::Execution(message) => failed(message),
+        DataFusionError::ResourcesExhausted(message) => {
+            tracing::info!(%message, "the question ran out of memory or spill space");
+            out_of_memory(limits)
+        }
+        DataFusionError::External(inner) => match inner.downcast_ref::<Problem>() {
+            Some(problem) => problem.clone(),
+            None => match inner.downcast_ref::<DataFusionError>() {
+                Some(inner) => of(inner, limits),
+                None => internal(error),
+            },
+        },
+        DataFusionError::ParquetError(parquet) => of_parquet(parquet, limits),
+        DataFusionError::IoError(io) if io.kind() == std::io::ErrorKind::StorageFull => out_of_memory(limits),
+        DataFusionError::IoError(_)
+        | DataFusionError::ObjectStore(_)
+        | DataFusionError::Internal(_)
+        | DataFusionError::Configuration(_)
+        | DataFusionError::ExecutionJoin(_)
+        | DataFusionError::Substrait(_)
+        | DataFusionError::Ffi(_) => internal(error),
+    }
+}
+
+/// A fault of ours, with its details in the log.
+pub(crate) fn internal(error: &dyn std::error::Error) -> Problem {
+    tracing::error!(%error, "the question failed");
+    Problem::internal()
+}
+
+/// The problem of a question over its time limit.
+pub(crate) fn timeout(milliseconds: u64) -> Problem {
+    Problem::new(
+        ProblemKind::QueryTimeout,
+        format!("The query was stopped after {milliseconds} ms. Filter earlier, select fewer columns or add a LIMIT."),
+    )
+}
+
+fn out_of_memory(limits: &WorkLimits) -> Problem {
+    Problem::new(
+        ProblemKind::QueryMemory,
+        format!(
+            "The query needs more than {} bytes of memory or {} bytes of temporary disk. \
+             Filter earlier, group by fewer values or add a LIMIT.",
+            limits.memory_bytes, limits.spill_bytes
+        ),
+    )
+}
+
+fn of_plan(message: &str) -> Problem {
+    if let Some(rest) = message.strip_prefix("Invalid function '") {
+        let (name, rest) = rest.split_once('\'').unwrap_or((rest, ""));
+        let hint = match rest.split_once("Did you mean '").and_then(|(_, hint)| hint.split_once('\'')) {
+            Some((hint, _)) => format!(" Did you mean {hint}?"),
+            None => String::new(),
+        };
+        let detail = format!("There is no function {}.{hint}", shortened(name));
+        return Problem::new(ProblemKind::FunctionNotAllowed, detail);
+    }
+    if message.contains("placeholder") || message.contains("Placeholder") {
+        let detail = "A parameter of the statement has no value or no type. Bind every $1 or $name; \
+                      write CAST($1 AS type) where its place does not tell the type.";
+        return Problem::new(ProblemKind::InvalidParameter, detail);
+    }
+    if message.starts_with("table '") && message.contains("not found") {
+        return Problem::not_found("such dataset");
+    }
+    invalid_sql(message)
+}
+
+fn of_schema(error: &SchemaError) -> Problem {
+    match error {
+        SchemaError::FieldNotFound { field, valid_fields } => unknown_column(field, valid_fields),
+        SchemaError::AmbiguousReference { field } => {
+            let name = shortened(&field.name);
+            invalid_sql(&format!("The column {name} is in more than one table here: write its table before it."))
+        }
+        SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
+            invalid_sql(&format!("The column {} appears twice: give one an alias.", shortened(name)))
+        }
+    }
+}
+
+fn unknown_column(field: &Column, valid: &[Column]) -> Problem {
+    let asked = field.name.to_lowercase();
+    let mut names = valid.iter().map(|column| column.name.as_str()).collect::<Vec<_>>();
+    names.sort_unstable();
+    names.dedup();
+    let mut near = names
+        .iter()
+        .map(|name| (levenshtein(&asked, &name.to_lowercase()), *name))
+        .filter(|(distance, name)| *distance <= asked.len().max(name.len()) / 3 || name.contains(&asked))
+        .collect::<Vec<_>>();
+    near.sort_unstable();
+    near.truncate(SUGGESTIONS);
+    let hint = if !near.is_empty() {
+        let near = near.into_iter().map(|(_, name)| name).collect::<Vec<_>>();
+        format!(" Did you mean {}?", near.join(" or "))
+    } else if !names.is_empty() && names.len() <= COLUMNS_LISTED {
+        format!(" There are: {}.", names.join(", "))
+    } else {
+        String::new()
+    };
+    let name = shortened(&field.name);
+    Problem::new(ProblemKind::UnknownColumn, shortened(&format!("There is no column {name} here.{hint}")))
+}
+
+fn of_arrow(error: &ArrowError, limits: &WorkLimits) -> Problem {
+    match error {
+        ArrowError::DivideByZero => query_failed("A number was divided by zero. NULLIF(divisor, 0) avoids it."),
+        ArrowError::ArithmeticOverflow(_) => overflow(),
+        ArrowError::CastError(message) | ArrowError::ParseError(message) => cast_failed(message),
+        ArrowError::ExternalError(inner) => match inner.downcast_ref::<DataFusionError>() {
+            Some(inner) => of(inner, limits),
+            None => internal(error),
+        },
+        ArrowError::ComputeError(message) | ArrowError::InvalidArgumentError(message) => failed(message),
+        ArrowError::MemoryError(_) => out_of_memory(limits),
+        ArrowError::IoError(_, io) if io.kind() == std::io::ErrorKind::StorageFull => out_of_memory(limits),
+        ArrowError::OffsetOverflowError(_) => {
+            query_failed("A column of text grew beyond 2 GiB in one step. Shorten the values or add a LIMIT.")
+        }
+        ArrowError::ParquetError(_)
+        | ArrowError::NotYetImplemented(_)
+        | ArrowError::SchemaError(_)
+        | ArrowError::CsvError(_)
+        | ArrowError::JsonError(_)
+        | ArrowError::AvroError(_)
+        | ArrowError::IoError(..)
+        | ArrowError::IpcError(_)
+        | ArrowError::CDataInterface(_)
+        | ArrowError::DictionaryKeyOverflowError
+        | ArrowError::RunEndIndexOverflowError => internal(error),
+    }
+}
+
+fn of_parquet(error: &parquet::errors::ParquetError, limits: &WorkLimits) -> Problem {
+    // A filter that is evaluated while decoding fails inside the reader.
+    let mut source = error.source();
+    while let Some(inner) = source {
+        if let Some(inner) = inner.downcast_ref::<DataFusionError>() {
+            return of(inner, limits);
+        }
+        if let Some(inner) = inner.downcast_ref::<ArrowError>() {
+            return of_arrow(inner, limits);
+        }
+        source = inner.source();
+    }
+    internal(error)
+}
+
+/// An error while running, known only by a message that may quote values.
+fn failed(message: &str) -> Problem {
+    let known = [
+        ("Overflow", "o"),
+        ("overflow", "o"),
+        ("Divide by zero", "d"),
+        ("divide by zero", "d"),
+        ("Cannot cast", "c"),
+        ("Error parsing", "c"),
+        ("more than one row", "s"),
+        ("regex", "r"),
+        ("Regular expression", "r"),
+    ];
+    match known.iter().find(|(sign, _)| message.contains(sign)).map(|(_, kind)| *kind) {
+        Some("o") => overflow(),
+        Some("d") => query_failed("A number was divided by zero. NULLIF(divisor, 0) avoids it."),
+        Some("c") => cast_failed(message),
+        Some("s") => query_failed("A subquery that stands for one value gave more than one row."),
+        Some("r") => query_failed("A regular expression is not valid or is too large."),
+        _ => {
+            // The message may hold values of the data, which have no business in a log.
+            tracing::info!(length = message.len(), "the question failed on the data");
+            query_failed("A function was given a value that it has no result for.")
+        }
+    }
+}
+
+fn overflow() -> Problem {
+    query_failed("A calculation left the range of its type. CAST to a wider type such as DECIMAL(38, 0) or DOUBLE.")
+}
+
+/// A failed conversion: the target type is told when it is one of ours, the value never.
+fn cast_failed(message: &str) -> Problem {
+    const TYPES: &[(&str, &str)] = &[
+        ("Int8", "int8"),
+        ("Int16", "int16"),
+        ("Int32", "int32"),
+        ("Int64", "int64"),
+        ("UInt8", "uint8"),
+        ("UInt16", "uint16"),
+        ("UInt32", "uint32"),
+        ("UInt64", "uint64"),
+        ("Float32", "float32"),
+        ("Float64", "float64"),
+        ("Boolean", "boolean"),
+        ("Date32", "date"),
+    ];
+    let target = message
+        .rsplit_once("to value of ")
+        .and_then(|(_, rest)| rest.split_whitespace().next())
+        .and_then(|word| TYPES.iter().find(|(name, _)| *name == word))
+        .map_or("the type asked for", |(_, name)| *name);
+    query_failed(&format!("A value could not be converted to {target}. TRY_CAST gives NULL for such values."))
+}
+
+fn query_failed(detail: &str) -> Problem {
+    Problem::new(ProblemKind::QueryFailed, detail)
+}
+
+fn invalid_sql(message: &str) -> Problem {
+    Problem::new(ProblemKind::InvalidSql, shortened(message))
+}
+
+/// The first line of a message, of bounded length.
+fn shortened(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default();
+    let mut text = line.chars().take(MESSAGE_CHARS).collect::<String>();
+    if text.len() < line.len() {
+        text.push('…');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: WorkLimits =
+        WorkLimits { first_byte_ms: 1, total_ms: 1, memory_bytes: 1, spill_bytes: 1, answer_bytes: 1, answer_rows: 1 };
+
+    #[test]
+    fn values_of_the_data_never_go_out() {
+        let secret = "SECRET-BOB to value of Int64";
+        let messages = [
+            format!("Cannot cast string '{secret}' to value of Int32 type"),
+            format!("Error parsing timestamp from '{secret}': error parsing date"),
+            format!("Some function did not like {secret}"),
+            format!("Overflow happened on: {secret} + 1"),
+        ];
+        for message in messages {
+            let errors = [
+                DataFusionError::Execution(message.clone()),
+                DataFusionError::ArrowError(Box::new(ArrowError::CastError(message.clone())), None),
+                DataFusionError::ArrowError(Box::new(ArrowError::ComputeError(message.clone())), None),
+                DataFusionError::ArrowError(Box::new(ArrowError::InvalidArgumentError(message.clone())), None),
+                DataFusionError::Internal(message.clone()),
+                DataFusionError::ResourcesExhausted(message.clone()),
+            ];
+            for error in errors {
+                let problem = of(&error, &LIMITS);
+                assert!(!problem.detail.contains("SECRET"), "{problem}");
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_columns_name_their_neighbours() {
+        let valid = ["borough", "boro_code", "year"].map(|name| Column::new_unqualified(name));
+        let error = SchemaError::FieldNotFound {
+            field: Box::new(Column::new_unqualified("borrough")),
+            valid_fields: valid.to_vec(),
+        };
+        let problem = of_schema(&error);
+        assert_eq!(problem.kind, ProblemKind::UnknownColumn);
+        assert!(problem.detail.contains("Did you mean borough"), "{problem}");
+    }
+
+    #[test]
+    fn left_out_functions_are_told_as_such() {
+        let problem = of_plan("Invalid function 'input_file_name'.\nDid you mean 'initcap'?");
+        assert_eq!(problem.kind, ProblemKind::FunctionNotAllowed);
+        assert_eq!(problem.detail, "There is no function input_file_name. Did you mean initcap?");
+    }
+}

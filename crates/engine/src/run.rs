@@ -1,0 +1,270 @@
+//! From an order to the messages of its answer.
+//!
+//! ```text
+//! plan ─▶ partitions ─▶ pump (own task: next batch, made plain) ─▶ ≤2 batches ─▶ encode ─▶ ≤4 messages ─▶ gRPC
+//! ```
+//!
+//! Each arrow holds little and blocks when it is full, so a slow client slows the scan down to its own speed and
+//! memory stays bounded. The first message carries the head and leaves only when there are bytes to follow it: a
+//! failure before that is a clean problem. The last carries the tail; an answer without one is not complete.
+
+mod body;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::array::{Array, RecordBatch};
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::ipc::writer::IpcWriteOptions;
+use arrow_flight::{FlightData, IpcMessage, SchemaAsIpc};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
+use futures::StreamExt;
+use portico_model::format::Format;
+use portico_model::order::{AnswerColumn, AnswerHead, AnswerTail, WorkLimits, WorkOrder};
+use portico_model::problem::{Problem, ProblemKind};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::plan::{self, Execution, Planned, Rest};
+use crate::service::{Core, Running};
+use crate::{output, problem};
+use body::Body;
+
+/// Batches that wait between the plan and the encoder.
+const BATCHES_AHEAD: usize = 2;
+/// Bytes that a slice of a batch holds at most when it is encoded; one row may be more.
+const SLICE_BYTES: usize = 1024 * 1024;
+/// Encoded bytes that are sent at once, when rows keep coming.
+const FLUSH_BYTES: usize = 256 * 1024;
+/// How long encoded bytes wait for company when rows come slowly.
+const LINGER: std::time::Duration = std::time::Duration::from_millis(50);
+
+/// Where the messages of one answer go.
+pub(crate) type Out = mpsc::Sender<Result<FlightData, Problem>>;
+
+/// Why an answer ends before its tail.
+enum Stop {
+    Failed(Problem),
+    /// The client has gone.
+    Gone,
+}
+
+impl From<Problem> for Stop {
+    fn from(problem: Problem) -> Self {
+        Self::Failed(problem)
+    }
+}
+
+/// One question under way.
+pub(crate) struct Job {
+    /// What lives as long as the process.
+    pub(crate) core: Arc<Core>,
+    /// What was asked.
+    pub(crate) order: Arc<WorkOrder>,
+    /// When it was asked.
+    pub(crate) started: Instant,
+    /// Held by every task of the question.
+    pub(crate) running: Arc<Running>,
+}
+
+/// Does the work of an order and sends its messages.
+pub(crate) async fn work(job: Job, out: Out) {
+    match attempt(&job, &out).await {
+        Ok(tail) => tracing::info!(rows = tail.rows, bytes = tail.bytes, elapsed_ms = tail.elapsed_ms, "answered"),
+        Err(Stop::Failed(problem)) => {
+            tracing::info!(code = problem.kind.code(), elapsed_ms = job.elapsed_ms(), "not answered");
+            // The client may have gone, too.
+            let _ = out.send(Err(problem)).await;
+        }
+        Err(Stop::Gone) => tracing::info!(elapsed_ms = job.elapsed_ms(), "given up by the client"),
+    }
+}
+
+impl Job {
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+async fn attempt(job: &Job, out: &Out) -> Result<AnswerTail, Stop> {
+    let core = &job.core;
+    let planned = plan::plan(&core.template, &core.footers, core.files(), &job.order).await?;
+    let head = head(&planned)?;
+    let mut outlet = Outlet::new(out.clone(), &head, &planned.schema, &job.order)?;
+    let Planned { schema, rest } = planned;
+    let tail = match rest {
+        Rest::Run(execution) => answer(execution, &schema, job, &mut outlet).await?,
+        Rest::Describe(_) | Rest::Explain(_) => AnswerTail { rows: 0, bytes: 0, elapsed_ms: job.elapsed_ms() },
+    };
+    outlet.finish(tail).await?;
+    Ok(tail)
+}
+
+async fn answer(execution: Execution, schema: &SchemaRef, job: &Job, outlet: &mut Outlet) -> Result<AnswerTail, Stop> {
+    let order = &job.order;
+    let limits = order.limits;
+    let files = execution.files.clone();
+    let stream = execute_stream(execution.plan, execution.context).map_err(|error| problem::of(&error, &limits))?;
+    let (sender, mut batches) = mpsc::channel(BATCHES_AHEAD);
+    let mut pump = Aborting(tokio::spawn(pump(stream, schema.clone(), limits, sender, job.running.clone())));
+    let mut body = Body::new(&order.output, schema)?;
+    let mut rows = 0_u64;
+    let mut waiting = false;
+    loop {
+        let next = if waiting { tokio::time::timeout(LINGER, batches.recv()).await } else { Ok(batches.recv().await) };
+        let batch = match next {
+            Err(_) => {
+                outlet.send_all(body.take()).await?;
+                waiting = false;
+                continue;
+            }
+            Ok(None) => break,
+            Ok(Some(batch)) => batch?,
+        };
+        rows += u64::try_from(batch.num_rows()).unwrap_or(u64::MAX);
+        if rows > limits.answer_rows {
+            return Err(too_many_rows(&limits).into());
+        }
+        for slice in slices(&batch) {
+            body.write(&slice)?;
+            if body.waiting_bytes() >= FLUSH_BYTES {
+                outlet.send_all(body.take()).await?;
+            }
+        }
+        waiting = body.waiting_bytes() > 0;
+    }
+    // The pump ends its channel when it is done, and when it panics.
+    if (&mut pump.0).await.is_err() {
+        tracing::error!("the plan panicked");
+        return Err(Problem::internal().into());
+    }
+    files.settled().await.map_err(|error| problem::internal(&error))?;
+    let elapsed_ms = job.elapsed_ms();
+    while !body.finish_part(elapsed_ms)? {
+        outlet.send_all(body.take()).await?;
+    }
+    outlet.send_all(body.take()).await?;
+    tracing::debug!(bytes_read = files.bytes_read(), "read from storage");
+    Ok(AnswerTail { rows, bytes: outlet.bytes, elapsed_ms: job.elapsed_ms() })
+}
+
+/// Pulls batches out of the plan and makes them plain, ahead of the encoder.
+async fn pump(
+    mut stream: SendableRecordBatchStream,
+    schema: SchemaRef,
+    limits: WorkLimits,
+    out: mpsc::Sender<Result<RecordBatch, Problem>>,
+    _running: Arc<Running>,
+) {
+    while let Some(next) = stream.next().await {
+        let plain = next.and_then(|batch| Ok(output::flatten(&batch, &schema)?));
+        let message = plain.map_err(|error| problem::of(&error, &limits));
+        let failed = message.is_err();
+        if out.send(message).await.is_err() || failed {
+            return;
+        }
+    }
+}
+
+/// Cuts a batch so that no slice is encoded into much more than [`SLICE_BYTES`].
+fn slices(batch: &RecordBatch) -> impl Iterator<Item = RecordBatch> {
+    let sizes = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size());
+    let bytes = sizes.map(|size| size.unwrap_or(SLICE_BYTES)).sum::<usize>();
+    let pieces = bytes.div_ceil(SLICE_BYTES).max(1);
+    let rows = batch.num_rows().div_ceil(pieces).max(1);
+    (0..batch.num_rows()).step_by(rows).map(move |start| batch.slice(start, rows.min(batch.num_rows() - start)))
+}
+
+/// Sends messages, the head before the first, and counts bytes against the order's limit.
+struct Outlet {
+    out: Out,
+    head: Option<FlightData>,
+    bytes: u64,
+    limits: WorkLimits,
+}
+
+impl Outlet {
+    fn new(out: Out, head: &AnswerHead, schema: &Schema, order: &WorkOrder) -> Result<Self, Stop> {
+        let metadata = serde_json::to_vec(head).map_err(|error| problem::internal(&error))?;
+        let mut message = match order.output.kind.format {
+            Format::Flight => FlightData::from(SchemaAsIpc::new(schema, &IpcWriteOptions::default())),
+            _ => FlightData::default(),
+        };
+        message.app_metadata = metadata.into();
+        Ok(Self { out, head: Some(message), bytes: 0, limits: order.limits })
+    }
+
+    async fn send_all(&mut self, messages: Vec<FlightData>) -> Result<(), Stop> {
+        for message in messages {
+            let bytes = message.data_body.len() + message.data_header.len();
+            self.bytes = self.bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+            if self.bytes > self.limits.answer_bytes {
+                return Err(too_many_bytes(&self.limits).into());
+            }
+            self.send(message).await?;
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self, tail: AnswerTail) -> Result<(), Stop> {
+        let metadata = serde_json::to_vec(&tail).map_err(|error| problem::internal(&error))?;
+        self.send(FlightData { app_metadata: metadata.into(), ..FlightData::default() }).await
+    }
+
+    async fn send(&mut self, message: FlightData) -> Result<(), Stop> {
+        if let Some(head) = self.head.take() {
+            self.out.send(Ok(head)).await.map_err(|_| Stop::Gone)?;
+        }
+        self.out.send(Ok(message)).await.map_err(|_| Stop::Gone)
+    }
+}
+
+/// A task that is aborted when nobody waits for it any more.
+struct Aborting<T>(JoinHandle<T>);
+
+impl<T> Drop for Aborting<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn head(planned: &Planned) -> Result<AnswerHead, Problem> {
+    let columns = planned.schema.fields().iter().map(|field| AnswerColumn {
+        name: field.name().clone(),
+        data_type: portico_encode::type_name(field.data_type(), Some(field)),
+    });
+    let (parameters, explanation) = match &planned.rest {
+        Rest::Run(_) => (None, None),
+        Rest::Describe(parameters) => (Some(schema_ipc(parameters)?), None),
+        Rest::Explain(explanation) => (None, Some(explanation.clone())),
+    };
+    Ok(AnswerHead {
+        columns: columns.collect(),
+        schema_ipc_base64: schema_ipc(&planned.schema)?,
+        parameters_ipc_base64: parameters,
+        explanation,
+    })
+}
+
+/// A schema as an encapsulated IPC message (the form that `FlightInfo.schema` has), base64.
+fn schema_ipc(schema: &Schema) -> Result<String, Problem> {
+    let message = IpcMessage::try_from(SchemaAsIpc::new(schema, &IpcWriteOptions::default()));
+    let message = message.map_err(|error| problem::internal(&error))?;
+    Ok(BASE64_STANDARD.encode(&message.0))
+}
+
+fn too_many_rows(limits: &WorkLimits) -> Problem {
+    Problem::new(
+        ProblemKind::AnswerTooLarge,
+        format!("The answer has more than {} rows. Filter more or add a LIMIT.", limits.answer_rows),
+    )
+}
+
+fn too_many_bytes(limits: &WorkLimits) -> Problem {
+    Problem::new(
+        ProblemKind::AnswerTooLarge,
+        format!("The answer has more than {} bytes. Filter more or add a LIMIT.", limits.answer_bytes),
+    )
+}

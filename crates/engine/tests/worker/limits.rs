@@ -1,0 +1,91 @@
+//! Limits of memory, time and size, and what happens when the client goes.
+
+use arrow_flight::{Action, Ticket};
+use portico_model::order::WorkOrder;
+use portico_model::problem::ProblemKind;
+
+use crate::city::City;
+
+/// A billion rows, one batch at a time.
+const ENDLESS: &str = r#"SELECT a.id FROM "permits@3" a, "permits@3" b, "permits@3" c"#;
+
+#[tokio::test]
+async fn memory_is_limited() {
+    let city = City::new();
+    let mut order = city.order(r#"SELECT array_agg(a.id) FROM "permits@3" a, "permits@3" b"#);
+    order.limits.memory_bytes = 1 << 20;
+    order.limits.spill_bytes = 1 << 20;
+    let problem = city.ask(&order).await.unwrap_err();
+    assert_eq!(problem.kind, ProblemKind::QueryMemory, "{problem}");
+    assert!(problem.detail.contains("1048576"), "{problem}");
+    // The worker lives.
+    assert_eq!(city.lines(r#"SELECT count(*) FROM "permits@3""#).await, ["1000"]);
+}
+
+#[tokio::test]
+async fn a_sort_beyond_memory_spills_and_cleans_up() {
+    let city = City::new();
+    let sql = r#"SELECT a.id, b.note FROM "permits@3" a, "permits@3" b WHERE b.id < 200 ORDER BY b.note, a.id DESC"#;
+    let mut order = city.order(sql);
+    order.limits.memory_bytes = 12 << 20;
+    let collected = city.ask(&order).await.unwrap();
+    assert_eq!(collected.tail.rows, 200_000);
+    let scratch = city.directory().join("scratch");
+    let left = std::fs::read_dir(scratch).unwrap().count();
+    assert!(left <= 1, "{left}");
+}
+
+#[tokio::test]
+async fn time_to_the_first_byte_is_limited() {
+    let city = City::new();
+    let mut order = city.order(&format!("SELECT sum(id) FROM ({ENDLESS}) WHERE id < 0"));
+    order.limits.first_byte_ms = 50;
+    let problem = city.ask(&order).await.unwrap_err();
+    assert_eq!(problem.kind, ProblemKind::QueryTimeout, "{problem}");
+    assert!(problem.detail.contains("50 ms"), "{problem}");
+}
+
+#[tokio::test]
+async fn time_in_all_is_limited() {
+    let city = City::new();
+    let mut order = city.order(ENDLESS);
+    order.limits.total_ms = 300;
+    let problem = city.ask(&order).await.unwrap_err();
+    assert_eq!(problem.kind, ProblemKind::QueryTimeout, "{problem}");
+}
+
+#[tokio::test]
+async fn answers_are_never_cut() {
+    let city = City::new();
+    let mut order = city.order(ENDLESS);
+    order.limits.answer_rows = 10;
+    let problem = city.ask(&order).await.unwrap_err();
+    assert_eq!(problem.kind, ProblemKind::AnswerTooLarge, "{problem}");
+    assert!(problem.detail.contains("10 rows"), "{problem}");
+    let mut order = city.order(ENDLESS);
+    order.limits.answer_bytes = 1_000_000;
+    let problem = city.ask(&order).await.unwrap_err();
+    assert_eq!(problem.kind, ProblemKind::AnswerTooLarge, "{problem}");
+}
+
+#[tokio::test]
+async fn work_ends_when_the_client_goes() {
+    let city = City::new();
+    let mut client = city.client().await;
+    let order: WorkOrder = city.order(ENDLESS);
+    let ticket = Ticket { ticket: serde_json::to_vec(&order).unwrap().into() };
+    let mut stream = client.do_get(ticket).await.unwrap().into_inner();
+    assert!(stream.message().await.unwrap().is_some());
+    assert_eq!(running(&city).await, 1);
+    drop(stream);
+    while running(&city).await > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn running(city: &City) -> u64 {
+    let action = Action { r#type: "ping".into(), body: Default::default() };
+    let mut replies = city.client().await.do_action(action).await.unwrap().into_inner();
+    let body = replies.message().await.unwrap().unwrap().body;
+    serde_json::from_slice::<serde_json::Value>(&body).unwrap()["running"].as_u64().unwrap()
+}
