@@ -63,6 +63,8 @@ problem_kinds! {
     UnsupportedMediaType = "unsupported_media_type", "That kind of body is not read here";
     /// Somebody else was first, or the state has changed.
     Conflict = "conflict", "The state has changed";
+    /// The file is not the one that the client's `If-Match` or `If-Unmodified-Since` names.
+    PreconditionFailed = "precondition_failed", "The file has changed";
     /// Released once, withdrawn since.
     Withdrawn = "withdrawn", "That version was withdrawn";
     /// A body, URL or statement over its size limit.

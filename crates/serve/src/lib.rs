@@ -1,1 +1,41 @@
-//! (being written)
+//! All that a client sees: HTTP, Arrow Flight and pages on one port, and the accept loop in front of them.
+//!
+//! It sits on top of `query` (questions and exports) and `store` (the catalog and stored files), and is the only
+//! crate that knows status codes, media types, HTML and the JSON of the API.
+//!
+//! ```text
+//! connection ─▶ accept ─▶ router ─┬─▶ http      /sql, /datasets/…, /api/…      JSON, files, problems
+//!                                 ├─▶ pages     /, /datasets/{name}            HTML
+//!                                 └─▶ flight    application/grpc               Flight and Flight SQL
+//!                                        │
+//!                                        ▼
+//!                              catalog, released (policy) ─▶ store
+//!                              questions, exports         ─▶ query
+//! ```
+//!
+//! What it deliberately does not do: it reads no configuration and no environment, asks no clock (time comes from
+//! the [`Site`]), plans no SQL and opens no file.
+
+mod accept;
+mod catalog;
+mod finish;
+mod flight;
+mod http;
+mod observe;
+mod pages;
+mod problem;
+mod released;
+mod router;
+mod site;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use crate::http::service::metrics_router;
+pub use accept::{Peer, TlsError, address_block, run, tls_acceptor};
+pub use observe::RequestId;
+pub use problem::{PROBLEM_CODE_METADATA, PROBLEMS_PATH, grpc_code, grpc_status, http_status};
+pub use router::router;
+pub use site::{Clock, Site, SiteSettings};

@@ -1,0 +1,146 @@
+//! The last touch on every response: problems are written, and the headers that protect
+//! readers and open the data to other sites are set.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use portico_model::problem::Problem;
+
+use crate::accept::Peer;
+use crate::http::cache::CachePolicy;
+use crate::http::negotiate;
+use crate::observe::RequestId;
+use crate::pages;
+use crate::problem::{Carried, ProblemDocument, grpc_status, problem_of_status};
+use crate::site::Site;
+
+/// Response headers that scripts of other sites may read.
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "accept-ranges, content-disposition, content-encoding, content-length, content-location, content-range, etag, \
+     last-modified, link, repr-digest, retry-after, x-portico-query-id, x-portico-rows, x-portico-version, \
+     x-portico-versions, x-request-id",
+);
+
+/// Request headers that scripts of other sites may send.
+const ALLOWED: HeaderValue = HeaderValue::from_static(
+    "accept, content-type, if-match, if-modified-since, if-none-match, if-range, if-unmodified-since, range",
+);
+
+/// What a data file may do when a browser opens it: nothing. Pages replace this with [`pages::POLICY`].
+const DATA_POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; sandbox");
+
+/// A day, in seconds: how long a browser may keep the answer to a preflight.
+const PREFLIGHT_AGE_S: HeaderValue = HeaderValue::from_static("86400");
+
+/// Whether a request is a gRPC call, by its content type.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    content_type == b"application/grpc"
+        || content_type.starts_with(b"application/grpc+")
+        || content_type.starts_with(b"application/grpc;")
+}
+
+/// The layer inside of `observe`.
+pub(crate) async fn finish(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+    let grpc = is_grpc(request.headers());
+    let method = request.method().clone();
+    let page = negotiate::prefers_page(request.headers());
+    let id = request.extensions().get::<RequestId>().map(|id| id.as_str().to_owned()).unwrap_or_default();
+    let tls = request.extensions().get::<Peer>().is_some_and(|peer| peer.tls);
+    let mut response = next.run(request).await;
+    if grpc {
+        return match response.extensions_mut().remove::<Carried>() {
+            Some(Carried(problem)) => grpc_status(&problem).into_http(),
+            None => response,
+        };
+    }
+    if let Some(problem) = problem_of(&mut response) {
+        write(&mut response, &site, &problem, &id, page && method != Method::HEAD);
+    }
+    if method == Method::HEAD {
+        // A length stays, the bytes do not.
+        *response.body_mut() = Body::empty();
+    }
+    protect(response.headers_mut(), tls);
+    response
+}
+
+/// The answer to `OPTIONS` on a route with these methods, for preflights too.
+pub(crate) fn options(methods: &'static str) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED);
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE_S);
+    response
+}
+
+/// The problem that a response stands for: one that a handler refused with, or a bare status of the framework.
+fn problem_of(response: &mut Response) -> Option<Problem> {
+    let status = response.status();
+    match response.extensions_mut().remove::<Carried>() {
+        Some(Carried(problem)) => Some(problem),
+        None if status.is_client_error() || status.is_server_error() => Some(problem_of_status(status)),
+        None => None,
+    }
+}
+
+/// Writes a problem into its response: headers such as `Allow` stay, those of a body are replaced.
+fn write(response: &mut Response, site: &Site, problem: &Problem, request_id: &str, page: bool) {
+    *response.status_mut() = crate::problem::http_status(problem.kind);
+    let document = ProblemDocument::new(site, problem, request_id);
+    let (content_type, body) = match page.then(|| pages::problem(site, problem, request_id)).flatten() {
+        Some(html) => {
+            response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, pages::POLICY);
+            ("text/html; charset=utf-8", html.into_bytes())
+        }
+        // The document holds only text and numbers: writing it does not fail.
+        None => ("application/problem+json", serde_json::to_vec(&document).unwrap_or_default()),
+    };
+    let headers = response.headers_mut();
+    for stale in [header::ETAG, header::LAST_MODIFIED, header::CONTENT_ENCODING] {
+        headers.remove(stale);
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(CachePolicy::Never.header()));
+    headers.insert(header::VARY, HeaderValue::from_static("accept"));
+    *response.body_mut() = Body::from(body);
+}
+
+/// Headers of every response. Public data may be read by any site; none may frame a page, guess a type, or learn
+/// from where a reader came.
+fn protect(headers: &mut HeaderMap, tls: bool) {
+    let own = |name: &'static str| HeaderName::from_static(name);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(own("cross-origin-resource-policy"), HeaderValue::from_static("cross-origin"));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(DATA_POLICY);
+    if tls {
+        let year = HeaderValue::from_static("max-age=31536000");
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grpc_is_known_by_its_content_type() {
+        let check = |value: &str| is_grpc(&HeaderMap::from_iter([(header::CONTENT_TYPE, value.parse().unwrap())]));
+        assert!(check("application/grpc"));
+        assert!(check("application/grpc+proto"));
+        assert!(!check("application/grpc-web"));
+        assert!(!check("application/json"));
+        assert!(!is_grpc(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,192 @@
+//! Every route, in one list, and the layers around them.
+//!
+//! ```text
+//! request ─▶ observe (id, log, figures) ─▶ finish (problems, headers) ─▶ panics caught ─┬─ application/grpc ─▶ Flight
+//!                                                                                       └─ everything else ─▶ routes
+//! ```
+
+use std::any::Any;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, delete, get};
+use portico_model::problem::Problem;
+use tower::ServiceExt;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::finish::{self, finish, is_grpc};
+use crate::flight;
+use crate::http::asker::{Asker, Visit};
+use crate::http::downloads::{self, Named, Wanted};
+use crate::http::{datasets, names, parts, service, sql};
+use crate::observe::observe;
+use crate::pages;
+use crate::problem::{Refusal, problem_of_status};
+use crate::site::Site;
+
+/// One route: its pattern, the paths that it stands for in the API's description, and what answers.
+struct Route {
+    pattern: &'static str,
+    #[cfg_attr(not(test), expect(dead_code, reason = "a test compares it with the description"))]
+    documented: &'static [&'static str],
+    answers: MethodRouter<Arc<Site>>,
+    /// What `OPTIONS` answers; a test compares it with what the framework finds.
+    methods: &'static str,
+}
+
+fn route(pattern: &'static str, documented: &'static [&'static str], answers: MethodRouter<Arc<Site>>) -> Route {
+    Route { pattern, documented, answers, methods: "GET, HEAD, OPTIONS" }
+}
+
+impl Route {
+    fn with_methods(self, methods: &'static str) -> Self {
+        Self { methods, ..self }
+    }
+}
+
+/// The whole site: HTTP and gRPC (Flight) on one router, for [`run`](crate::accept::run) or for a test.
+pub fn router(site: Arc<Site>) -> Router {
+    let http = routes().into_iter().fold(Router::new(), |router, route| {
+        let methods = route.methods;
+        router.route(route.pattern, route.answers.options(move || async move { finish::options(methods) }))
+    });
+    let http = http.fallback(nothing).with_state(Arc::clone(&site));
+    compose(http, grpc(&site), site)
+}
+
+/// Patterns, and the paths of the API's description that each stands for.
+#[cfg(test)]
+pub(crate) fn documented() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    routes().into_iter().map(|route| (route.pattern, route.documented))
+}
+
+fn routes() -> Vec<Route> {
+    let mut routes = data_routes();
+    routes.extend(api_routes());
+    routes.extend(page_routes());
+    routes
+}
+
+/// Files and questions.
+fn data_routes() -> Vec<Route> {
+    vec![
+        route("/datasets/{leaf}", &["/datasets/{name}", "/datasets/{name}.{ext}"], get(dataset_leaf)),
+        route(
+            "/datasets/{name}/versions/{leaf}",
+            &["/datasets/{name}/versions/{version}", "/datasets/{name}/versions/{version}.{ext}"],
+            get(version_leaf),
+        ),
+        route(
+            "/datasets/{name}/versions/{version}/parts/{leaf}",
+            &["/datasets/{name}/versions/{version}/parts/{index}.parquet"],
+            get(parts::part),
+        ),
+        route("/sql", &["/sql"], get(sql::get_sql).post(sql::post_sql)).with_methods("GET, HEAD, POST, OPTIONS"),
+        route("/sql/explain", &["/sql/explain"], get(sql::explain)),
+        route("/sql/{query_id}", &["/sql/{query_id}"], delete(sql::cancel)).with_methods("DELETE, OPTIONS"),
+    ]
+}
+
+/// The catalog and what the service says of itself, for programs.
+fn api_routes() -> Vec<Route> {
+    vec![
+        route("/api/datasets", &["/api/datasets"], get(datasets::search)),
+        route("/api/datasets/{name}", &["/api/datasets/{name}"], get(datasets::dataset)),
+        route("/api/datasets/{name}/versions", &["/api/datasets/{name}/versions"], get(datasets::versions)),
+        route(
+            "/api/datasets/{name}/versions/{version}",
+            &["/api/datasets/{name}/versions/{version}"],
+            get(datasets::version),
+        ),
+        route("/api/datasets/{name}/changes", &["/api/datasets/{name}/changes"], get(datasets::changes)),
+        route("/api/limits", &["/api/limits"], get(service::limits)),
+        route("/openapi.json", &["/openapi.json"], get(service::openapi)),
+        route("/robots.txt", &["/robots.txt"], get(service::robots)),
+        route("/healthz", &["/healthz"], get(service::healthz)),
+        route("/readyz", &["/readyz"], get(service::readyz)),
+    ]
+}
+
+/// Pages for people.
+fn page_routes() -> Vec<Route> {
+    vec![
+        route("/", &["/"], get(pages::list)),
+        route("/docs/problems", &["/docs/problems"], get(pages::problems)),
+        route("/assets/{leaf}", &["/assets/{file}"], get(pages::asset)),
+    ]
+}
+
+/// `/datasets/building-permits` is a page, `/datasets/building-permits.csv.gz` a file.
+async fn dataset_leaf(
+    State(site): State<Arc<Site>>,
+    Asker(caller): Asker,
+    Path(leaf): Path<String>,
+    visit: Visit,
+) -> Result<Response, Refusal> {
+    if !leaf.contains('.') {
+        return pages::dataset(&site, &caller.principal, (&leaf, None), visit).await;
+    }
+    let (dataset, kind) = names::split_file(&leaf).ok_or_else(no_file)?;
+    let Visit { method, headers, query, .. } = visit;
+    let wanted = Wanted { caller, method, headers, query };
+    downloads::download(&site, Named { dataset, version: None, kind }, wanted).await
+}
+
+/// `/datasets/building-permits/versions/3` is a page, `…/3.csv.gz` a file.
+async fn version_leaf(
+    State(site): State<Arc<Site>>,
+    Asker(caller): Asker,
+    Path((name, leaf)): Path<(String, String)>,
+    visit: Visit,
+) -> Result<Response, Refusal> {
+    if !leaf.contains('.') {
+        let number = names::version_number(&leaf).ok_or_else(|| Problem::not_found("version of that number"))?;
+        return pages::dataset(&site, &caller.principal, (&name, Some(number)), visit).await;
+    }
+    let (version, kind) = names::split_version(&leaf).ok_or_else(no_file)?;
+    let dataset = portico_model::name::DatasetName::parse(&name).map_err(|_| no_file())?;
+    let Visit { method, headers, query, .. } = visit;
+    let wanted = Wanted { caller, method, headers, query };
+    downloads::download(&site, Named { dataset, version: Some(version), kind }, wanted).await
+}
+
+fn no_file() -> Refusal {
+    Problem::not_found("dataset of that name in that format").into()
+}
+
+async fn nothing() -> Refusal {
+    problem_of_status(http::StatusCode::NOT_FOUND).into()
+}
+
+/// The service that answers gRPC.
+fn grpc(site: &Arc<Site>) -> Router {
+    tonic::service::Routes::new(flight::service(Arc::clone(site))).into_axum_router()
+}
+
+/// Puts HTTP and gRPC behind one door, with the layers that both have.
+fn compose(http: Router, grpc: Router, site: Arc<Site>) -> Router {
+    http.layer(from_fn_with_state(grpc, by_content_type))
+        .layer(CatchPanicLayer::custom(caught))
+        .layer(from_fn_with_state(Arc::clone(&site), finish))
+        .layer(from_fn_with_state(site, observe))
+}
+
+/// gRPC is told by its content type alone: its paths and ours never meet.
+async fn by_content_type(State(grpc): State<Router>, request: Request, next: Next) -> Response {
+    if is_grpc(request.headers()) {
+        // A router never fails: its error type has no value.
+        return grpc.oneshot(request).await.into_response();
+    }
+    next.run(request).await
+}
+
+/// A panic is a fault of ours: its text goes to the log, never to the client.
+fn caught(panic: Box<dyn Any + Send>) -> Response {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    tracing::error!(panic = text, "a handler panicked");
+    Refusal::from(Problem::internal()).into_response()
+}
