@@ -67,7 +67,8 @@ struct Local {
     _stdin: Option<ChildStdin>,
     stderr: Option<JoinHandle<()>>,
     heard: Arc<AtomicU8>,
-    scratch: PathBuf,
+    /// Taken when it is removed elsewhere.
+    scratch: Option<PathBuf>,
     /// Where the socket lies when the scratch directory's path is too long for one.
     _socket_dir: Option<tempfile::TempDir>,
 }
@@ -106,7 +107,7 @@ impl Process {
         let stderr = child.stderr.take().map(|stderr| tokio::spawn(listen(stderr, Arc::clone(&heard))));
         // Taken out of the child: waiting for it would close its standard input, which ends it.
         let stdin = child.stdin.take();
-        let mut local = Local { child, _stdin: stdin, stderr, heard, scratch, _socket_dir: socket_dir };
+        let mut local = Local { child, _stdin: stdin, stderr, heard, scratch: Some(scratch), _socket_dir: socket_dir };
         let channel = tokio::select! {
             connected = connect(socket) => connected?,
             status = local.child.wait() => return Err(LaunchError::Ended(status.ok())),
@@ -147,20 +148,27 @@ impl Process {
         if let Some(stderr) = local.stderr.take() {
             let _ = tokio::time::timeout(LAST_WORDS, stderr).await;
         }
-        // Spill files may be large: their removal must not hold up a thread that serves requests.
-        let scratch = local.scratch.clone();
-        let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(scratch)).await;
+        if let Some(scratch) = local.scratch.take() {
+            // Spill files may be large: nobody waits for their removal, least of all a thread that serves requests.
+            drop(tokio::task::spawn_blocking(move || remove(&scratch)));
+        }
         (status, LastWords::from_code(local.heard.load(Ordering::Relaxed)))
     }
 }
 
 impl Drop for Local {
     fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.scratch)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!(%error, "a worker's scratch directory could not be removed");
+        if let Some(scratch) = &self.scratch {
+            remove(scratch);
         }
+    }
+}
+
+fn remove(scratch: &Path) {
+    if let Err(error) = std::fs::remove_dir_all(scratch)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(%error, "a worker's scratch directory could not be removed");
     }
 }
 
