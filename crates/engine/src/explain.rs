@@ -162,6 +162,9 @@ impl Reading {
         if source.table_parquet_options().global.pushdown_filters {
             line.push_str(" late=true");
         }
+        if let Some(ordering) = config.output_ordering.first() {
+            let _ = write!(line, " sorted=[{ordering}]");
+        }
         if let Some(limit) = config.limit {
             let _ = write!(line, " limit={limit}");
         }

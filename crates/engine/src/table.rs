@@ -96,17 +96,16 @@ impl ReleasedTable {
         if !self.ordered.load(Ordering::Relaxed) {
             return Vec::new();
         }
-        let no_nulls = self.sort_key.iter().all(|&index| {
-            statistics.column_statistics.get(index).is_some_and(|column| column.null_count.get_value() == Some(&0))
+        // Rows come nulls first. Without nulls they are as well nulls last, which is what ORDER BY asks for by default;
+        // the planner takes one of the two only.
+        let nulls_first = self.sort_key.iter().any(|&index| {
+            statistics.column_statistics.get(index).is_none_or(|column| column.null_count.get_value() != Some(&0))
         });
-        let ordering = |nulls_first| {
-            LexOrdering::new(self.sort_key.iter().map(|&index| {
-                let column = Column::new(self.schema.field(index).name(), index);
-                PhysicalSortExpr::new(Arc::new(column), SortOptions { descending: false, nulls_first })
-            }))
-        };
-        // Without nulls the rows are in both orders at once, and SQL's own default is nulls last.
-        std::iter::once(true).chain(no_nulls.then_some(false)).filter_map(ordering).collect()
+        let ordering = self.sort_key.iter().map(|&index| {
+            let column = Column::new(self.schema.field(index).name(), index);
+            PhysicalSortExpr::new(Arc::new(column), SortOptions { descending: false, nulls_first })
+        });
+        LexOrdering::new(ordering).into_iter().collect()
     }
 
     /// The files that may hold rows which pass `filters`, by their statistics.
