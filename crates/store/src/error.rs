@@ -28,6 +28,9 @@ pub enum StoreError {
     Invalid {
         /// What is wrong and what would be right.
         what: String,
+        /// What a library said of it.
+        #[source]
+        source: Option<Cause>,
     },
     /// A range that lies outside the file.
     #[error("the range lies outside the file")]
@@ -81,7 +84,11 @@ impl StoreError {
     }
 
     pub(crate) fn invalid(what: impl Into<String>) -> Self {
-        Self::Invalid { what: what.into() }
+        Self::Invalid { what: what.into(), source: None }
+    }
+
+    pub(crate) fn invalid_since(what: impl Into<String>, source: impl Into<Cause>) -> Self {
+        Self::Invalid { what: what.into(), source: Some(source.into()) }
     }
 
     pub(crate) fn corrupt(what: &'static str, source: impl Into<Cause>) -> Self {

@@ -235,4 +235,28 @@ mod tests {
             assert!(storage.path(Area::Released, bad).is_err(), "{bad}");
         }
     }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn of_eight_creators_one_wins() {
+        let directory = tempfile::tempdir().unwrap();
+        for url in ["memory:///".to_owned(), format!("file://{}", directory.path().display())] {
+            let storage = Storage::open(&url, &BTreeMap::new()).unwrap();
+            for key in 0..20 {
+                let path = storage.path(Area::SelfTest, &format!("deep/er/{key}")).unwrap();
+                let mut racing = tokio::task::JoinSet::new();
+                for racer in 0..8_u8 {
+                    let (store, path) = (Arc::clone(&storage.inner.store), path.clone());
+                    racing.spawn(async move {
+                        let payload = PutPayload::from(vec![racer; 100_000]);
+                        (racer, store.put_opts(&path, payload, PutOptions::from(PutMode::Create)).await)
+                    });
+                }
+                let outcomes = racing.join_all().await;
+                let winners: Vec<_> = outcomes.iter().filter(|(_, outcome)| outcome.is_ok()).collect();
+                assert_eq!(winners.len(), 1, "{url}: {outcomes:?}");
+                let stored = storage.inner.store.get(&path).await.unwrap().bytes().await.unwrap();
+                assert_eq!(stored, vec![winners[0].0; 100_000]);
+            }
+        }
+    }
 }

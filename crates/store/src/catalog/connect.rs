@@ -35,7 +35,12 @@ enum Kind {
 pub(super) async fn open(url: &str) -> Result<AnyPool, StoreError> {
     sqlx::any::install_default_drivers();
     let (kind, url) = understand(url)?;
-    let options: AnyConnectOptions = url.parse().map_err(|_| StoreError::invalid("the catalog URL is not a URL"))?;
+    let options: AnyConnectOptions =
+        url.parse().map_err(|error: sqlx::Error| StoreError::invalid_since("the catalog URL is not a URL", error))?;
+    if kind == Kind::Postgres {
+        // The pool would try a server that refuses for as long as it may wait.
+        AnyConnection::connect(&url).await?.close().await?;
+    }
     let pool = AnyPoolOptions::new().acquire_timeout(ACQUIRE);
     let pool = match kind {
         // One connection that never ends: with it the database would.

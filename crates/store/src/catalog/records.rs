@@ -169,7 +169,7 @@ pub(super) fn parse_state(name: &str) -> Result<VersionState, StoreError> {
 }
 
 pub(super) fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| StoreError::invalid(format!("the record has no JSON: {error}")))
+    serde_json::to_string(value).map_err(|error| StoreError::invalid_since("the record has no JSON", error))
 }
 
 pub(super) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {

@@ -32,7 +32,7 @@ pub(super) struct Opened {
 
 /// Opens the store behind a URL.
 pub(super) fn open(url: &str, options: &BTreeMap<String, String>) -> Result<Opened, StoreError> {
-    let url = Url::parse(url).map_err(|error| StoreError::invalid(format!("the storage URL is not a URL: {error}")))?;
+    let url = Url::parse(url).map_err(|error| StoreError::invalid_since("the storage URL is not a URL", error))?;
     if url.scheme() == "memory" {
         return Ok(Opened { store: Arc::new(InMemory::new()), reach: copies()? });
     }
@@ -104,7 +104,7 @@ fn known<K: FromStr>(options: &BTreeMap<String, String>) -> Result<Vec<(K, Strin
 }
 
 fn not_built(error: object_store::Error) -> StoreError {
-    StoreError::invalid(format!("the storage's options do not fit together: {error}"))
+    StoreError::invalid_since("the storage's URL and options do not fit together", error)
 }
 
 fn unknown_scheme() -> StoreError {

@@ -15,7 +15,7 @@ use std::time::UNIX_EPOCH;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
@@ -143,7 +143,13 @@ impl ObjectStore for DurableDirectory {
     }
 
     fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list_with_offset(prefix, offset)
+        // Readers of a Delta log expect the order that clouds list in; a directory has none of its own.
+        let listing = self.inner.list_with_offset(prefix, offset).try_collect::<Vec<_>>();
+        let sorted = listing.map_ok(|mut found| {
+            found.sort_by(|a, b| a.location.cmp(&b.location));
+            futures::stream::iter(found.into_iter().map(Ok))
+        });
+        sorted.try_flatten_stream().boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {

@@ -1,0 +1,292 @@
+//! A storage that fails on purpose, and the promise that a release retried reaches the same state.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
+};
+use portico_model::revision::RevisionState;
+use portico_store::{Catalog, Storage, Store, StoreError};
+
+use crate::sample::{NOW, bytes, commit, local, metadata, name, release, released, revision};
+
+/// When an operation that fails does so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    /// Nothing was done.
+    Before,
+    /// All was done, and only the answer got lost.
+    After,
+}
+
+/// Memory of which one operation fails, once.
+#[derive(Debug)]
+struct Faulty {
+    inner: InMemory,
+    /// Operations until the one that fails.
+    left: AtomicI64,
+    fault: Fault,
+}
+
+impl Faulty {
+    fn new(fault: Fault) -> Self {
+        Self { inner: InMemory::new(), left: AtomicI64::new(i64::MAX), fault }
+    }
+
+    /// From now on, operation number `nth` fails, counted from 0.
+    fn arm(&self, nth: i64) {
+        self.left.store(nth, Ordering::SeqCst);
+    }
+
+    /// Whether the fault has happened; none will from now on.
+    fn disarm(&self) -> bool {
+        self.left.swap(i64::MAX, Ordering::SeqCst) < 0
+    }
+
+    fn is_the_one(&self) -> bool {
+        self.left.fetch_sub(1, Ordering::SeqCst) == 0
+    }
+
+    async fn run<T>(&self, operation: impl Future<Output = Result<T>>) -> Result<T> {
+        if !self.is_the_one() {
+            return operation.await;
+        }
+        if self.fault == Fault::After {
+            operation.await?;
+        }
+        Err(broken())
+    }
+}
+
+fn broken() -> object_store::Error {
+    object_store::Error::Generic { store: "Faulty", source: "the line was cut".into() }
+}
+
+impl fmt::Display for Faulty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Faulty")
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl ObjectStore for Faulty {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        self.run(self.inner.put_opts(location, payload, options)).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.run(self.inner.put_multipart_opts(location, options)).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.run(self.inner.get_opts(location, options)).await
+    }
+
+    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.run(self.inner.get_ranges(location, ranges)).await
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        if self.is_the_one() {
+            return futures::stream::once(async { Err(broken()) }).boxed();
+        }
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        if self.is_the_one() {
+            return futures::stream::once(async { Err(broken()) }).boxed();
+        }
+        self.inner.list(prefix)
+    }
+
+    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+        if self.is_the_one() {
+            return futures::stream::once(async { Err(broken()) }).boxed();
+        }
+        self.inner.list_with_offset(prefix, offset)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.run(self.inner.list_with_delimiter(prefix)).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.run(self.inner.copy_opts(from, to, options)).await
+    }
+
+    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        self.run(self.inner.rename_opts(from, to, options)).await
+    }
+}
+
+/// Memory that takes every condition for a wish.
+#[derive(Debug, Default)]
+pub(crate) struct Careless {
+    inner: InMemory,
+}
+
+impl fmt::Display for Careless {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Careless")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Careless {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        self.inner.put_opts(location, payload, PutOptions { mode: PutMode::Overwrite, ..options }).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(location, options).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.inner.get_opts(location, options).await
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}
+
+/// The road in as far as the store sees it: every step may be done again.
+async fn publish(store: &Store, id: &str, scratch: &std::path::Path) -> Result<(), StoreError> {
+    let Store { storage, catalog } = store;
+    let trees = name("trees");
+    let dataset = catalog.put_dataset(&metadata("trees"), "steward", NOW).await?;
+    let staged = storage.put_staged(id, &local(scratch, "upload", &bytes(1, 500))).await?;
+    let mut record = revision(id, "trees");
+    record.staged = staged;
+    if catalog.revision(id).await?.is_none() {
+        catalog.insert_revision(&record).await?;
+        for (expected, next) in
+            [(RevisionState::Staged, RevisionState::Screened), (RevisionState::Screened, RevisionState::Approved)]
+        {
+            record.state = next;
+            catalog.update_revision(expected, &record, "cio", NOW).await?;
+        }
+    }
+    storage.fetch_staged(&record.staged, &scratch.join("fetched")).await?;
+    let mut files = Vec::new();
+    for (part, length) in [(2, 900), (3, 17 * 1024 * 1024)] {
+        let content = bytes(part, length);
+        let file_id = format!("{id}-{part}");
+        let path = storage.put_released(&dataset.root, &file_id, &local(scratch, "part", &content)).await?;
+        files.push(released(&path, &content));
+    }
+    let delta_version = storage.commit_version(&dataset.root, &commit(id, files.clone())).await?;
+    let number = match catalog.version_of_revision(id).await? {
+        Some(version) => version.version,
+        None => catalog.next_version(&trees).await?,
+    };
+    catalog.release(&release(id, "trees", number, delta_version, files), "operator", NOW).await?;
+    storage.remove_staged(&record.staged).await
+}
+
+#[tokio::test]
+async fn a_release_that_failed_anywhere_completes_when_retried() {
+    let scratch = tempfile::tempdir().unwrap();
+    for fault in [Fault::Before, Fault::After] {
+        let mut nth = 0;
+        loop {
+            let case = format!("{fault:?} {nth}");
+            let faulty = Arc::new(Faulty::new(fault));
+            let storage = Storage::over(Arc::clone(&faulty) as Arc<dyn ObjectStore>).unwrap();
+            let store = Store { storage, catalog: Catalog::open("sqlite::memory:").await.unwrap() };
+            publish(&store, "01REV", scratch.path()).await.unwrap();
+            faulty.arm(nth);
+            let tried = publish(&store, "02REV", scratch.path()).await;
+            if !faulty.disarm() {
+                tried.unwrap();
+                assert!(nth > 10, "the line has more operations than {nth}");
+                eprintln!("{fault:?}: each of {nth} operations failed once");
+                break;
+            }
+            check_visible(&store, &case).await;
+            publish(&store, "02REV", scratch.path()).await.unwrap_or_else(|error| panic!("{case}: {error:?}"));
+            let current = check_visible(&store, &case).await;
+            assert_eq!(current, 2, "{case}");
+            check_clean(&store, &case).await;
+            nth += 1;
+        }
+    }
+}
+
+/// What readers see is one whole version: its files are there, are right and are those that Delta has. Answers
+/// which.
+async fn check_visible(store: &Store, case: &str) -> u32 {
+    let dataset = store.catalog.dataset(&name("trees")).await.unwrap().unwrap();
+    let version = store.catalog.current_version(&name("trees")).await.unwrap().unwrap();
+    assert_eq!(dataset.current, Some(version.version.version), "{case}");
+    let mut named: Vec<_> = version.manifest.files.iter().map(|file| file.path.clone()).collect();
+    named.sort();
+    assert_eq!(named.len(), 2, "{case}");
+    let held = store.storage.delta_files(&dataset.root, Some(version.delta_version)).await.unwrap();
+    assert_eq!(held.iter().map(|file| file.path.clone()).collect::<Vec<_>>(), named, "{case}");
+    for file in &version.manifest.files {
+        store.storage.verify_released(file).await.unwrap_or_else(|error| panic!("{case}: {error:?}"));
+    }
+    version.version.version
+}
+
+/// Two versions, two Delta commits, their files and no others, nothing in staging, an unbroken audit log.
+async fn check_clean(store: &Store, case: &str) {
+    let dataset = store.catalog.dataset(&name("trees")).await.unwrap().unwrap();
+    assert_eq!(store.catalog.versions(&name("trees")).await.unwrap().len(), 2, "{case}");
+    assert_eq!(store.storage.delta_version(&dataset.root).await.unwrap(), Some(1), "{case}");
+    assert_eq!(store.storage.list_released().await.unwrap().len(), 4, "{case}");
+    assert_eq!(store.storage.list_staged().await.unwrap(), [], "{case}");
+    store.catalog.verify_audit().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_got_lost_is_found() {
+    let mut found = 0;
+    for nth in 0.. {
+        let faulty = Arc::new(Faulty::new(Fault::After));
+        let storage = Storage::over(Arc::clone(&faulty) as Arc<dyn ObjectStore>).unwrap();
+        let wanted = commit("r1", vec![released("ROOT/a.parquet", b"a")]);
+        faulty.arm(nth);
+        let answer = storage.commit_version("ROOT", &wanted).await;
+        if !faulty.disarm() {
+            break;
+        }
+        found += usize::from(answer.is_ok());
+        assert_eq!(storage.commit_version("ROOT", &wanted).await.unwrap(), 0);
+        assert_eq!(storage.delta_version("ROOT").await.unwrap(), Some(0));
+    }
+    assert!(found > 0, "the conditional create is one of the operations");
+}
