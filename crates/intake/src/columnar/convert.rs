@@ -1,0 +1,253 @@
+//! The types of columnar files brought down to those that are released.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, StringArray, StringBuilder};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, Decimal128Type, Field, Time64NanosecondType, TimeUnit, TimestampNanosecondType};
+use arrow::error::ArrowError;
+use arrow::record_batch::RecordBatch;
+
+use super::json_text::{json_text, shown};
+use crate::cell::{Cell, Kind};
+use crate::declared::{Declared, Nulls};
+use crate::reading::{Building, Reading};
+
+/// What is done to the arrays of one column.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Step {
+    /// Nothing.
+    Keep,
+    /// A cast that loses nothing but, for nanoseconds, what is said in a finding.
+    Cast(DataType),
+    /// JSON text of a list, map or union.
+    Json,
+    /// The value as Arrow shows it: intervals and durations.
+    Shown,
+}
+
+/// The type that a column is released as, and the step to it.
+pub(crate) fn plan(data_type: &DataType) -> (DataType, Step) {
+    use DataType as T;
+    let cast = |target: DataType| (target.clone(), Step::Cast(target));
+    match data_type {
+        T::Boolean
+        | T::Int8
+        | T::Int16
+        | T::Int32
+        | T::Int64
+        | T::UInt8
+        | T::UInt16
+        | T::UInt32
+        | T::UInt64
+        | T::Float32
+        | T::Float64
+        | T::Utf8
+        | T::Binary
+        | T::Date32
+        | T::Time64(TimeUnit::Microsecond)
+        | T::Timestamp(TimeUnit::Microsecond, None) => (data_type.clone(), Step::Keep),
+        T::Float16 => cast(T::Float32),
+        T::LargeUtf8 | T::Utf8View | T::Null => cast(T::Utf8),
+        T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_) => cast(T::Binary),
+        T::Date64 | T::Timestamp(_, None) => cast(T::Timestamp(TimeUnit::Microsecond, None)),
+        T::Timestamp(TimeUnit::Microsecond, Some(zone)) if zone.as_ref() == "UTC" => (data_type.clone(), Step::Keep),
+        T::Timestamp(_, Some(_)) => cast(T::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
+        T::Time32(_) | T::Time64(_) => cast(T::Time64(TimeUnit::Microsecond)),
+        T::Decimal128(_, scale) if *scale >= 0 => (data_type.clone(), Step::Keep),
+        T::Decimal32(precision, scale)
+        | T::Decimal64(precision, scale)
+        | T::Decimal128(precision, scale)
+        | T::Decimal256(precision, scale) => {
+            let wider = i16::from(*precision) - i16::from((*scale).min(0));
+            match u8::try_from(wider).ok().filter(|wider| *wider <= 38) {
+                Some(wider) => cast(T::Decimal128(wider, (*scale).max(0))),
+                None => cast(T::Utf8),
+            }
+        }
+        T::Dictionary(_, values) => cast(plan(values).0),
+        T::RunEndEncoded(_, values) => cast(plan(values.data_type()).0),
+        T::Interval(_) | T::Duration(_) => (T::Utf8, Step::Shown),
+        T::List(_)
+        | T::LargeList(_)
+        | T::FixedSizeList(..)
+        | T::ListView(_)
+        | T::LargeListView(_)
+        | T::Map(..)
+        | T::Union(..)
+        | T::Struct(_) => (T::Utf8, Step::Json),
+    }
+}
+
+/// A column of the file: structs are gone, and their members named `a.b`.
+#[derive(Clone, Debug)]
+pub(crate) struct Flat {
+    pub(crate) name: String,
+    pub(crate) field: Arc<Field>,
+    pub(crate) array: ArrayRef,
+}
+
+/// The batch's columns without structs. A null struct makes all of its members null.
+pub(crate) fn flatten(batch: &RecordBatch) -> Vec<Flat> {
+    let schema = batch.schema();
+    let mut flat = Vec::new();
+    for (field, array) in schema.fields().iter().zip(batch.columns()) {
+        push_flat(field.name().clone(), field, array, &mut flat);
+    }
+    flat
+}
+
+fn push_flat(name: String, field: &Arc<Field>, array: &ArrayRef, out: &mut Vec<Flat>) {
+    match array.as_struct_opt() {
+        Some(members) => {
+            let (fields, arrays) = members.flatten();
+            for (field, array) in fields.iter().zip(&arrays) {
+                push_flat(format!("{name}.{}", field.name()), field, array, out);
+            }
+        }
+        None => out.push(Flat { name, field: Arc::clone(field), array: Arc::clone(array) }),
+    }
+}
+
+/// Levels of nesting of a type.
+pub(crate) fn depth(data_type: &DataType) -> u64 {
+    let within = match data_type {
+        DataType::Struct(fields) => fields.iter().map(|field| depth(field.data_type())).max().unwrap_or(0),
+        DataType::List(field)
+        | DataType::LargeList(field)
+        | DataType::FixedSizeList(field, _)
+        | DataType::ListView(field)
+        | DataType::LargeListView(field)
+        | DataType::Map(field, _) => depth(field.data_type()),
+        DataType::Union(fields, _) => fields.iter().map(|(_, field)| depth(field.data_type())).max().unwrap_or(0),
+        DataType::Dictionary(_, values) => depth(values),
+        _ => return 0,
+    };
+    within + 1
+}
+
+/// Takes the step. The number of nulls grows where a value does not fit the type.
+pub(crate) fn convert(array: &ArrayRef, step: &Step) -> Result<ArrayRef, ArrowError> {
+    Ok(match step {
+        Step::Keep => Arc::clone(array),
+        Step::Cast(target) => cast_with_options(array, target, &CastOptions { safe: true, ..CastOptions::default() })?,
+        Step::Json => Arc::new(json_text(array)?),
+        Step::Shown => {
+            let mut builder = StringBuilder::with_capacity(array.len(), array.len() * 12);
+            for row in 0..array.len() {
+                if array.is_null(row) {
+                    builder.append_null();
+                } else {
+                    builder.append_value(shown(array.as_ref(), row)?);
+                }
+            }
+            Arc::new(builder.finish())
+        }
+    })
+}
+
+/// How many values have digits beyond the microsecond.
+pub(crate) fn finer_than_micros(array: &ArrayRef) -> u64 {
+    let finer = |values: &mut dyn Iterator<Item = Option<i64>>| {
+        crate::cell::wide(values.flatten().filter(|value| value % 1_000 != 0).count())
+    };
+    match array.data_type() {
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+            finer(&mut array.as_primitive::<TimestampNanosecondType>().iter())
+        }
+        DataType::Time64(TimeUnit::Nanosecond) => finer(&mut array.as_primitive::<Time64NanosecondType>().iter()),
+        _ => 0,
+    }
+}
+
+/// Binary values as text; `None` when one is not UTF-8.
+pub(crate) fn binary_as_text(array: &ArrayRef) -> Option<StringArray> {
+    StringArray::try_from_binary(array.as_binary_opt::<i32>()?.clone()).ok()
+}
+
+/// The values as the data dictionary declares them, and the places of those that violate it.
+pub(crate) fn declare(
+    array: &ArrayRef,
+    declared: &Arc<Declared>,
+    nulls: &Nulls,
+) -> Result<(ArrayRef, Vec<usize>), ArrowError> {
+    if *array.data_type() == declared.data_type() && array.data_type() != &DataType::Utf8 {
+        return Ok((Arc::clone(array), Vec::new()));
+    }
+    let mut building = Building::new(&Reading::Declared(Arc::clone(declared)), array.len());
+    let mut violations = Vec::new();
+    let texts = array.as_string_opt::<i32>();
+    for row in 0..array.len() {
+        if array.is_null(row) {
+            building.push_null();
+            continue;
+        }
+        let text = match texts {
+            Some(texts) => texts.value(row).to_owned(),
+            None => shown(array.as_ref(), row)?,
+        };
+        if nulls.is_null(text.as_bytes()) {
+            building.push_null();
+            continue;
+        }
+        let cell = Cell { bytes: text.as_bytes(), kind: Kind::Bare };
+        if declared.value(cell).is_none() {
+            violations.push(row);
+        }
+        building.push(cell).map_err(|error| ArrowError::CastError(error.to_string()))?;
+    }
+    let values = building.finish(0).map_err(|error| ArrowError::CastError(error.to_string()))?;
+    Ok((values, violations))
+}
+
+/// Whether a decimal column holds a value of more digits than its type has.
+pub(crate) fn decimals_fit(array: &ArrayRef) -> bool {
+    match array.data_type() {
+        DataType::Decimal128(precision, _) => {
+            array.as_primitive::<Decimal128Type>().validate_decimal_precision(*precision).is_ok()
+        }
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Int64Array, StructArray, TimestampNanosecondArray};
+    use arrow::buffer::NullBuffer;
+    use arrow::datatypes::{Fields, Schema};
+
+    #[test]
+    fn types_come_down_to_those_that_are_released() {
+        let check = |from: DataType, expect: DataType| assert_eq!(plan(&from).0, expect, "{from}");
+        check(DataType::Int8, DataType::Int8);
+        check(DataType::LargeUtf8, DataType::Utf8);
+        check(DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::LargeUtf8)), DataType::Utf8);
+        check(DataType::Timestamp(TimeUnit::Nanosecond, None), DataType::Timestamp(TimeUnit::Microsecond, None));
+        let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        check(DataType::Timestamp(TimeUnit::Second, Some("+05:00".into())), utc);
+        check(DataType::Decimal256(38, 2), DataType::Decimal128(38, 2));
+        check(DataType::Decimal256(50, 2), DataType::Utf8);
+        check(DataType::Decimal128(10, -2), DataType::Decimal128(12, 0));
+        check(DataType::Null, DataType::Utf8);
+    }
+
+    #[test]
+    fn a_null_struct_has_null_members() {
+        let fields = Fields::from(vec![Field::new("b", DataType::Int64, true)]);
+        let members: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+        let nulls = NullBuffer::from(vec![true, false]);
+        let array: ArrayRef = Arc::new(StructArray::new(fields.clone(), vec![members], Some(nulls)));
+        let schema = Schema::new(vec![Field::new("a", DataType::Struct(fields), true)]);
+        let batch = RecordBatch::try_new(Arc::new(schema), vec![array]).unwrap();
+        let flat = flatten(&batch);
+        assert_eq!(flat.first().unwrap().name, "a.b");
+        assert_eq!(flat.first().unwrap().array.null_count(), 1);
+    }
+
+    #[test]
+    fn nanoseconds_are_counted_before_they_go() {
+        let array: ArrayRef = Arc::new(TimestampNanosecondArray::from(vec![1_000, 1_001]));
+        assert_eq!(finer_than_micros(&array), 1);
+    }
+}

@@ -1,0 +1,64 @@
+//! How a person wants a file to be read. Everything is detected unless it is said here.
+
+use serde::{Deserialize, Serialize};
+
+use crate::dictionary::Dictionary;
+
+/// What the person who brings a file says of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReadOptions {
+    /// The file's name: only its extension counts, and only where the content does not decide.
+    pub file_name: String,
+    /// The byte between fields of delimited text.
+    pub delimiter: Option<u8>,
+    /// The text's encoding, by a label of the WHATWG Encoding Standard such as `windows-1252`.
+    pub encoding: Option<String>,
+    /// Whether the first row holds the column names: `Some(true)` takes the very first row that is not blank,
+    /// `None` the first full row.
+    pub header: Option<bool>,
+    /// The sheet of a workbook; the first visible one otherwise.
+    pub sheet: Option<String>,
+    /// Spellings of null besides the empty field.
+    pub null_values: Vec<String>,
+    /// What the steward says of the columns.
+    pub dictionary: Option<Dictionary>,
+}
+
+impl ReadOptions {
+    /// Options that say nothing but the file's name.
+    #[must_use]
+    pub fn named(file_name: &str) -> Self {
+        Self { file_name: file_name.to_owned(), ..Self::default() }
+    }
+
+    /// The file name's extensions in lower case, innermost last: `a.csv.gz` has `gz`, then `csv`.
+    pub(crate) fn extensions(&self) -> impl Iterator<Item = String> + '_ {
+        let base = self.file_name.rsplit(['/', '\\']).next().unwrap_or_default();
+        let mut parts = base.rsplit('.').collect::<Vec<_>>();
+        parts.pop();
+        parts.into_iter().map(str::to_ascii_lowercase)
+    }
+
+    /// The extension that tells the format: the last one, past one of compression.
+    pub(crate) fn extension(&self) -> String {
+        let packed = ["gz", "gzip", "zst", "zstd", "zip"];
+        self.extensions().find(|extension| !packed.contains(&extension.as_str())).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_extension_looks_past_compression() {
+        let check = |name: &str, expect: &str| assert_eq!(ReadOptions::named(name).extension(), expect, "{name}");
+        check("a.csv", "csv");
+        check("dir.d/A.CSV.GZ", "csv");
+        check("table.zip", "");
+        check("noextension", "");
+        check("b.geojson", "geojson");
+        check(".hidden", "hidden");
+    }
+}

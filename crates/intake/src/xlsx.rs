@@ -1,0 +1,340 @@
+//! Workbooks: one sheet, spooled to disk as rows, so that both passes read it in bounded memory.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use calamine::{DataRef, ExcelDateTime, Reader, SheetType, SheetVisible, Xlsx, XlsxError};
+use portico_model::finding::{Finding, Severity};
+use portico_model::limits::IntakeLimits;
+
+use crate::cell::{Cell, Kind, Tally, narrow, wide};
+use crate::csv::{Sample, file_finding, preamble};
+use crate::error::IntakeError;
+use crate::options::ReadOptions;
+use crate::spool::{Spool, SpoolWriter};
+use crate::unpack::Material;
+
+/// Entries that a workbook may list.
+const ENTRIES_MAX: usize = 10_000;
+/// Rows that the header is looked for in.
+const SAMPLES_MAX: usize = 2_000;
+
+/// A sheet as rows.
+#[derive(Clone, Debug)]
+pub(crate) struct Sheet {
+    pub(crate) spool: Spool,
+    /// Its name in the workbook.
+    pub(crate) name: String,
+    pub(crate) width: usize,
+    /// Rows before the header.
+    pub(crate) preamble: u64,
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// Reads the sheet that was asked for, or the first visible one.
+pub(crate) fn sheet(
+    material: &Material,
+    options: &ReadOptions,
+    limits: &IntakeLimits,
+    scratch: &Path,
+) -> Result<Sheet, IntakeError> {
+    check_size(material.open()?, limits)?;
+    let file = material.open()?;
+    // calamine indexes into what the file promises; a hostile file may make it panic.
+    catch_unwind(AssertUnwindSafe(|| read(file, options, limits, scratch)))
+        .unwrap_or_else(|_| Err(damaged("its reader gave up on it")))
+}
+
+fn damaged(reason: &str) -> IntakeError {
+    IntakeError::corrupt("XLSX", reason)
+}
+
+/// Unpacks every entry into nothing: what a zip directory says of sizes is not to be believed.
+fn check_size(file: File, limits: &IntakeLimits) -> Result<(), IntakeError> {
+    let mut archive =
+        zip::ZipArchive::new(BufReader::new(file)).map_err(|_| damaged("its zip directory cannot be read"))?;
+    if archive.len() > ENTRIES_MAX {
+        return Err(damaged("it lists more than 10,000 parts"));
+    }
+    let mut left = limits.workbook_bytes;
+    for index in 0..archive.len() {
+        let entry = archive.by_index(index).map_err(|_| damaged("a part of it cannot be unpacked"))?;
+        let unpacked = std::io::copy(&mut entry.take(left + 1), &mut std::io::sink());
+        let unpacked = unpacked.map_err(|_| damaged("a part of it cannot be unpacked"))?;
+        left = left.checked_sub(unpacked).ok_or_else(|| {
+            IntakeError::over("the workbook unpacks to more bytes", "workbook_bytes", limits.workbook_bytes)
+        })?;
+    }
+    Ok(())
+}
+
+fn read(file: File, options: &ReadOptions, limits: &IntakeLimits, scratch: &Path) -> Result<Sheet, IntakeError> {
+    let mut workbook = Xlsx::new(BufReader::new(file)).map_err(|error| match error {
+        XlsxError::Password => IntakeError::Encrypted("the workbook"),
+        _ => damaged("its parts contradict each other"),
+    })?;
+    let (name, mut findings) = choose(&workbook, options)?;
+    let mut cells = workbook.worksheet_cells_reader(&name).map_err(|_| damaged("the sheet cannot be read"))?;
+    let mut writing = Writing::new(scratch, limits)?;
+    while let Some(cell) = cells.next_cell().map_err(|_| damaged("the sheet ends before it is complete"))? {
+        writing.add(cell.get_position(), cell.get_value())?;
+    }
+    let sheet = writing.finish(name, options)?;
+    findings.extend(sheet.findings);
+    Ok(Sheet { findings, ..sheet })
+}
+
+fn choose(workbook: &Xlsx<BufReader<File>>, options: &ReadOptions) -> Result<(String, Vec<Finding>), IntakeError> {
+    let sheets =
+        workbook.sheets_metadata().iter().filter(|sheet| sheet.typ == SheetType::WorkSheet).collect::<Vec<_>>();
+    let visible = |sheet: &&&calamine::Sheet| sheet.visible == SheetVisible::Visible;
+    let chosen = match &options.sheet {
+        Some(name) => sheets.iter().find(|sheet| sheet.name == *name).ok_or_else(|| IntakeError::Option {
+            option: "sheet",
+            reason: "the workbook has no sheet of that name".to_owned(),
+        })?,
+        None => sheets.iter().find(visible).ok_or(IntakeError::Empty("the workbook has no visible sheet"))?,
+    };
+    let mut findings = Vec::new();
+    let mut tell = |rule: &str, count: usize, message: &str| {
+        if count > 0 {
+            let mut finding = Finding::on_file(rule, Severity::Warning, message);
+            finding.count = wide(count);
+            findings.push(finding);
+        }
+    };
+    let hidden = sheets.iter().filter(|sheet| !visible(sheet)).count();
+    tell("hidden_sheets", hidden, "the workbook has hidden sheets; they are not read, and stay out of the release");
+    let others = sheets.iter().filter(|sheet| visible(sheet) && sheet.name != chosen.name).count();
+    tell(
+        "sheets_not_read",
+        others,
+        "the workbook has further sheets; only one is read: bring the others by themselves",
+    );
+    Ok((chosen.name.clone(), findings))
+}
+
+/// The sheet on its way to disk.
+struct Writing<'a> {
+    spool: SpoolWriter,
+    limits: &'a IntakeLimits,
+    /// The row being written, from 0, and the cells of it that are not blank.
+    row: Option<u32>,
+    filled: usize,
+    rows: u64,
+    blank_rows: u64,
+    width: usize,
+    samples: Vec<Sample>,
+    errors: Tally,
+    text: String,
+}
+
+impl<'a> Writing<'a> {
+    fn new(scratch: &Path, limits: &'a IntakeLimits) -> Result<Self, IntakeError> {
+        Ok(Self {
+            spool: SpoolWriter::new(scratch)?,
+            limits,
+            row: None,
+            filled: 0,
+            rows: 0,
+            blank_rows: 0,
+            width: 0,
+            samples: Vec::new(),
+            errors: Tally::default(),
+            text: String::new(),
+        })
+    }
+
+    fn add(&mut self, (row, column): (u32, u32), value: &DataRef<'_>) -> Result<(), IntakeError> {
+        let mut text = std::mem::take(&mut self.text);
+        text.clear();
+        let kind = spell(value, &mut text);
+        let result = match kind {
+            None => Ok(()),
+            Some(kind) => self.place(row, column).and_then(|()| {
+                self.filled += 1;
+                if matches!(value, DataRef::Error(_)) {
+                    self.errors.add(self.rows + 1);
+                    text.clear();
+                }
+                if wide(text.len()) > self.limits.cell_bytes {
+                    let maximum = self.limits.cell_bytes;
+                    return Err(IntakeError::over_at("a value has more bytes", "cell_bytes", maximum, self.rows + 1));
+                }
+                self.spool.cell(Cell { bytes: text.as_bytes(), kind })
+            }),
+        };
+        self.text = text;
+        result
+    }
+
+    /// Goes to a cell: ends the row before it, and fills the gap before the column.
+    fn place(&mut self, row: u32, column: u32) -> Result<(), IntakeError> {
+        let column = narrow(u64::from(column));
+        if column >= narrow(self.limits.columns) {
+            return Err(IntakeError::over("the sheet has more columns", "columns", self.limits.columns));
+        }
+        match self.row {
+            Some(current) if row < current => return Err(damaged("its rows are out of order")),
+            Some(current) if row > current => {
+                self.end_row()?;
+                self.blank_rows += u64::from(row - current - 1);
+            }
+            _ => {}
+        }
+        self.row = Some(row);
+        if self.spool.cells() > column {
+            return Err(damaged("its cells are out of order"));
+        }
+        while self.spool.cells() < column {
+            self.spool.cell(Cell { bytes: &[], kind: Kind::Bare })?;
+        }
+        if self.spool.row_bytes() > self.limits.row_bytes {
+            let maximum = self.limits.row_bytes;
+            return Err(IntakeError::over_at("a row has more bytes", "row_bytes", maximum, self.rows + 1));
+        }
+        Ok(())
+    }
+
+    fn end_row(&mut self) -> Result<(), IntakeError> {
+        let fields = self.spool.cells();
+        self.width = self.width.max(fields);
+        if self.samples.len() < SAMPLES_MAX {
+            self.samples.push(Sample { fields, filled: self.filled, comment: false });
+        }
+        self.filled = 0;
+        self.rows += 1;
+        self.spool.end_row()
+    }
+
+    fn finish(mut self, name: String, options: &ReadOptions) -> Result<Sheet, IntakeError> {
+        if self.row.is_none() {
+            return Err(IntakeError::Empty("the sheet has no cells with content"));
+        }
+        self.end_row()?;
+        let preamble = if options.header.is_some() { 0 } else { wide(preamble(&self.samples)) };
+        let before_data = preamble + u64::from(options.header != Some(false));
+        // Rows are counted from the first data row.
+        self.errors.rows = self.errors.rows.iter().filter_map(|row| row.checked_sub(before_data)).collect();
+        self.errors.rows.retain(|row| *row > 0);
+        let mut findings = Vec::new();
+        if !self.errors.is_empty() {
+            let message = "cells hold an error such as #N/A instead of a value; they are null";
+            findings.push(file_finding("cell_error", Severity::Warning, &self.errors, message));
+        }
+        if self.blank_rows > 0 {
+            let message = "the sheet has blank rows between others; they are left out";
+            let tally = Tally { count: self.blank_rows, rows: Vec::new() };
+            findings.push(file_finding("blank_rows_skipped", Severity::Info, &tally, message));
+        }
+        Ok(Sheet { spool: self.spool.finish()?, name, width: self.width, preamble, findings })
+    }
+}
+
+/// Writes a value as text; `None` for an empty cell.
+fn spell(value: &DataRef<'_>, out: &mut String) -> Option<Kind> {
+    let kind = match value {
+        DataRef::Empty => return None,
+        DataRef::String(text) => push_text(text, out),
+        DataRef::SharedString(text) => push_text(text, out),
+        DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => push_text(text, out),
+        DataRef::Int(number) => {
+            out.push_str(&number.to_string());
+            Kind::Number
+        }
+        DataRef::Float(number) => {
+            push_number(*number, out);
+            Kind::Number
+        }
+        DataRef::Bool(value) => {
+            out.push_str(if *value { "true" } else { "false" });
+            Kind::Boolean
+        }
+        DataRef::DateTime(moment) => push_moment(moment, out),
+        DataRef::Error(_) => {
+            out.push('#');
+            Kind::Bare
+        }
+    };
+    (!out.is_empty()).then_some(kind)
+}
+
+fn push_text(text: &str, out: &mut String) -> Kind {
+    out.extend(text.chars().filter(|character| *character != '\0'));
+    Kind::Text
+}
+
+fn push_number(number: f64, out: &mut String) {
+    let size = number.abs();
+    let text = if size != 0.0 && !(1e-9..1e21).contains(&size) {
+        format!("{number:e}")
+    } else if number == 0.0 {
+        "0".to_owned()
+    } else {
+        number.to_string()
+    };
+    out.push_str(&text);
+}
+
+/// Serial numbers below one are times of day, durations may be longer than one; all others are moments.
+fn push_moment(moment: &ExcelDateTime, out: &mut String) -> Kind {
+    let serial = moment.as_f64();
+    if !(-1e7..1e7).contains(&serial) {
+        push_number(serial, out);
+        return Kind::Number;
+    }
+    if moment.is_duration() || (0.0..1.0).contains(&serial) {
+        let milliseconds = (serial.abs() * 86_400_000.0).round();
+        let (hours, rest) = ((milliseconds / 3_600_000.0).floor(), milliseconds % 3_600_000.0);
+        let (minutes, rest) = ((rest / 60_000.0).floor(), rest % 60_000.0);
+        let (seconds, fraction) = ((rest / 1_000.0).floor(), rest % 1_000.0);
+        let sign = if serial < 0.0 { "-" } else { "" };
+        out.push_str(&format!("{sign}{hours:02.0}:{minutes:02.0}:{seconds:02.0}"));
+        if fraction > 0.0 {
+            out.push_str(&format!(".{fraction:03.0}"));
+        }
+        return Kind::Text;
+    }
+    let (year, month, day, hour, minute, second, millisecond) = moment.to_ymd_hms_milli();
+    out.push_str(&format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}"));
+    if millisecond > 0 {
+        out.push_str(&format!(".{millisecond:03}"));
+    }
+    Kind::Moment
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use calamine::ExcelDateTimeType;
+
+    #[test]
+    fn serial_numbers_become_moments_and_times() {
+        let check = |serial: f64, kind: ExcelDateTimeType, expect: &str| {
+            let mut out = String::new();
+            push_moment(&ExcelDateTime::new(serial, kind, false), &mut out);
+            assert_eq!(out, expect, "{serial}");
+        };
+        check(45_943.5, ExcelDateTimeType::DateTime, "2025-10-13 12:00:00");
+        check(41_641.0, ExcelDateTimeType::DateTime, "2014-01-02 00:00:00");
+        check(0.25, ExcelDateTimeType::DateTime, "06:00:00");
+        check(1.5, ExcelDateTimeType::TimeDelta, "36:00:00");
+        check(45_943.000_011_574_07, ExcelDateTimeType::DateTime, "2025-10-13 00:00:01");
+    }
+
+    #[test]
+    fn numbers_are_spelt_plainly() {
+        let check = |number: f64, expect: &str| {
+            let mut out = String::new();
+            push_number(number, &mut out);
+            assert_eq!(out, expect);
+        };
+        check(3.0, "3");
+        check(-0.0, "0");
+        check(0.1, "0.1");
+        check(41_800_000.01, "41800000.01");
+        check(1e300, "1e300");
+    }
+}
