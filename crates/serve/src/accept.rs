@@ -5,6 +5,9 @@
 //!                                                     └── activity: first request, idle, stalled streams ──┘
 //! ```
 //!
+//! An HTTP/1.1 connection that is kept alive waits for its next request as long as for any headers (`header_ms`),
+//! an HTTP/2 connection for `idle_ms`.
+//!
 //! `axum::serve` has none of these limits, which is why the loop is our own. It does not route, log requests or
 //! read configuration.
 

@@ -90,7 +90,7 @@ pub const fn grpc_code(kind: ProblemKind) -> tonic::Code {
 
 /// When to try again, in seconds, for the kinds that have a `Retry-After`.
 #[must_use]
-pub fn retry_after_s(problem: &Problem) -> Option<u64> {
+pub(crate) fn retry_after_s(problem: &Problem) -> Option<u64> {
     let told = matches!(problem.kind, ProblemKind::TooManyRequests | ProblemKind::Unavailable);
     told.then(|| problem.retry_after_s.unwrap_or(RETRY_AFTER_DEFAULT_S))
 }
@@ -142,7 +142,7 @@ impl<'a> ProblemDocument<'a> {
 pub(crate) struct Refusal {
     problem: Problem,
     /// For `405`: the methods that apply; for `416`: the length of the file.
-    header: Option<(http::HeaderName, HeaderValue)>,
+    header: Option<Box<(http::HeaderName, HeaderValue)>>,
 }
 
 impl Refusal {
@@ -152,7 +152,7 @@ impl Refusal {
 
     /// Adds the one header that this kind of problem has to have.
     pub(crate) fn with_header(mut self, name: http::HeaderName, value: HeaderValue) -> Self {
-        self.header = Some((name, value));
+        self.header = Some(Box::new((name, value)));
         self
     }
 
@@ -184,7 +184,8 @@ pub(crate) fn problem_of_store(error: &StoreError) -> Problem {
     let kind = error.kind();
     if http_status(kind).is_server_error() {
         // The text of a storage error names paths and hosts: it is for the log, under the request's id.
-        tracing::error!(error = error as &dyn std::error::Error, "the store failed");
+        let error: &dyn std::error::Error = error;
+        tracing::error!(error, "the store failed");
     }
     match kind {
         ProblemKind::Internal => Problem::internal(),
@@ -203,7 +204,8 @@ impl IntoResponse for Refusal {
         if self.problem.kind == ProblemKind::Unauthenticated {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if let Some((name, value)) = self.header {
+        if let Some(header) = self.header {
+            let (name, value) = *header;
             response.headers_mut().insert(name, value);
         }
         response.extensions_mut().insert(Carried(self.problem));

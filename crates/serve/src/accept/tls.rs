@@ -46,7 +46,31 @@ pub fn tls_acceptor(certificates_pem: &[u8], key_pem: &[u8]) -> Result<TlsAccept
 
 #[cfg(test)]
 mod tests {
+    use tokio_rustls::TlsConnector;
+    use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
     use super::*;
+
+    const CERTIFICATE: &[u8] = include_bytes!("testdata/certificate.pem");
+    const KEY: &[u8] = include_bytes!("testdata/key.pem");
+
+    #[tokio::test]
+    async fn http_2_is_agreed_on_in_the_handshake() {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(CERTIFICATE).unwrap()).unwrap();
+        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let (near, far) = tokio::io::duplex(1 << 16);
+        let acceptor = tls_acceptor(CERTIFICATE, KEY).unwrap();
+        let connect = TlsConnector::from(Arc::new(config)).connect("localhost".try_into().unwrap(), near);
+        let (client, server) = tokio::join!(connect, acceptor.accept(far));
+        client.unwrap();
+        assert_eq!(server.unwrap().get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    }
 
     #[test]
     fn the_broken_file_is_named() {

@@ -22,6 +22,9 @@ const KNOWN: &str = "q, department, keyword, format, page";
 /// The longest search text, in characters.
 const TEXT_MAX: usize = 200;
 
+/// The last page that can be asked for.
+const PAGE_MAX: u64 = 1_000_000;
+
 /// Datasets that are looked through for a format that not every table has.
 const LOOKED_THROUGH_MAX: u64 = 5_000;
 
@@ -62,8 +65,8 @@ impl SearchRequest {
         if request.format.as_deref().is_some_and(|format| FileKind::from_extension(format).is_none()) {
             return invalid(&format!("format is one of: {}.", FileKind::EXTENSIONS.join(", ")));
         }
-        if request.page == 0 {
-            return invalid("The first page is 1.");
+        if request.page == 0 || request.page > PAGE_MAX {
+            return invalid(&format!("Pages go from 1 to {PAGE_MAX}."));
         }
         Ok(request)
     }
@@ -249,7 +252,7 @@ mod tests {
     #[test]
     fn what_means_nothing_is_refused() {
         let long = format!("q={}", "x".repeat(TEXT_MAX + 1));
-        for bad in ["page=0", "page=-1", "format=exe", "limit=1", long.as_str()] {
+        for bad in ["page=0", "page=-1", "page=1000001", "format=exe", "limit=1", long.as_str()] {
             assert!(read(bad).is_err(), "{bad}");
         }
     }

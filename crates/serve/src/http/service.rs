@@ -141,3 +141,23 @@ fn text(body: impl Into<bytes::Bytes>) -> Response {
         .cache(CachePolicy::Never)
         .bytes(body)
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use http::Request;
+    use metrics_exporter_prometheus::PrometheusBuilder;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn metrics_have_an_address_of_their_own() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || metrics::counter!("portico_test_total").increment(2));
+        let request = Request::builder().uri("/metrics").body(Body::empty()).unwrap();
+        let response = metrics_router(recorder.handle()).oneshot(request).await.unwrap();
+        let text = axum::body::to_bytes(response.into_body(), 1 << 16).await.unwrap();
+        assert!(str::from_utf8(&text).unwrap().contains("portico_test_total 2"));
+    }
+}

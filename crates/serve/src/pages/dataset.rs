@@ -114,7 +114,7 @@ fn page(site: &Site, document: DatasetDocument, base: &str) -> DatasetPage {
         sort_key: document.sort_key.join(", "),
         contact: contact(&document.steward.email),
         license_url: document.license.url.clone().unwrap_or_default(),
-        keywords: document.keywords.iter().map(keyword).collect(),
+        keywords: document.keywords.iter().map(|text| keyword(text)).collect(),
         downloads: document.downloads.iter().map(download).collect(),
         statement: format!("SELECT *\nFROM {}\nLIMIT 20", document.sql_name),
         columns: document.columns.iter().map(|entry| column(entry, document.rows)).collect(),
@@ -129,13 +129,29 @@ fn page(site: &Site, document: DatasetDocument, base: &str) -> DatasetPage {
         steward_name: document.steward.name,
         steward_email: document.steward.email,
         license: document.license.id,
-        update_frequency: document.update_frequency,
+        update_frequency: frequency(&document.update_frequency),
     }
 }
 
 fn paragraphs(text: &str) -> Vec<String> {
     let normal = text.replace("\r\n", "\n");
     normal.split("\n\n").map(str::trim).filter(|paragraph| !paragraph.is_empty()).map(str::to_owned).collect()
+}
+
+/// A repeating interval of ISO 8601 in words, where there is one word for it.
+fn frequency(interval: &str) -> String {
+    let word = match interval {
+        "R/PT1H" => "every hour",
+        "R/P1D" => "every day",
+        "R/P1W" | "R/P7D" => "every week",
+        "R/P2W" | "R/P14D" => "every two weeks",
+        "R/P1M" => "every month",
+        "R/P3M" => "every quarter",
+        "R/P6M" => "twice a year",
+        "R/P1Y" => "every year",
+        other => other,
+    };
+    word.to_owned()
 }
 
 /// A link for a plain address only: nothing else may end up in a `mailto:` with headers of its own.
@@ -149,9 +165,9 @@ fn contact(email: &str) -> String {
     }
 }
 
-fn keyword(text: &String) -> KeywordLink {
-    let request = SearchRequest { keyword: Some(text.clone()), ..SearchRequest::default() };
-    KeywordLink { text: text.clone(), href: request.link("/") }
+fn keyword(text: &str) -> KeywordLink {
+    let request = SearchRequest { keyword: Some(text.to_owned()), ..SearchRequest::default() };
+    KeywordLink { text: text.to_owned(), href: request.link("/") }
 }
 
 fn download(document: &DownloadDocument) -> Download {
@@ -160,11 +176,11 @@ fn download(document: &DownloadDocument) -> Download {
         href: document.url.clone(),
         note: match document.format.as_str() {
             "csv" => "spreadsheets and everything else",
-            "csv.gz" | "csv.zst" => "the same, compressed",
+            "csv.gz" | "ndjson.gz" => "compressed with gzip",
+            "csv.zst" | "ndjson.zst" => "compressed with Zstandard",
             "tsv" => "tab-separated",
             "json" => "an array of objects",
             "ndjson" => "one object a line",
-            "ndjson.gz" | "ndjson.zst" => "the same, compressed",
             "parquet" => "typed, small, for analysis",
             "arrow" => "typed, for programs",
             "geojson" => "for maps",
@@ -234,6 +250,14 @@ mod tests {
         for bad in ["", "nobody", "a@b?subject=x", "a@b&cc=c@d", "javascript:alert(1)@x", "a b@c", "a@b@c"] {
             assert_eq!(contact(bad), "", "{bad}");
         }
+    }
+
+    #[test]
+    fn intervals_are_words() {
+        assert_eq!(
+            [frequency("R/P1M"), frequency("irregular"), frequency("R/P5Y")],
+            ["every month", "irregular", "R/P5Y"]
+        );
     }
 
     #[test]

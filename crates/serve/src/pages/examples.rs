@@ -49,7 +49,10 @@ pub(super) fn examples(base: &str, document: &DatasetDocument) -> Vec<Example> {
     vec![
         example(
             "curl",
-            format!("# the current version, resumed if it breaks off\ncurl -C - -O {base}/datasets/{name}.csv"),
+            format!(
+                "# the current version\ncurl -O {base}/datasets/{name}.csv\n\n# this version; run it again to resume \
+                 after a break\ncurl -C - -o {name}-v{version}.csv {csv}"
+            ),
         ),
         example(
             "SQL over HTTP",
