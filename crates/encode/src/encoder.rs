@@ -1,5 +1,7 @@
 //! One answer on its way into bytes.
 
+use std::fmt;
+
 use arrow::array::RecordBatch;
 use arrow_schema::SchemaRef;
 use portico_model::format::{Compression, FileKind, Format};
@@ -76,6 +78,12 @@ enum State {
     /// The form has written its end; some of its bytes may still be on disk.
     Ending,
     Done,
+}
+
+impl fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Encoder").field("columns", &self.columns).field("rows", &self.rows).finish_non_exhaustive()
+    }
 }
 
 impl Encoder {

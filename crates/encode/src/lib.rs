@@ -38,21 +38,22 @@
 //! | null | the `null` option, empty by default | `null` | empty cell |
 //! | boolean | `true`, `false` | `true`, `false` | boolean |
 //! | integer | `42` | `42`; beyond ±2^53 `"9007199254740993"` | number; beyond 15 digits text |
-//! | float | shortest digits that read back: `0.1`, `1.0`, `1e300`; `NaN`, `inf`, `-inf` | the same; `null` for NaN and infinities | number; NaN and infinities as text |
+//! | float | shortest that reads back: `0.1`, `1.0`, `1e+300` | the same | number |
+//! | not a number, infinity | `NaN`, `inf`, `-inf` | `null` | text |
 //! | decimal | all digits of its scale: `1.50` | `"1.50"` | number with its decimals; beyond 15 digits text |
 //! | text | as it is; `""` where it is empty and null is too | string | text, never a formula |
 //! | date | `2024-03-01` | `"2024-03-01"` | date; before March 1900 text |
 //! | time | `09:05:00`, `09:05:00.250` | string | time |
-//! | timestamp | `2024-03-01T12:34:56`, with `.123`, `.123456` or `.123456789` where not zero | string | date and time |
+//! | timestamp | `2024-03-01T12:34:56`, fraction `.250`, `.123456` if not zero | string | date and time |
 //! | timestamp with a zone | the same in UTC with `Z` | string | date and time in UTC |
 //! | duration, interval | ISO 8601: `P1DT2H3.5S`, `P1Y2M`, `-PT5S` | string | text |
 //! | binary | lower-case hex | string | text |
 //! | geometry | WKT | GeoJSON object | WKT |
 //! | list, struct, map | JSON text | array, object, object | JSON text |
 //!
-//! Arrow and Parquet keep Arrow's types; Parquet spells intervals and unions as text, since it has no
-//! such types that other readers know. A file of one column spells null as `""` where null is empty, since
-//! readers skip blank lines.
+//! Arrow and Parquet keep Arrow's types, but for views, dictionaries and runs, which become plain columns.
+//! Parquet spells intervals and unions as text, since it has no such types that other readers know. A file
+//! of one column spells null as `""` where null is empty, since readers skip blank lines.
 //!
 //! What it deliberately does not do: it knows no HTTP, no DataFusion and no clock, and it does not frame
 //! Arrow messages for Flight.
@@ -64,6 +65,9 @@ mod error;
 mod formats;
 mod spell;
 mod types;
+
+#[cfg(test)]
+mod tests;
 
 pub use encoder::{Encoder, encoder};
 pub use error::{EncodeError, XLSX_CELL_MAX, XLSX_COLUMNS_MAX, XLSX_ROWS_MAX};

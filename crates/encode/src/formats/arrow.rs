@@ -28,7 +28,7 @@ impl ArrowStream {
             IpcCompression::Lz4 => Some(CompressionType::LZ4_FRAME),
             IpcCompression::Zstd => Some(CompressionType::ZSTD),
         };
-        let chunks = Chunks::new(schema, BATCH_ROWS, |field| Some(field.as_ref().clone()));
+        let chunks = Chunks::new(schema, BATCH_ROWS, |_| true);
         let options = IpcWriteOptions::default().try_with_compression(compression)?;
         let writer = StreamWriter::try_new_with_options(Vec::new(), chunks.schema(), options)?;
         Ok(Self { chunks, writer })

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringBuilder};
-use arrow::compute::BatchCoalescer;
-use arrow_schema::{Field, FieldRef, Schema, SchemaRef};
+use arrow::compute::{BatchCoalescer, cast};
+use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 
 use crate::EncodeError;
 use crate::cells::Cells;
 
-/// Collects rows until there are enough for a batch.
+/// Collects rows until there are enough for a batch, in plain types: views, dictionaries and runs are how
+/// values are held here, readers need not know them, and how they are laid out depends on the cut.
 pub(crate) struct Chunks {
     source: SchemaRef,
     schema: SchemaRef,
@@ -19,17 +20,18 @@ pub(crate) struct Chunks {
 }
 
 impl Chunks {
-    /// `rows` is the size of every batch but the last; `adapt` says what becomes of each field: `None` for a
-    /// column that is to be written as text.
-    pub(crate) fn new(source: &SchemaRef, rows: usize, adapt: impl Fn(&FieldRef) -> Option<Field>) -> Self {
-        let adapted: Vec<Option<Field>> = source.fields().iter().map(adapt).collect();
-        let as_text = adapted.iter().map(Option::is_none).collect();
-        // Plans are not always right about what cannot be null.
-        let fields: Vec<Field> = adapted
-            .into_iter()
-            .zip(source.fields())
-            .map(|(field, old)| field.unwrap_or_else(|| text_field(old)).with_nullable(true))
-            .collect();
+    /// `rows` is the size of every batch but the last; columns of types that are not `offered` become text.
+    pub(crate) fn new(source: &SchemaRef, rows: usize, offered: impl Fn(&DataType) -> bool) -> Self {
+        let mut as_text = Vec::new();
+        let mut fields = Vec::new();
+        for field in source.fields() {
+            let plain = plain_type(field.data_type());
+            let text = !offered(&plain);
+            as_text.push(text);
+            // Plans are not always right about what cannot be null.
+            let data_type = if text { DataType::Utf8 } else { plain };
+            fields.push(field.as_ref().clone().with_data_type(data_type).with_nullable(true));
+        }
         let schema = Arc::new(Schema::new(fields));
         Self { source: source.clone(), coalescer: BatchCoalescer::new(schema.clone(), rows), schema, as_text }
     }
@@ -42,8 +44,15 @@ impl Chunks {
     /// Takes rows in.
     pub(crate) fn push(&mut self, batch: &RecordBatch) -> Result<(), EncodeError> {
         let mut columns = Vec::with_capacity(batch.num_columns());
-        for ((array, field), as_text) in batch.columns().iter().zip(self.source.fields()).zip(&self.as_text) {
-            columns.push(if *as_text { text_column(array, field)? } else { array.clone() });
+        for (index, array) in batch.columns().iter().enumerate() {
+            let target = self.schema.field(index).data_type();
+            columns.push(if self.as_text.get(index) == Some(&true) {
+                text_column(array, self.source.field(index))?
+            } else if array.data_type() == target {
+                array.clone()
+            } else {
+                cast(array, target)?
+            });
         }
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?;
@@ -61,8 +70,21 @@ impl Chunks {
     }
 }
 
-fn text_field(field: &Field) -> Field {
-    field.clone().with_data_type(arrow_schema::DataType::Utf8)
+/// The type without views, dictionaries and runs, at any depth.
+fn plain_type(data_type: &DataType) -> DataType {
+    let nested = |field: &FieldRef| Arc::new(field.as_ref().clone().with_data_type(plain_type(field.data_type())));
+    match data_type {
+        DataType::Utf8View => DataType::Utf8,
+        DataType::BinaryView => DataType::Binary,
+        DataType::Dictionary(_, values) => plain_type(values),
+        DataType::RunEndEncoded(_, values) => plain_type(values.data_type()),
+        DataType::List(item) | DataType::ListView(item) => DataType::List(nested(item)),
+        DataType::LargeList(item) | DataType::LargeListView(item) => DataType::LargeList(nested(item)),
+        DataType::FixedSizeList(item, length) => DataType::FixedSizeList(nested(item), *length),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(nested).collect()),
+        DataType::Map(entries, sorted) => DataType::Map(nested(entries), *sorted),
+        other => other.clone(),
+    }
 }
 
 fn text_column(array: &ArrayRef, field: &Field) -> Result<ArrayRef, EncodeError> {

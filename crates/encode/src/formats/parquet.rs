@@ -1,13 +1,12 @@
 //! Apache Parquet, with GeoParquet's metadata where there is a geometry.
 
-use ::parquet::arrow::add_encoded_arrow_schema_to_metadata;
-use ::parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
+use ::parquet::arrow::ArrowWriter;
 use ::parquet::basic::{Compression, ZstdLevel};
 use ::parquet::file::metadata::KeyValue;
 use ::parquet::file::properties::WriterProperties;
 use arrow::array::{Array, RecordBatch};
 use arrow::compute::cast;
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{DataType, SchemaRef};
 use portico_model::wkb;
 
 use super::Form;
@@ -41,19 +40,14 @@ struct Geometry {
 
 impl Parquet {
     pub(crate) fn new(schema: &SchemaRef) -> Result<Self, EncodeError> {
-        let chunks =
-            Chunks::new(schema, BATCH_ROWS, |field| is_offered(field.data_type()).then(|| field.as_ref().clone()));
-        let mut properties = WriterProperties::builder()
+        let chunks = Chunks::new(schema, BATCH_ROWS, is_offered);
+        let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_created_by("portico".to_owned())
             .set_max_row_group_row_count(Some(GROUP_ROWS))
             .set_max_row_group_bytes(Some(GROUP_BYTES))
             .build();
-        // Views and dictionaries are how we hold values; readers need not be asked to do so too.
-        let plain: Vec<Field> = chunks.schema().fields().iter().map(|field| plain_field(field)).collect();
-        add_encoded_arrow_schema_to_metadata(&Schema::new(plain), &mut properties);
-        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-        let writer = ArrowWriter::try_new_with_options(Vec::new(), chunks.schema().clone(), options)?;
+        let writer = ArrowWriter::try_new(Vec::new(), chunks.schema().clone(), Some(properties))?;
         let geometry = geometry_field(schema).map(|column| {
             let name = schema.field(column).name().clone();
             Geometry { column, name, bounds: None }
@@ -142,35 +136,13 @@ impl Geometry {
 /// Whether Parquet has the type, and readers other than ours know it.
 fn is_offered(data_type: &DataType) -> bool {
     match data_type {
-        DataType::Interval(_) | DataType::Union(..) | DataType::RunEndEncoded(..) => false,
-        DataType::ListView(_) | DataType::LargeListView(_) => false,
+        DataType::Interval(_) | DataType::Union(..) => false,
         // A struct without members has no column.
         DataType::Struct(fields) => !fields.is_empty() && fields.iter().all(|field| is_offered(field.data_type())),
         DataType::List(item)
         | DataType::LargeList(item)
         | DataType::FixedSizeList(item, _)
         | DataType::Map(item, _) => is_offered(item.data_type()),
-        DataType::Dictionary(_, values) => is_offered(values),
         _ => true,
-    }
-}
-
-/// The field without views and dictionaries, at any depth.
-fn plain_field(field: &Field) -> Field {
-    field.clone().with_data_type(plain_type(field.data_type()))
-}
-
-fn plain_type(data_type: &DataType) -> DataType {
-    let nested = |field: &arrow_schema::FieldRef| std::sync::Arc::new(plain_field(field));
-    match data_type {
-        DataType::Utf8View => DataType::Utf8,
-        DataType::BinaryView => DataType::Binary,
-        DataType::Dictionary(_, values) => plain_type(values),
-        DataType::List(item) => DataType::List(nested(item)),
-        DataType::LargeList(item) => DataType::LargeList(nested(item)),
-        DataType::FixedSizeList(item, length) => DataType::FixedSizeList(nested(item), *length),
-        DataType::Struct(fields) => DataType::Struct(fields.iter().map(nested).collect()),
-        DataType::Map(entries, sorted) => DataType::Map(nested(entries), *sorted),
-        other => other.clone(),
     }
 }

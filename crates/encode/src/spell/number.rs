@@ -5,7 +5,7 @@ pub(crate) fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// A float as the shortest digits that read back to it, always with a point or an exponent: `1.0`, `1e300`,
+/// A float as the shortest digits that read back to it, always with a point or an exponent: `1.0`, `1e+300`,
 /// `NaN`, `inf`, `-inf`.
 pub(crate) fn float(out: &mut Vec<u8>, value: impl zmij::Float) {
     out.extend_from_slice(zmij::Buffer::new().format(value).as_bytes());
@@ -97,7 +97,7 @@ mod tests {
         check(1.0, "1.0");
         check(-0.0, "-0.0");
         check(0.1 + 0.2, "0.30000000000000004");
-        check(1e300, "1e300");
+        check(1e300, "1e+300");
         check(f64::NAN, "NaN");
         check(f64::NEG_INFINITY, "-inf");
         assert_eq!(spelt(|out| float(out, 0.1_f32)), "0.1");
