@@ -46,7 +46,7 @@
 //! | time | `09:05:00`, `09:05:00.250` | string | time |
 //! | timestamp | `2024-03-01T12:34:56`, fraction `.250`, `.123456` if not zero | string | date and time |
 //! | timestamp with a zone | the same in UTC with `Z` | string | date and time in UTC |
-//! | duration, interval | ISO 8601: `P1DT2H3.5S`, `P1Y2M`, `-PT5S` | string | text |
+//! | duration, interval | ISO 8601: `P1DT2H3.500S`, `P1Y2M`, `-PT5S` | string | text |
 //! | binary | lower-case hex | string | text |
 //! | geometry | WKT | GeoJSON object | WKT |
 //! | list, struct, map | JSON text | array, object, object | JSON text |
