@@ -90,6 +90,8 @@ pub(crate) struct Pinned {
     pub(crate) work: Work,
     /// Keep the rows in stored order.
     pub(crate) stored_order: bool,
+    /// How long it waits in the queue, where not as long as everybody.
+    pub(crate) queue_wait: Option<Duration>,
 }
 
 /// A version that a statement names, with the proof that it may be opened.

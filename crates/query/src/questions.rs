@@ -132,6 +132,7 @@ impl Questions {
                 effort: if gated.plain_scan { Effort::Scan } else { Effort::Work },
                 work: gated.work,
                 stored_order,
+                queue_wait: None,
             },
             ask: ask.clone(),
         })

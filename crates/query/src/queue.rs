@@ -85,17 +85,25 @@ impl Queue {
     /// `TooManyRequests` when the caller's own block is the reason, `Unavailable` when everybody's load is;
     /// both say when to try again.
     pub async fn enter(&self, block: &str) -> Result<Turn, Problem> {
+        self.enter_within(block, self.shared.bounds.wait).await
+    }
+
+    /// As [`Queue::enter`], with a wait of one's own: the parts of one download wait for each other.
+    ///
+    /// # Errors
+    /// As [`Queue::enter`].
+    pub async fn enter_within(&self, block: &str, wait: Duration) -> Result<Turn, Problem> {
         let started = Instant::now();
         let entered = self.shared.join(block).inspect_err(|_| refused("queue_full"))?;
         let turn = match entered {
             Entered::Now(turn) => turn,
             Entered::Later(place, woken) => {
-                let outcome = tokio::time::timeout(self.shared.bounds.wait, woken).await;
+                let outcome = tokio::time::timeout(wait, woken).await;
                 match outcome {
                     Ok(Ok(())) => place.take(),
                     Ok(Err(_)) | Err(_) => {
                         refused("queue_wait");
-                        return Err(self.shared.waited_too_long(block));
+                        return Err(self.shared.waited_too_long(block, wait));
                     }
                 }
             }
@@ -201,7 +209,7 @@ impl Shared {
         Ok(Entered::Later(place, woken))
     }
 
-    fn waited_too_long(&self, block: &str) -> Problem {
+    fn waited_too_long(&self, block: &str, waited: Duration) -> Problem {
         let state = self.lock();
         let (running, waiting) = state.blocks.get(block).map_or((0, 0), |entry| (entry.running, entry.waiters.len()));
         let seconds = retry_after_s(state.waiting, self.bounds.running);
@@ -210,10 +218,7 @@ impl Shared {
         }
         Problem::new(
             ProblemKind::Unavailable,
-            format!(
-                "The server is busy: no worker was free for {} s. Try again in {seconds} s.",
-                self.bounds.wait.as_secs()
-            ),
+            format!("The server is busy: no worker was free for {} s. Try again in {seconds} s.", waited.as_secs()),
         )
         .retry_after(seconds)
     }

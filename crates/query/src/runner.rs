@@ -34,7 +34,11 @@ impl Runner {
     /// Waits for a turn and runs the question until its first bytes are here. The turn is to be held as long as
     /// the answer.
     pub(crate) async fn run(&self, question: &Question) -> Result<(WorkerAnswer, Turn), Problem> {
-        let turn = self.queue.enter(&question.ask.caller.address_block).await?;
+        let block = &question.ask.caller.address_block;
+        let turn = match question.pinned.queue_wait {
+            Some(wait) => self.queue.enter_within(block, wait).await?,
+            None => self.queue.enter(block).await?,
+        };
         let started = std::time::Instant::now();
         let outcome = self.on_worker(question).await;
         metrics::histogram!("portico_first_byte_seconds").record(started.elapsed().as_secs_f64());

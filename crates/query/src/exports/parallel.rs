@@ -3,12 +3,13 @@
 //! A ticket says everything that its answer depends on and nothing else, so that no server has to remember it. It
 //! needs no signature: whatever it names goes through the gate and the policy again.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use arrow_schema::SchemaRef;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use std::sync::Arc;
-
 use portico_model::format::{Compression, FileKind, Format};
 use portico_model::manifest::Manifest;
 use portico_model::name::{DatasetName, VersionNumber, VersionRef};
@@ -21,9 +22,13 @@ use crate::answer::{Answer, Caller};
 use crate::questions::Questions;
 
 /// Rows of an endpoint, at least: below that a connection costs more than it saves.
-const ENDPOINT_ROWS_MIN: u64 = 1_000_000;
+const ENDPOINT_ROWS_MIN: u64 = 500_000;
 /// Endpoints of one version, at most, files permitting.
 const ENDPOINTS_MAX: u64 = 16;
+/// Endpoints for each question that an address may run at once: more would only wait for each other.
+const ENDPOINTS_PER_TURN: u64 = 4;
+/// How long an endpoint waits for its turn: a client that asks for all of them at once reads the others meanwhile.
+const TICKET_WAIT: Duration = Duration::from_secs(600);
 /// What a ticket begins with; no SQL statement and no protobuf message of Flight SQL does.
 const TICKET_PREFIX: &[u8] = b"portico-export-1:";
 
@@ -128,8 +133,10 @@ impl Questions {
         if let Some(filter) = &request.filter {
             crate::gate::parse_filter(filter, &self.limits().statement)?;
         }
+        let turns = self.limits().query.running_per_address;
+        let endpoints_max = turns.saturating_mul(ENDPOINTS_PER_TURN).clamp(1, ENDPOINTS_MAX);
         let whole = request.filter.is_none() && request.limit.is_none();
-        let parts = if request.limit.is_some() { vec![(None, manifest.rows)] } else { parts(manifest) };
+        let parts = if request.limit.is_some() { vec![(None, manifest.rows)] } else { parts(manifest, endpoints_max) };
         let mut endpoints = Vec::with_capacity(parts.len());
         for (part, rows) in parts {
             let ticket = ExportTicket {
@@ -187,6 +194,7 @@ impl Questions {
         };
         let mut question = self.export_question(&request, manifest).await?;
         question.ask.part = ticket.part;
+        question.pinned.queue_wait = Some(TICKET_WAIT);
         self.answer(question).await
     }
 }
@@ -201,8 +209,8 @@ fn check_part(part: Option<TablePart>, manifest: &Manifest) -> Result<(), Proble
 }
 
 /// Cuts a version at row groups into parts of about the same size: a part lies in one file.
-fn parts(manifest: &Manifest) -> Vec<(Option<TablePart>, u64)> {
-    let target = manifest.rows.div_ceil(ENDPOINTS_MAX).max(ENDPOINT_ROWS_MIN);
+fn parts(manifest: &Manifest, endpoints_max: u64) -> Vec<(Option<TablePart>, u64)> {
+    let target = manifest.rows.div_ceil(endpoints_max).max(ENDPOINT_ROWS_MIN);
     if manifest.files.len() == 1 && manifest.rows <= ENDPOINT_ROWS_MIN {
         return vec![(None, manifest.rows)];
     }

@@ -99,6 +99,8 @@ impl Process {
             command.args(["--log", level]);
         }
         command.env_clear().env("TMPDIR", &scratch).current_dir(&scratch);
+        // What the allocator reserves ahead would count against the limit that the worker sets on itself.
+        command.env("MIMALLOC_ARENA_EAGER_COMMIT", "0");
         // A group of its own: Ctrl-C at a terminal is for the server, which ends its workers when it is done.
         command.process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
