@@ -7,15 +7,15 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use portico_model::problem::Problem;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
+use portico_model::problem::{Problem, ProblemKind};
 
 use crate::accept::Peer;
 use crate::http::cache::CachePolicy;
 use crate::http::negotiate;
 use crate::observe::RequestId;
 use crate::pages;
-use crate::problem::{Carried, ProblemDocument, grpc_status, problem_of_status};
+use crate::problem::{Carried, ProblemDocument, Refusal, grpc_status, problem_of_status};
 use crate::site::Site;
 
 /// Response headers that scripts of other sites may read.
@@ -51,7 +51,11 @@ pub(crate) async fn finish(State(site): State<Arc<Site>>, request: Request, next
     let page = negotiate::prefers_page(request.headers());
     let id = request.extensions().get::<RequestId>().map(|id| id.as_str().to_owned()).unwrap_or_default();
     let tls = request.extensions().get::<Peer>().is_some_and(|peer| peer.tls);
-    let mut response = next.run(request).await;
+    let mut response = if is_addressed(&request) {
+        next.run(request).await
+    } else {
+        Refusal::new(ProblemKind::InvalidRequest, "An HTTP/1.1 request names its host, once.").into_response()
+    };
     if grpc {
         return match response.extensions_mut().remove::<Carried>() {
             Some(Carried(problem)) => grpc_status(&problem).into_http(),
@@ -67,6 +71,13 @@ pub(crate) async fn finish(State(site): State<Arc<Site>>, request: Request, next
     }
     protect(response.headers_mut(), tls);
     response
+}
+
+/// Whether an HTTP/1.1 request from a connection has the one `Host` that RFC 9112 §3.2 wants: two of them, or none,
+/// is how a request is made to mean one thing to a proxy and another to us.
+fn is_addressed(request: &Request) -> bool {
+    let asked_for = request.version() == Version::HTTP_11 && request.extensions().get::<Peer>().is_some();
+    !asked_for || request.headers().get_all(header::HOST).iter().count() == 1
 }
 
 /// The answer to `OPTIONS` on a route with these methods, for preflights too.
@@ -133,6 +144,22 @@ fn protect(headers: &mut HeaderMap, tls: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_names_its_host_once() {
+        let check = |hosts: &[&str], connected: bool| {
+            let mut request = Request::new(Body::empty());
+            for host in hosts {
+                request.headers_mut().append(header::HOST, host.parse().unwrap());
+            }
+            if connected {
+                request.extensions_mut().insert(Peer { address: [127, 0, 0, 1].into(), tls: false });
+            }
+            is_addressed(&request)
+        };
+        assert!(check(&["a"], true) && check(&[], false));
+        assert!(!check(&[], true) && !check(&["a", "b"], true));
+    }
 
     #[test]
     fn grpc_is_known_by_its_content_type() {
