@@ -1,1 +1,93 @@
-fn main() {}
+//! `portico`: publishes a government's data and answers questions about it.
+//!
+//! The program reads the command line, the configuration and the environment, builds the parts and runs one
+//! command. Everything it knows of the outside comes in here, the time included.
+
+#![allow(clippy::print_stdout, reason = "a command line program answers on standard output")]
+
+mod args;
+mod check;
+mod city;
+mod config;
+mod demo;
+mod parts;
+mod publish;
+mod query;
+mod serve;
+mod staff;
+mod sweep;
+mod worker;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use args::{Arguments, Command};
+
+/// Faster than the system's allocator for Arrow's large, short-lived buffers.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // A worker's limits and runtime are its own.
+    if let Command::Worker(worker) = &arguments.command {
+        return finish(worker::run(worker).map(|()| ExitCode::SUCCESS));
+    }
+    start_log(&arguments);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return finish(Err(error.into())),
+    };
+    let outcome = runtime.block_on(run(arguments));
+    // A task that hangs in a file system call must not keep the process.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    finish(outcome)
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    match arguments.command {
+        Command::Demo(demo) => demo::run(demo).await,
+        Command::Serve(serve) => serve::run(serve).await,
+        Command::Publish(publish) => publish::run(publish).await,
+        Command::Dataset(dataset) => staff::dataset(dataset).await,
+        Command::Revision(revision) => staff::revision(revision).await,
+        Command::Query(query) => query::run(query).await,
+        Command::Check(check) => check::run(check).await,
+        Command::Sweep(sweep) => sweep::run(sweep).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "portico", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Worker(_) => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn finish(outcome: anyhow::Result<ExitCode>) -> ExitCode {
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            // The chain, since an error's text never repeats its source's.
+            eprintln!("portico: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Logs go to standard error: lines for people on a terminal, JSON for machines elsewhere.
+fn start_log(arguments: &Arguments) {
+    use std::io::IsTerminal as _;
+    use tracing_subscriber::EnvFilter;
+
+    let quiet = !matches!(arguments.command, Command::Serve(_));
+    // The Delta kernel logs a table that does not exist yet as an error: a first release is none.
+    let default = if quiet { "warn,delta_kernel=off,buoyant_kernel=off" } else { "info,delta_kernel=off,buoyant_kernel=off" };
+    let wanted = config::environment("PORTICO_LOG").unwrap_or_else(|| default.to_owned());
+    let filter = EnvFilter::try_new(&wanted).unwrap_or_else(|_| EnvFilter::new(default));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() || quiet {
+        log.with_target(false).init();
+    } else {
+        log.json().init();
+    }
+}

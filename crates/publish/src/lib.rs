@@ -1,1 +1,27 @@
-//! (being written)
+//! The road in, as steps: stage, screen, approve, release, sweep. The only crate that writes.
+//!
+//! ```text
+//! file ─▶ stage ─▶ screen ─────────────────────────────▶ approve ─▶ release
+//!         staging   intake: survey, batches              by digest   released storage,
+//!                   profile · screening · dictionary                 Delta commit,
+//!                   sort ─▶ Parquet, back into staging                catalog row last
+//! ```
+//!
+//! Screening writes the very files that a release will publish, into staging, and digests them together with
+//! the findings: approval is bound to that digest, so what is released is byte for byte what was seen.
+//! Every step may be repeated after a crash: a step that was done is recognised, a step that was half done
+//! leaves files that no catalog row names, and [`Publisher::sweep`] removes those.
+//!
+//! What it deliberately does not do: it answers no questions, knows no wire, and asks no clock.
+
+mod error;
+mod layout;
+mod publisher;
+mod screening;
+mod sort;
+mod sweep;
+
+pub use error::PublishError;
+pub use publisher::{Publisher, Revision, StageRequest};
+pub use screening::Progress;
+pub use sweep::Swept;

@@ -1,0 +1,53 @@
+//! `portico check`: what is configured, and whether it works.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use crate::args::Check;
+use crate::config::Config;
+use crate::parts;
+
+/// Prints the effective configuration, then tries each part and says what is wrong with it.
+pub(crate) async fn run(check: Check) -> anyhow::Result<ExitCode> {
+    let config = Config::load(check.portal.config.as_deref(), check.portal.data.as_deref())?;
+    println!("{}", config.shown()?);
+    let mut good = true;
+    let mut say = |what: &str, outcome: anyhow::Result<String>| match outcome {
+        Ok(text) => println!("ok    {what}: {text}"),
+        Err(error) => {
+            good = false;
+            println!("WRONG {what}: {error:#}");
+        }
+    };
+    say("storage", try_storage(&config).await);
+    match parts::open_store(&config).await {
+        Ok(store) => {
+            say("catalog", try_catalog(&store).await);
+            say("workers", try_worker(&config, &store).await);
+        }
+        Err(error) => say("catalog", Err(error)),
+    }
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn try_storage(config: &Config) -> anyhow::Result<String> {
+    let storage = portico_store::Storage::open(&config.storage.url, &config.storage.options)?;
+    storage.self_test().await.context("releases are refused on this storage")?;
+    Ok("reads, writes, and refuses to overwrite".to_owned())
+}
+
+async fn try_catalog(store: &portico_store::Store) -> anyhow::Result<String> {
+    let filter = portico_store::DatasetFilter { include_unreleased: true, limit: 1, ..Default::default() };
+    let (_, datasets) = store.catalog.datasets(&filter).await?;
+    Ok(format!("{datasets} datasets"))
+}
+
+async fn try_worker(config: &Config, store: &portico_store::Store) -> anyhow::Result<String> {
+    let mut config = config.clone();
+    config.limits.query.workers = 1;
+    let scratch = parts::Scratch::open(&config)?;
+    parts::open_questions(&config, store, &scratch).await?;
+    let query = &config.limits.query;
+    Ok(format!("one starts and answers; {} MiB of memory each", query.worker_memory_bytes / (1024 * 1024)))
+}

@@ -1,0 +1,221 @@
+//! What the operator said: one TOML file, a few flags, secrets from the environment.
+//!
+//! Unknown keys are refused. `portico.example.toml` in the repository shows every key with its default; a
+//! test compares it with the types here.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use portico_model::limits::Limits;
+use serde::{Deserialize, Serialize};
+
+/// The whole configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Where the server listens and what it calls itself.
+    pub(crate) server: Server,
+    /// Where released and staged bytes are kept.
+    pub(crate) storage: Storage,
+    /// Where the catalog is kept.
+    pub(crate) catalog: Catalog,
+    /// Every limit.
+    pub(crate) limits: Limits,
+}
+
+/// Where the server listens and what it calls itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Server {
+    /// Address of HTTP and gRPC.
+    pub(crate) listen: SocketAddr,
+    /// A second address for the same, where a firewall wants gRPC apart. None by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) grpc_listen: Option<SocketAddr>,
+    /// Address of `/metrics`; not public. None by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) metrics_listen: Option<SocketAddr>,
+    /// The portal's title.
+    pub(crate) title: String,
+    /// The address that the public uses, such as `https://data.example.gov`; taken from the request if empty.
+    pub(crate) public_url: String,
+    /// PEM file of the certificate chain; with `tls_key` the server speaks TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// PEM file of the private key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Directory for workers, spills and running exports; a temporary one if empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scratch: Option<PathBuf>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            grpc_listen: None,
+            metrics_listen: None,
+            title: "Open Data Portal".to_owned(),
+            public_url: String::new(),
+            tls_certificate: None,
+            tls_key: None,
+            scratch: None,
+        }
+    }
+}
+
+/// Where released and staged bytes are kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Storage {
+    /// `file:///…`, `s3://bucket/prefix`, `gs://…`, `az://…` or `memory://`.
+    pub(crate) url: String,
+    /// Options of the store, such as `endpoint`, `region` or `allow_http`; keys are the store's own.
+    /// Secrets come from the environment (`AWS_…`, `GOOGLE_…`, `AZURE_…`).
+    pub(crate) options: BTreeMap<String, String>,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self { url: "file:///var/lib/portico/storage".to_owned(), options: BTreeMap::new() }
+    }
+}
+
+/// Where the catalog is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Catalog {
+    /// `sqlite:///path/to/file` or `postgres://…`. `PORTICO_CATALOG_URL` in the environment goes before it.
+    pub(crate) url: String,
+}
+
+impl Default for Catalog {
+    fn default() -> Self {
+        Self { url: "sqlite:///var/lib/portico/catalog.sqlite".to_owned() }
+    }
+}
+
+impl Config {
+    /// Reads a file; without one, a data directory gives an embedded portal; without either, the defaults.
+    pub(crate) fn load(file: Option<&Path>, data: Option<&Path>) -> anyhow::Result<Self> {
+        let mut config = match file {
+            Some(file) => {
+                let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+                toml::from_str(&text).with_context(|| format!("{} is not a configuration", file.display()))?
+            }
+            None => Self::default(),
+        };
+        if let Some(data) = data {
+            config.embed(data)?;
+        }
+        config.read_environment(|name| environment(name))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Keeps everything under one directory: local files and SQLite.
+    pub(crate) fn embed(&mut self, data: &Path) -> anyhow::Result<()> {
+        std::fs::create_dir_all(data).with_context(|| format!("cannot create {}", data.display()))?;
+        let data = data.canonicalize().with_context(|| format!("cannot use {}", data.display()))?;
+        let url = |name: &str| match url::Url::from_file_path(data.join(name)) {
+            Ok(url) => Ok(url),
+            Err(()) => bail!("{} is not a directory that a URL can name", data.display()),
+        };
+        self.storage = Storage { url: url("storage")?.to_string(), options: BTreeMap::new() };
+        self.catalog = Catalog { url: format!("sqlite://{}", data.join("catalog.sqlite").display()) };
+        Ok(())
+    }
+
+    fn read_environment(&mut self, variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<()> {
+        if let Some(url) = variable("PORTICO_CATALOG_URL") {
+            self.catalog.url = url;
+        }
+        let scheme = self.storage.url.split(':').next().unwrap_or_default();
+        let secrets: &[&str] = match scheme {
+            "s3" | "s3a" => &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION",
+                "AWS_ENDPOINT", "AWS_ALLOW_HTTP"],
+            "gs" => &["GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY", "GOOGLE_APPLICATION_CREDENTIALS"],
+            "az" | "abfs" | "abfss" => &["AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT_KEY",
+                "AZURE_STORAGE_SAS_KEY"],
+            _ => &[],
+        };
+        for name in secrets {
+            if let Some(value) = variable(name) {
+                self.storage.options.entry(name.to_lowercase()).or_insert(value);
+            }
+        }
+        Ok(())
+    }
+
+    /// All faults at once.
+    fn check(&self) -> anyhow::Result<()> {
+        let mut faults = Vec::new();
+        if !self.server.public_url.is_empty() && url::Url::parse(&self.server.public_url).is_err() {
+            faults.push("server.public_url is not a URL".to_owned());
+        }
+        if self.server.tls_certificate.is_some() != self.server.tls_key.is_some() {
+            faults.push("server.tls_certificate and server.tls_key go together".to_owned());
+        }
+        if !["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| self.catalog.url.starts_with(scheme)) {
+            faults.push("catalog.url begins with sqlite: or postgres:".to_owned());
+        }
+        let query = &self.limits.query;
+        if query.pool_memory_bytes > query.worker_memory_bytes {
+            faults.push("limits.query.pool_memory_bytes is larger than worker_memory_bytes".to_owned());
+        }
+        if faults.is_empty() { Ok(()) } else { bail!("the configuration has faults:\n  {}", faults.join("\n  ")) }
+    }
+
+    /// The effective configuration as TOML, with secrets hidden.
+    pub(crate) fn shown(&self) -> anyhow::Result<String> {
+        let mut shown = self.clone();
+        for (name, value) in &mut shown.storage.options {
+            if ["secret", "key", "token", "password", "sas"].iter().any(|word| name.contains(word)) {
+                "(hidden)".clone_into(value);
+            }
+        }
+        if let Ok(mut url) = url::Url::parse(&shown.catalog.url)
+            && url.password().is_some()
+            && url.set_password(Some("hidden")).is_ok()
+        {
+            shown.catalog.url = url.to_string();
+        }
+        Ok(toml::to_string_pretty(&shown)?)
+    }
+}
+
+/// The one place where the environment is read.
+#[allow(clippy::disallowed_methods, reason = "the program is the one that reads the environment")]
+pub(crate) fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_file_shows_every_default() {
+        let example: Config = toml::from_str(include_str!("../../portico.example.toml")).unwrap();
+        assert_eq!(example, Config::default());
+        let shown: toml::Table = toml::from_str(include_str!("../../portico.example.toml")).unwrap();
+        let all: toml::Table = toml::from_str(&toml::to_string(&Config::default()).unwrap()).unwrap();
+        assert_eq!(shown, all, "portico.example.toml lacks a key or has one too many");
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_and_secrets_hidden() {
+        assert!(toml::from_str::<Config>("[server]\nlisten_on = 'x'").is_err());
+        let mut config = Config::default();
+        config.storage.url = "s3://bucket/x".to_owned();
+        config.catalog.url = "postgres://portico:open-sesame@db/portico".to_owned();
+        config
+            .read_environment(|name| (name == "AWS_SECRET_ACCESS_KEY").then(|| "open-sesame".to_owned()))
+            .unwrap();
+        assert_eq!(config.storage.options["aws_secret_access_key"], "open-sesame");
+        assert!(!config.shown().unwrap().contains("open-sesame"));
+    }
+}

@@ -1,0 +1,124 @@
+//! `portico demo`: the sample city, published through the real road in, then served.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use portico_intake::dictionary::{Dictionary, Treatment};
+use portico_intake::options::ReadOptions;
+use portico_model::dataset::DatasetMetadata;
+use portico_model::finding::Finding;
+use portico_model::name::DatasetName;
+use portico_publish::{Publisher, StageRequest};
+
+use crate::args::Demo;
+use crate::city::{self, City, Sample};
+use crate::config::Config;
+use crate::parts::{self, Scratch};
+use crate::publish::{Outcome, describe_columns, road_in};
+use crate::serve;
+
+/// Publishes what is not published yet, prints how to try it, and serves it.
+pub(crate) async fn run(demo: Demo) -> anyhow::Result<ExitCode> {
+    if let Some(directory) = &demo.write_samples {
+        city::make_all(directory)?;
+        println!("wrote the sample city's files to {}", directory.display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let temporary = tempfile::Builder::new().prefix("portico-demo-").tempdir()?;
+    let data = demo.data.clone().unwrap_or_else(|| temporary.path().join("portal"));
+    let city = City::load()?;
+    let mut config = Config::load(None, Some(&data))?;
+    config.server.listen = demo.listen;
+    config.server.title = format!("{} Open Data", city.name);
+
+    let listener = serve::bind(&config).await?;
+    let store = parts::open_store(&config).await?;
+    let scratch = Scratch::open(&config)?;
+    let publisher = parts::open_publisher(&config, &store, &scratch)?;
+    for sample in &city.dataset {
+        publish(&publisher, &store, sample, demo.rows, &scratch).await.with_context(|| sample.name.clone())?;
+    }
+    serve::serve_store(&config, store, listener, greet).await
+}
+
+/// Every version of one dataset; those that an earlier run released are left as they are.
+async fn publish(
+    publisher: &Publisher,
+    store: &portico_store::Store,
+    sample: &Sample,
+    rows: Option<u64>,
+    scratch: &Scratch,
+) -> anyhow::Result<()> {
+    let name = DatasetName::parse(&sample.name)?;
+    let released = store.catalog.versions(&name).await?.len();
+    let directory = scratch.directory("samples")?;
+    let dictionary = std::fs::read_to_string(city::unpack(&sample.dictionary, &directory)?)?;
+    let dictionary = Dictionary::parse(&sample.dictionary, &dictionary)?;
+    for file in sample.files.iter().skip(released) {
+        let path = match rows {
+            Some(rows) if sample.name == "service-requests" => city::make_requests(rows, &directory)?,
+            _ => city::unpack(file, &directory)?,
+        };
+        let request = |dictionary: Dictionary| {
+            let mut metadata = metadata(sample, name.clone());
+            describe_columns(&mut metadata, &dictionary);
+            let options = ReadOptions { dictionary: Some(dictionary), ..ReadOptions::named(file) };
+            StageRequest { metadata, file: path.clone(), options }
+        };
+        // As a department would first send it: with the column that nobody noticed.
+        let mut unnoticed = dictionary.clone();
+        unnoticed.fields.retain(|field| !matches!(field.treatment, Treatment::Drop { .. }));
+        if unnoticed != dictionary
+            && let Outcome::Blocked(revision) = road_in(publisher, request(unnoticed)).await?
+        {
+            say_blocked(&sample.name, &revision.findings);
+            publisher.discard(&parts::operator(), &revision.id, parts::now_ms()).await?;
+        }
+        match road_in(publisher, request(dictionary.clone())).await? {
+            Outcome::Released(version, findings) => println!("released {version} ({} findings)", findings.len()),
+            Outcome::Blocked(revision) => {
+                say_blocked(&sample.name, &revision.findings);
+                anyhow::bail!("the sample city's own file is blocked");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn metadata(sample: &Sample, name: DatasetName) -> DatasetMetadata {
+    DatasetMetadata {
+        title: sample.title.clone(),
+        description: sample.description.clone(),
+        department: sample.department.clone(),
+        steward_name: sample.steward_name.clone(),
+        steward_email: sample.steward_email.clone(),
+        license: sample.license.clone(),
+        keywords: sample.keywords.clone(),
+        update_frequency: sample.update_frequency.clone(),
+        ..DatasetMetadata::named(name)
+    }
+}
+
+fn say_blocked(name: &str, findings: &[Finding]) {
+    for finding in findings.iter().filter(|finding| finding.blocks()) {
+        let column = finding.column.as_deref().unwrap_or("the file");
+        println!("blocked {name}: {} in {column} ({} values)", finding.rule, finding.count);
+    }
+}
+
+fn greet(address: &str) {
+    let host = address.split("://").nth(1).unwrap_or(address);
+    println!(
+        "
+The portal   {address}/
+curl         curl '{address}/sql?q=select%20count(*)%20from%20parks'
+CSV          {address}/datasets/building-permits.csv
+SQL          curl {address}/sql?format=csv -H 'Content-Type: application/sql' \\
+               -d 'select district, count(*) from service_requests group by district'
+Python       pandas.read_parquet('{address}/datasets/bus-stops.parquet')
+Flight SQL   adbc_driver_flightsql.dbapi.connect('grpc://{host}')
+
+Stop with Ctrl-C.
+"
+    );
+}

@@ -1,0 +1,87 @@
+//! What the configuration means: the parts of a portal, built and joined.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use portico_publish::Publisher;
+use portico_query::questions::Questions;
+use portico_query::workers::{Launcher, Workers};
+use portico_store::{Catalog, Storage, Store};
+
+use crate::config::Config;
+
+/// Storage and catalog, open.
+pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Store> {
+    let storage = Storage::open(&config.storage.url, &config.storage.options)
+        .with_context(|| format!("the storage {} cannot be opened", config.storage.url))?;
+    let catalog = Catalog::open(&config.catalog.url).await.context("the catalog cannot be opened")?;
+    Ok(Store { storage, catalog })
+}
+
+/// A directory for what need not outlive the process.
+pub(crate) struct Scratch {
+    path: PathBuf,
+    /// Removes the directory when the parts go; absent where the operator named one.
+    _temporary: Option<tempfile::TempDir>,
+}
+
+impl Scratch {
+    /// The configured directory, or a temporary one.
+    pub(crate) fn open(config: &Config) -> anyhow::Result<Self> {
+        match &config.server.scratch {
+            Some(path) => {
+                std::fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))?;
+                Ok(Self { path: path.canonicalize()?, _temporary: None })
+            }
+            None => {
+                let directory = tempfile::Builder::new().prefix("portico-").tempdir()?;
+                Ok(Self { path: directory.path().to_owned(), _temporary: Some(directory) })
+            }
+        }
+    }
+
+    /// A directory below it for one purpose.
+    pub(crate) fn directory(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let path = self.path.join(name);
+        std::fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        Ok(path)
+    }
+}
+
+/// How long a worker may take to start.
+const WORKER_START: Duration = Duration::from_secs(30);
+
+/// The road out, with its worker processes.
+pub(crate) async fn open_questions(config: &Config, store: &Store, scratch: &Scratch) -> anyhow::Result<Questions> {
+    let program = std::env::current_exe().context("the program does not know its own file, so it cannot start workers")?;
+    let log_level = crate::config::environment("PORTICO_LOG").unwrap_or_else(|| "warn".to_owned());
+    let launcher = Launcher::Process { program, scratch: scratch.directory("workers")?, log_level: Some(log_level) };
+    let workers = Workers::start(launcher, &config.limits.query);
+    anyhow::ensure!(workers.wait_ready(WORKER_START).await, "no worker process started: its log is on standard error");
+    Ok(Questions::new(store.clone(), workers, config.limits.clone(), scratch.directory("spool")?))
+}
+
+/// The road in.
+pub(crate) fn open_publisher(config: &Config, store: &Store, scratch: &Scratch) -> anyhow::Result<Publisher> {
+    Ok(Publisher::new(store.clone(), config.limits.intake.clone(), scratch.directory("intake")?))
+}
+
+/// Milliseconds since the epoch: the one clock of the program.
+#[allow(clippy::disallowed_methods, reason = "the program is the one that asks the clock")]
+pub(crate) fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The clock as the server takes it.
+pub(crate) fn clock() -> Arc<dyn Fn() -> i64 + Send + Sync> {
+    Arc::new(now_ms)
+}
+
+/// The name in the audit log of whoever sits at the command line.
+pub(crate) fn operator() -> portico_model::policy::Principal {
+    let user = crate::config::environment("USER").filter(|user| !user.is_empty());
+    portico_model::policy::Principal::operator(&user.unwrap_or_else(|| "operator".to_owned()))
+}

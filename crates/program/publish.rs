@@ -1,0 +1,285 @@
+//! `portico publish`: the whole road in, in one command, for whoever holds all the roles.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use futures::StreamExt as _;
+use indicatif::{ProgressBar, ProgressStyle};
+use portico_intake::dictionary::{Dictionary, Field, Treatment};
+use portico_intake::options::ReadOptions;
+use portico_model::dataset::{ColumnDescription, DatasetMetadata};
+use portico_model::finding::{Finding, Severity};
+use portico_model::name::{DatasetName, VersionRef};
+use portico_publish::{Progress, Publisher, Revision, StageRequest};
+use portico_store::Store;
+
+use crate::args::{Metadata, Publish, Reading};
+use crate::config::Config;
+use crate::parts::{self, Scratch};
+
+/// Released is 0, blocked is 2; errors are 1 by way of `main`.
+pub(crate) const BLOCKED: u8 = 2;
+
+/// Stages, screens, prints the findings, and releases if nothing blocks.
+pub(crate) async fn run(publish: Publish) -> anyhow::Result<ExitCode> {
+    let config = Config::load(publish.portal.config.as_deref(), publish.portal.data.as_deref())?;
+    let scratch = Scratch::open(&config)?;
+    let file = fetch(&publish.source, &scratch, config.limits.intake.file_bytes).await?;
+    if publish.dry_run {
+        return dry_run(&config, &publish, &scratch, file).await;
+    }
+    let store = parts::open_store(&config).await?;
+    store.storage.self_test().await.context("a release would not be safe on this storage")?;
+    let request = request(&publish, &store, file).await?;
+    let publisher = parts::open_publisher(&config, &store, &scratch)?;
+    match road_in(&publisher, request).await? {
+        Outcome::Released(version, findings) => {
+            print_findings(&findings);
+            println!("released {version}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Outcome::Blocked(revision) => {
+            print_findings(&revision.findings);
+            print_blocked(&revision);
+            Ok(ExitCode::from(BLOCKED))
+        }
+    }
+}
+
+/// How the road in ended.
+pub(crate) enum Outcome {
+    /// Public, with what was seen on the way.
+    Released(VersionRef, Vec<Finding>),
+    /// Stopped by findings; the revision stays for somebody to decide.
+    Blocked(Box<Revision>),
+}
+
+/// All the steps, by the operator who holds all the roles.
+pub(crate) async fn road_in(publisher: &Publisher, request: StageRequest) -> anyhow::Result<Outcome> {
+    let operator = parts::operator();
+    let bytes = std::fs::metadata(&request.file).map(|file| file.len()).unwrap_or(0);
+    let staged = publisher.stage(&operator, request, parts::now_ms()).await?;
+    let bar = Bar::start(bytes);
+    let screened = publisher.screen(&operator, &staged.id, parts::now_ms(), bar.reporter()).await?;
+    bar.finish();
+    if screened.findings.iter().any(Finding::blocks) {
+        return Ok(Outcome::Blocked(Box::new(screened)));
+    }
+    let digest = screened.digest.clone().unwrap_or_default();
+    publisher.approve(&operator, &screened.id, &digest, parts::now_ms()).await?;
+    let version = publisher.release(&operator, &screened.id, parts::now_ms()).await?;
+    Ok(Outcome::Released(version, screened.findings))
+}
+
+async fn dry_run(config: &Config, publish: &Publish, scratch: &Scratch, file: PathBuf) -> anyhow::Result<ExitCode> {
+    let mut config = config.clone();
+    config.storage.url = "memory:///".to_owned();
+    config.storage.options.clear();
+    config.catalog.url = "sqlite::memory:".to_owned();
+    let store = parts::open_store(&config).await?;
+    let mut request = request(publish, &store, file).await?;
+    if request.metadata.steward_email.is_empty() {
+        // Nothing is released, so nobody has to answer for it yet.
+        "dry-run@localhost".clone_into(&mut request.metadata.steward_email);
+    }
+    let publisher = parts::open_publisher(&config, &store, scratch)?;
+    let operator = parts::operator();
+    let bar = Bar::start(std::fs::metadata(&request.file).map(|file| file.len()).unwrap_or(0));
+    let staged = publisher.stage(&operator, request, parts::now_ms()).await?;
+    let screened = publisher.screen(&operator, &staged.id, parts::now_ms(), bar.reporter()).await?;
+    bar.finish();
+    print_findings(&screened.findings);
+    print_profile(&screened);
+    if screened.findings.iter().any(Finding::blocks) {
+        print_blocked(&screened);
+        return Ok(ExitCode::from(BLOCKED));
+    }
+    println!("nothing blocks: without --dry-run this would be released");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the command line says of the dataset, on top of what the catalog knows already.
+pub(crate) async fn request(publish: &Publish, store: &Store, file: PathBuf) -> anyhow::Result<StageRequest> {
+    let name = DatasetName::parse(&publish.dataset).with_context(|| format!("--dataset {}", publish.dataset))?;
+    let known = store.catalog.dataset(&name).await?.map(|record| record.metadata);
+    let mut metadata = known.unwrap_or_else(|| DatasetMetadata::named(name));
+    take_metadata(&mut metadata, &publish.metadata);
+    let mut options = reading(&publish.reading)?;
+    // The name a person sees, not the place where a download was kept.
+    options.file_name = publish.source.rsplit('/').next().unwrap_or_default().to_owned();
+    if let Some(dictionary) = &options.dictionary {
+        describe_columns(&mut metadata, dictionary);
+    }
+    Ok(StageRequest { metadata, file, options })
+}
+
+fn take_metadata(metadata: &mut DatasetMetadata, said: &Metadata) {
+    let take = |field: &mut String, said: &Option<String>| {
+        if let Some(text) = said {
+            text.clone_into(field);
+        }
+    };
+    take(&mut metadata.title, &said.title);
+    take(&mut metadata.description, &said.description);
+    take(&mut metadata.department, &said.department);
+    take(&mut metadata.steward_name, &said.steward_name);
+    take(&mut metadata.steward_email, &said.steward_email);
+    take(&mut metadata.license, &said.license);
+    if !said.keywords.is_empty() {
+        metadata.keywords.clone_from(&said.keywords);
+    }
+}
+
+/// Titles and descriptions of the dictionary become part of the public metadata; dropped columns do not.
+pub(crate) fn describe_columns(metadata: &mut DatasetMetadata, dictionary: &Dictionary) {
+    let kept = dictionary.fields.iter().filter(|field| !matches!(field.treatment, Treatment::Drop { .. }));
+    metadata.columns = kept
+        .filter(|field| !field.title.is_empty() || !field.description.is_empty())
+        .map(|field| ColumnDescription {
+            name: field.rename.clone().unwrap_or_else(|| field.name.clone()),
+            title: field.title.clone(),
+            description: field.description.clone(),
+        })
+        .collect();
+}
+
+fn reading(said: &Reading) -> anyhow::Result<ReadOptions> {
+    let mut dictionary = match &said.schema {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            Some(Dictionary::parse(name, &text).with_context(|| format!("{} is not a data dictionary", path.display()))?)
+        }
+        None => None,
+    };
+    for column in &said.drop {
+        let treatment = Treatment::Drop { reason: "dropped at publishing".to_owned() };
+        treat(dictionary.get_or_insert_default(), column, treatment);
+    }
+    for said in &said.public {
+        let Some((column, reason)) = said.split_once('=').filter(|(_, reason)| !reason.trim().is_empty()) else {
+            bail!("--public wants COLUMN=REASON, since the reason is part of the record");
+        };
+        treat(dictionary.get_or_insert_default(), column, Treatment::Public { reason: reason.to_owned() });
+    }
+    let delimiter = match said.delimiter {
+        None => None,
+        Some(character) => Some(u8::try_from(character).context("--delimiter wants one ASCII character")?),
+    };
+    Ok(ReadOptions {
+        delimiter,
+        encoding: said.encoding.clone(),
+        header: said.no_header.then_some(false),
+        sheet: said.sheet.clone(),
+        null_values: said.null_values.clone(),
+        dictionary,
+        ..ReadOptions::default()
+    })
+}
+
+fn treat(dictionary: &mut Dictionary, column: &str, treatment: Treatment) {
+    match dictionary.fields.iter_mut().find(|field| field.name == column) {
+        Some(field) => field.treatment = treatment,
+        None => dictionary.fields.push(Field { treatment, ..Field::named(column) }),
+    }
+}
+
+/// A local file as it is; a URL is downloaded first.
+pub(crate) async fn fetch(source: &str, scratch: &Scratch, bytes_max: u64) -> anyhow::Result<PathBuf> {
+    if !source.starts_with("http://") && !source.starts_with("https://") {
+        let path = Path::new(source);
+        return path.canonicalize().with_context(|| format!("cannot read {source}"));
+    }
+    let answer = reqwest::get(source).await.and_then(reqwest::Response::error_for_status);
+    let answer = answer.with_context(|| format!("cannot fetch {source}"))?;
+    let expected = answer.content_length();
+    let path = scratch.directory("fetched")?.join("source");
+    let mut file = std::fs::File::create(&path)?;
+    let mut body = answer.bytes_stream();
+    let mut read = 0_u64;
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.context("the download broke off")?;
+        read = read.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+        if read > bytes_max {
+            bail!("the file is larger than limits.intake.file_bytes ({bytes_max} bytes)");
+        }
+        file.write_all(&chunk)?;
+    }
+    if expected.is_some_and(|expected| expected != read) {
+        bail!("the download ended early: {read} bytes came");
+    }
+    Ok(path)
+}
+
+/// Findings, worst first, as a person reads them.
+pub(crate) fn print_findings(findings: &[Finding]) {
+    for finding in findings {
+        let severity = match finding.severity {
+            Severity::Info => "info    ",
+            Severity::Warning => "warning ",
+            Severity::Blocking => "BLOCKING",
+        };
+        let place = finding.column.as_deref().unwrap_or("the file");
+        let rows = finding.rows.iter().take(5).map(u64::to_string).collect::<Vec<_>>().join(", ");
+        let rows = if rows.is_empty() { String::new() } else { format!(" (rows {rows}{})", if finding.rows.len() > 5 { ", …" } else { "" }) };
+        println!("{severity} {} · {place}: {}{rows}", finding.rule, finding.message);
+    }
+}
+
+fn print_blocked(revision: &Revision) {
+    println!(
+        "blocked: revision {} stays in staging. Drop the columns (--drop COLUMN), or declare them public with a reason\n\
+         (--public COLUMN=REASON), and publish again.",
+        revision.id
+    );
+}
+
+fn print_profile(revision: &Revision) {
+    let Some(profile) = &revision.profile else { return };
+    println!("\n{} rows, {} of them repeat another", profile.rows, profile.duplicate_rows);
+    for column in &profile.columns {
+        let range = match (&column.min, &column.max) {
+            (Some(min), Some(max)) => format!("{min} … {max}"),
+            _ => String::new(),
+        };
+        println!(
+            "  {:32} {:16} {:>9} null {:>9} distinct  {range}",
+            column.name, column.data_type, column.nulls, column.distinct
+        );
+    }
+    println!();
+}
+
+/// A progress bar on a terminal; nothing elsewhere.
+struct Bar {
+    bar: ProgressBar,
+}
+
+impl Bar {
+    fn start(bytes: u64) -> Self {
+        let bar = ProgressBar::new(bytes);
+        if let Ok(style) = ProgressStyle::with_template("{msg:10} [{wide_bar}] {percent}% {elapsed}") {
+            bar.set_style(style);
+        }
+        bar.set_message("reading");
+        Self { bar }
+    }
+
+    fn reporter(&self) -> impl FnMut(Progress) + Send + 'static {
+        let bar = self.bar.clone();
+        move |progress| match progress {
+            Progress::Reading(bytes) => bar.set_position(bytes.min(bar.length().unwrap_or(bytes))),
+            Progress::Writing(rows, all) => {
+                bar.set_message("writing");
+                bar.set_length(all);
+                bar.set_position(rows);
+            }
+        }
+    }
+
+    fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}

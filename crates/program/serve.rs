@@ -1,0 +1,122 @@
+//! `portico serve`: an existing portal, until told to stop.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use portico_serve::{Site, SiteSettings};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use crate::args::Serve;
+use crate::config::Config;
+use crate::parts::{self, Scratch};
+
+/// Serves until SIGTERM or SIGINT.
+pub(crate) async fn run(serve: Serve) -> anyhow::Result<ExitCode> {
+    let mut config = Config::load(serve.portal.config.as_deref(), serve.portal.data.as_deref())?;
+    if let Some(listen) = serve.listen {
+        config.server.listen = listen;
+    }
+    let store = parts::open_store(&config).await?;
+    let listener = bind(&config).await?;
+    serve_store(&config, store, listener, |_| {}).await
+}
+
+/// Binds first, so that an address in use is said before anything is built.
+pub(crate) async fn bind(config: &Config) -> anyhow::Result<TcpListener> {
+    let listen = config.server.listen;
+    TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}: choose another with --listen"))
+}
+
+/// Serves a store on a listener; `greet` is told the address just before the ready line.
+pub(crate) async fn serve_store(
+    config: &Config,
+    store: portico_store::Store,
+    listener: TcpListener,
+    greet: impl FnOnce(&str),
+) -> anyhow::Result<ExitCode> {
+    if let Err(error) = store.storage.self_test().await {
+        // Reading needs no conditional create: a portal that cannot publish may still answer.
+        tracing::error!(%error, "releases would not be safe on this storage: publishing refuses it");
+    }
+    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?;
+    let scratch = Scratch::open(config)?;
+    let questions = parts::open_questions(config, &store, &scratch).await?;
+    let settings = SiteSettings {
+        title: config.server.title.clone(),
+        public_url: Some(config.server.public_url.clone()).filter(|url| !url.is_empty()),
+    };
+    let site = Arc::new(Site { store, questions, limits: config.limits.clone(), settings, clock: parts::clock() });
+    let tls = tls(config)?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let address = format!("{scheme}://{}", listener.local_addr()?);
+
+    let stop = Stop::new()?;
+    let router = portico_serve::router(site);
+    let mut servers = tokio::task::JoinSet::new();
+    if let Some(address) = config.server.metrics_listen {
+        let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+        let (limits, stopped) = (config.limits.http.clone(), stop.stopped());
+        let router = portico_serve::metrics_router(metrics);
+        servers.spawn(async move { portico_serve::run(listener, router, &limits, None, stopped).await });
+    }
+    if let Some(address) = config.server.grpc_listen {
+        let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+        let (limits, stopped, router, tls) = (config.limits.http.clone(), stop.stopped(), router.clone(), tls.clone());
+        servers.spawn(async move { portico_serve::run(listener, router, &limits, tls, stopped).await });
+    }
+    greet(&address);
+    println!("portico ready {address}");
+    tracing::info!(%address, "ready");
+    portico_serve::run(listener, router, &config.limits.http, tls, stop.stopped()).await?;
+    while let Some(ended) = servers.join_next().await {
+        ended??;
+    }
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tls(config: &Config) -> anyhow::Result<Option<TlsAcceptor>> {
+    let (Some(certificate), Some(key)) = (&config.server.tls_certificate, &config.server.tls_key) else {
+        return Ok(None);
+    };
+    let read = |path: &std::path::Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let (certificate, key) = (read(certificate)?, read(key)?);
+    let tls = portico_serve::tls_acceptor(&certificate, &key).context("the certificate or its key cannot be used")?;
+    Ok(Some(tls))
+}
+
+/// Tells every listener at once that SIGTERM or SIGINT has come.
+struct Stop {
+    heard: tokio::sync::watch::Receiver<bool>,
+}
+
+impl Stop {
+    fn new() -> anyhow::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let (tell, heard) = tokio::sync::watch::channel(false);
+        tokio::task::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tell.send_replace(true);
+            // The receivers outlive the first signal; a second one ends the process at once.
+            tokio::select! {
+                _ = terminate.recv() => std::process::exit(1),
+                _ = interrupt.recv() => std::process::exit(1),
+            }
+        });
+        Ok(Self { heard })
+    }
+
+    fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut heard = self.heard.clone();
+        async move {
+            // An error means that the signal task is gone, which only the end of the runtime does.
+            let _stopped = heard.wait_for(|stop| *stop).await;
+        }
+    }
+}

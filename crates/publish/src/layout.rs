@@ -1,0 +1,269 @@
+//! How released files are laid out: row groups, pages, dictionaries, bloom filters, statistics.
+//!
+//! Files are written for readers (Apache Parquet 2, ZSTD): row groups of 128 Ki rows give a query on two to
+//! sixteen cores something to share and to skip, the page index lets it skip inside them, and a file ends near
+//! 512 MB so that clients can fetch several at once.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, SchemaRef};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::{KeyValue, ParquetMetaData, SortingColumn};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use parquet::file::statistics::Statistics;
+use parquet::schema::types::ColumnPath;
+use portico_model::manifest::{ColumnStatistics, StatisticValue};
+
+use crate::error::PublishError;
+
+/// Rows of a row group.
+const ROW_GROUP_ROWS: usize = 131_072;
+/// Rows of a page: the unit that the page index can skip.
+const PAGE_ROWS: usize = 8_192;
+/// Bytes after which the next file begins.
+const FILE_BYTES: usize = 512 * 1024 * 1024;
+/// ZSTD level: 3 is within a few percent of 9 on such tables at a fraction of the time.
+const ZSTD_LEVEL: i32 = 3;
+/// Longest text kept whole in statistics; longer minima are cut and then not exact.
+const STATISTICS_BYTES: usize = 128;
+
+/// A file that was written, before it has a place in storage.
+pub(crate) struct WrittenFile {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: u64,
+    pub(crate) rows: u64,
+    pub(crate) row_groups: Vec<u64>,
+    pub(crate) columns: Vec<ColumnStatistics>,
+}
+
+/// Writes batches into one or more Parquet files under a directory.
+pub(crate) struct Layout {
+    schema: SchemaRef,
+    properties: WriterProperties,
+    directory: PathBuf,
+    open: Option<Open>,
+    done: Vec<WrittenFile>,
+}
+
+struct Open {
+    writer: ArrowWriter<File>,
+    path: PathBuf,
+    has_nan: Vec<bool>,
+}
+
+impl Layout {
+    /// A layout for `schema`, sorted by the columns `key` (ascending, nulls first).
+    pub(crate) fn new(schema: SchemaRef, key: &[usize], directory: &Path) -> Result<Self, PublishError> {
+        let properties = properties(&schema, key)?;
+        Ok(Self { schema, properties, directory: directory.to_owned(), open: None, done: Vec::new() })
+    }
+
+    /// Appends rows.
+    pub(crate) fn push(&mut self, batch: &RecordBatch) -> Result<(), PublishError> {
+        let open = match &mut self.open {
+            Some(open) => open,
+            None => {
+                let opened = self.open_next()?;
+                self.open.insert(opened)
+            }
+        };
+        note_nan(batch, &mut open.has_nan);
+        open.writer.write(batch)?;
+        if open.writer.bytes_written() + open.writer.in_progress_size() >= FILE_BYTES {
+            self.close()?;
+        }
+        Ok(())
+    }
+
+    /// Ends the last file. A table without rows still has one file, with the schema.
+    pub(crate) fn finish(mut self) -> Result<Vec<WrittenFile>, PublishError> {
+        if self.open.is_none() && self.done.is_empty() {
+            self.open = Some(self.open_next()?);
+        }
+        self.close()?;
+        Ok(self.done)
+    }
+
+    fn open_next(&self) -> Result<Open, PublishError> {
+        let path = self.directory.join(format!("part-{:05}.parquet", self.done.len()));
+        let writer = ArrowWriter::try_new(File::create(&path)?, self.schema.clone(), Some(self.properties.clone()))?;
+        Ok(Open { writer, path, has_nan: vec![false; self.schema.fields().len()] })
+    }
+
+    fn close(&mut self) -> Result<(), PublishError> {
+        let Some(open) = self.open.take() else { return Ok(()) };
+        let metadata = open.writer.close()?;
+        let bytes = std::fs::metadata(&open.path)?.len();
+        let count = |rows: i64| u64::try_from(rows).unwrap_or(0);
+        self.done.push(WrittenFile {
+            path: open.path,
+            bytes,
+            rows: count(metadata.file_metadata().num_rows()),
+            row_groups: metadata.row_groups().iter().map(|group| count(group.num_rows())).collect(),
+            columns: statistics(&self.schema, &metadata, &open.has_nan),
+        });
+        Ok(())
+    }
+}
+
+fn properties(schema: &SchemaRef, key: &[usize]) -> Result<WriterProperties, PublishError> {
+    let sorting = key
+        .iter()
+        .filter_map(|&index| i32::try_from(index).ok())
+        .map(|column_idx| SortingColumn { column_idx, descending: false, nulls_first: true })
+        .collect::<Vec<_>>();
+    let mut builder = WriterProperties::builder()
+        .set_created_by("portico".to_owned())
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_statistics_truncate_length(Some(STATISTICS_BYTES))
+        .set_sorting_columns((!sorting.is_empty()).then_some(sorting))
+        .set_key_value_metadata(geo_metadata(schema));
+    for field in schema.fields() {
+        builder = column_properties(builder, field.name(), field.data_type());
+    }
+    Ok(builder.build())
+}
+
+/// Identifiers are looked up by equality and have no useful order: a bloom filter answers "not in this row group".
+fn column_properties(builder: WriterPropertiesBuilder, name: &str, data_type: &DataType) -> WriterPropertiesBuilder {
+    let path = ColumnPath::from(name.to_owned());
+    match data_type {
+        DataType::Utf8 if is_identifier(name) => builder
+            .set_column_bloom_filter_enabled(path.clone(), true)
+            .set_column_bloom_filter_max_ndv(path, u64::try_from(ROW_GROUP_ROWS).unwrap_or(u64::MAX)),
+        // Shapes are long, rarely repeated and never compared: statistics and dictionaries would only weigh.
+        DataType::Binary => builder
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_statistics_enabled(path, EnabledStatistics::None),
+        _ => builder,
+    }
+}
+
+fn is_identifier(name: &str) -> bool {
+    matches!(name.rsplit('_').next(), Some("id" | "number" | "no" | "code" | "key" | "uuid" | "guid" | "parcel" | "pin"))
+}
+
+/// The `geo` entry of GeoParquet 1.1 for tables with a WKB column.
+fn geo_metadata(schema: &SchemaRef) -> Option<Vec<KeyValue>> {
+    let field = schema.fields().iter().find(|field| {
+        field.metadata().get("ARROW:extension:name").is_some_and(|extension| extension == "geoarrow.wkb")
+    })?;
+    let column = serde_json::json!({ "encoding": "WKB", "geometry_types": [] });
+    let columns: HashMap<&str, serde_json::Value> = HashMap::from([(field.name().as_str(), column)]);
+    let geo = serde_json::json!({ "version": "1.1.0", "primary_column": field.name(), "columns": columns });
+    Some(vec![KeyValue::new("geo".to_owned(), geo.to_string())])
+}
+
+fn note_nan(batch: &RecordBatch, has_nan: &mut [bool]) {
+    for (column, seen) in batch.columns().iter().zip(has_nan) {
+        if *seen {
+            continue;
+        }
+        *seen = match column.data_type() {
+            DataType::Float64 => column.as_primitive::<Float64Type>().values().iter().any(|value| value.is_nan()),
+            DataType::Float32 => column.as_primitive::<Float32Type>().values().iter().any(|value| value.is_nan()),
+            _ => false,
+        };
+    }
+}
+
+fn statistics(schema: &SchemaRef, metadata: &ParquetMetaData, has_nan: &[bool]) -> Vec<ColumnStatistics> {
+    let fields = schema.fields().iter().zip(has_nan).enumerate();
+    fields
+        .map(|(index, (field, nan))| {
+            let groups: Vec<Option<&Statistics>> =
+                metadata.row_groups().iter().map(|group| group.column(index).statistics()).collect();
+            column_statistics(field.data_type(), &groups, *nan)
+        })
+        .collect()
+}
+
+/// Min and max over the row groups; given only where every row group that has values knows them exactly.
+fn column_statistics(data_type: &DataType, groups: &[Option<&Statistics>], has_nan: bool) -> ColumnStatistics {
+    let mut merged = ColumnStatistics::default();
+    let mut exact = !has_nan;
+    for group in groups {
+        let Some(group) = group else {
+            return ColumnStatistics::default();
+        };
+        merged.nulls += group.null_count_opt().unwrap_or(0);
+        let (Some(min), Some(max)) = (group.min_bytes_opt(), group.max_bytes_opt()) else {
+            continue;
+        };
+        exact &= group.min_is_exact() && group.max_is_exact();
+        let (Some(min), Some(max)) = (value(data_type, min), value(data_type, max)) else {
+            exact = false;
+            continue;
+        };
+        merged.min = Some(match merged.min.take() {
+            Some(old) if !less(&min, &old) => old,
+            _ => min,
+        });
+        merged.max = Some(match merged.max.take() {
+            Some(old) if !less(&old, &max) => old,
+            _ => max,
+        });
+    }
+    if !exact {
+        merged.min = None;
+        merged.max = None;
+    }
+    merged
+}
+
+fn value(data_type: &DataType, bytes: &[u8]) -> Option<StatisticValue> {
+    let int = || match bytes.len() {
+        4 => Some(i64::from(i32::from_le_bytes(bytes.try_into().ok()?))),
+        8 => Some(i64::from_le_bytes(bytes.try_into().ok()?)),
+        _ => None,
+    };
+    match data_type {
+        DataType::Boolean => Some(StatisticValue::Bool(*bytes.first()? != 0)),
+        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => int().map(StatisticValue::Int),
+        DataType::UInt8 | DataType::UInt16 => int().map(StatisticValue::Int),
+        DataType::Date32 | DataType::Timestamp(..) => int().map(StatisticValue::Int),
+        DataType::Time64(_) => int().map(StatisticValue::Int),
+        DataType::Float64 => {
+            let value = f64::from_le_bytes(bytes.try_into().ok()?);
+            // -0.0 and 0.0 are one value to SQL and two to Parquet: leave zero bounds to the reader.
+            (!value.is_nan() && value != 0.0).then_some(StatisticValue::Float(value))
+        }
+        DataType::Decimal128(..) => decimal(bytes).map(|value| StatisticValue::Decimal(value.to_string())),
+        DataType::Utf8 => String::from_utf8(bytes.to_vec()).ok().map(StatisticValue::Text),
+        _ => None,
+    }
+}
+
+/// Decimals are little-endian integers when narrow and big-endian byte arrays when wide (Parquet, `DECIMAL`).
+fn decimal(bytes: &[u8]) -> Option<i128> {
+    match bytes.len() {
+        4 => Some(i128::from(i32::from_le_bytes(bytes.try_into().ok()?))),
+        8 => Some(i128::from(i64::from_le_bytes(bytes.try_into().ok()?))),
+        length @ 9..=16 => {
+            let negative = bytes.first()? & 0x80 != 0;
+            let mut wide = [if negative { 0xff } else { 0 }; 16];
+            wide.get_mut(16 - length..)?.copy_from_slice(bytes);
+            Some(i128::from_be_bytes(wide))
+        }
+        _ => None,
+    }
+}
+
+fn less(left: &StatisticValue, right: &StatisticValue) -> bool {
+    use StatisticValue::{Bool, Decimal, Float, Int, Text};
+    match (left, right) {
+        (Bool(left), Bool(right)) => left < right,
+        (Int(left), Int(right)) => left < right,
+        (Float(left), Float(right)) => left < right,
+        (Text(left), Text(right)) => left < right,
+        (Decimal(left), Decimal(right)) => left.parse::<i128>().ok() < right.parse::<i128>().ok(),
+        _ => false,
+    }
+}

@@ -1,0 +1,108 @@
+//! Plain Flight: the catalog as flights, and versions as endpoints that a client may pull in parallel.
+
+use std::sync::Arc;
+
+use arrow_flight::sql::Any;
+use arrow_flight::{FlightData, FlightDescriptor, FlightInfo};
+use portico_model::name::{DatasetName, VersionNumber};
+use portico_model::problem::Problem;
+use portico_query::exports::{ExportTicket, FlightRequest};
+use prost::Message as _;
+
+use super::session::Visitor;
+use super::{Flow, answers, bad, metadata};
+use crate::site::Site;
+
+/// `portico.v1.ExportCommand` of `proto/portico/v1/flight.proto`.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(super) struct ExportCommand {
+    #[prost(string, tag = "1")]
+    pub(super) dataset: String,
+    #[prost(uint32, tag = "2")]
+    pub(super) version: u32,
+    #[prost(string, repeated, tag = "3")]
+    pub(super) columns: Vec<String>,
+    #[prost(string, tag = "4")]
+    pub(super) filter: String,
+    #[prost(uint64, tag = "5")]
+    pub(super) limit: u64,
+}
+
+/// Whether a command is an [`ExportCommand`].
+pub(super) fn is_export(any: &Any) -> bool {
+    any.type_url.rsplit('/').next() == Some("portico.v1.ExportCommand")
+}
+
+/// `[name]` or `[name, "versions", "3"]`.
+pub(super) async fn info_of_path(
+    site: &Arc<Site>,
+    visitor: &Visitor,
+    descriptor: FlightDescriptor,
+) -> Result<FlightInfo, Problem> {
+    let path: Vec<&str> = descriptor.path.iter().map(String::as_str).collect();
+    let (name, version) = match path.as_slice() {
+        [name] => (*name, None),
+        [name, "versions", number] => (*name, Some(version_number(number)?)),
+        _ => return Err(bad("A flight's path is [name] or [name, \"versions\", \"3\"].")),
+    };
+    let export = ExportCommand { dataset: name.to_owned(), version: version.unwrap_or(0), ..Default::default() };
+    plan(site, visitor, descriptor, export).await
+}
+
+/// Columns, condition and limit too.
+pub(super) async fn info_of_command(
+    site: &Arc<Site>,
+    visitor: &Visitor,
+    descriptor: FlightDescriptor,
+    any: &Any,
+) -> Result<FlightInfo, Problem> {
+    let export = ExportCommand::decode(&*any.value).map_err(|_| bad("The ExportCommand is damaged."))?;
+    plan(site, visitor, descriptor, export).await
+}
+
+/// One endpoint's rows.
+pub(super) async fn get(site: &Site, visitor: &Visitor, ticket: &ExportTicket) -> Result<Flow<FlightData>, Problem> {
+    let answer = site.questions.answer_ticket(ticket, &visitor.caller, &visitor.options, site.now_ms()).await?;
+    Ok(answers::flow(answer))
+}
+
+/// Every published dataset as a flight of its current version.
+pub(super) async fn list(site: &Arc<Site>, visitor: &Visitor) -> Result<Vec<FlightInfo>, Problem> {
+    let mut infos = Vec::new();
+    for name in metadata::names(site).await? {
+        let descriptor = FlightDescriptor::new_path(vec![name.to_string()]);
+        let export = ExportCommand { dataset: name.to_string(), ..Default::default() };
+        match plan(site, visitor, descriptor, export).await {
+            Ok(info) => infos.push(info),
+            // Withdrawn between the listing and here.
+            Err(problem) => tracing::debug!(code = problem.kind.code(), "a dataset is left out of the flights"),
+        }
+    }
+    Ok(infos)
+}
+
+async fn plan(
+    site: &Arc<Site>,
+    visitor: &Visitor,
+    descriptor: FlightDescriptor,
+    export: ExportCommand,
+) -> Result<FlightInfo, Problem> {
+    let dataset = DatasetName::parse(&export.dataset).map_err(|_| Problem::not_found("dataset of that name"))?;
+    let request = FlightRequest {
+        dataset,
+        version: (export.version != 0).then_some(export.version),
+        columns: export.columns,
+        filter: Some(export.filter).filter(|filter| !filter.is_empty()),
+        limit: (export.limit != 0).then_some(export.limit),
+        caller: visitor.caller.clone(),
+        now_ms: site.now_ms(),
+    };
+    let plan = site.questions.plan_flight(&request).await?;
+    let endpoints = plan.endpoints.into_iter().map(|endpoint| (endpoint.ticket, endpoint.rows)).collect();
+    answers::info(descriptor, &answers::plain(&plan.schema), endpoints, (plan.rows, plan.bytes))
+}
+
+fn version_number(text: &str) -> Result<VersionNumber, Problem> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| Problem::not_found("version of that number"))
+}

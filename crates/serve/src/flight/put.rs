@@ -1,0 +1,75 @@
+//! DoPut: the values of a prepared statement, and refusals of everything that would change data.
+
+use arrow::array::RecordBatch;
+use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::error::FlightError;
+use arrow_flight::sql::{Any, Command, DoPutPreparedStatementResult};
+use arrow_flight::{FlightData, PutResult};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use portico_model::problem::{Problem, ProblemKind};
+use prost::Message as _;
+use tonic::Streaming;
+
+use super::session::Visitor;
+use super::statements::{Statement, to_ipc};
+use super::{Flow, bad, command, handle};
+
+/// Bytes of bound values: a row of parameters, not a table.
+const VALUES_BYTES_MAX: usize = 1024 * 1024;
+
+/// Reads the command of the first message and decides; of a refused call nothing more is read.
+pub(super) async fn put(_visitor: &Visitor, mut messages: Streaming<FlightData>) -> Result<Flow<PutResult>, Problem> {
+    let first = messages.message().await.map_err(|_| bad("The upload broke off."))?;
+    let first = first.ok_or_else(|| bad("DoPut wants a command in its first message."))?;
+    let descriptor = first.flight_descriptor.as_ref().ok_or_else(|| bad("DoPut wants a descriptor with a command."))?;
+    let any = Any::decode(&*descriptor.cmd).map_err(|_| bad("The command of DoPut cannot be read."))?;
+    if any.type_url.ends_with("portico.v1.StageCommand") {
+        let detail = "Staging over Flight wants a staff token. `portico publish` stages from the command line.";
+        return Err(Problem::new(ProblemKind::Unauthenticated, detail));
+    }
+    match command(any)? {
+        Command::CommandPreparedStatementQuery(prepared) => {
+            let statement = handle::parse(&prepared.prepared_statement_handle)?;
+            bind(statement, first, messages).await
+        }
+        _ => Err(Problem::new(
+            ProblemKind::StatementNotAllowed,
+            "Portico answers read-only queries: updates, ingestion and Substrait plans are refused.",
+        )),
+    }
+}
+
+/// Puts the values into the statement's handle and answers with the new handle.
+async fn bind(
+    statement: Statement,
+    first: FlightData,
+    messages: Streaming<FlightData>,
+) -> Result<Flow<PutResult>, Problem> {
+    let unreadable = || Problem::new(ProblemKind::InvalidParameter, "The bound values cannot be read.");
+    let mut bytes = 0;
+    let messages = stream::once(async { Ok(first) })
+        .chain(messages.map_err(|status| FlightError::Tonic(Box::new(status))))
+        .map(move |message: Result<FlightData, FlightError>| {
+            bytes += message.as_ref().map_or(0, |message| message.data_body.len() + message.data_header.len());
+            if bytes > VALUES_BYTES_MAX { Err(FlightError::protocol("too many bound values")) } else { message }
+        });
+    // Decoding may panic on a stranger's bytes; in a task of its own that ends this call only.
+    let batches = tokio::task::spawn(async move {
+        FlightRecordBatchStream::new_from_flight_data(messages).try_collect::<Vec<RecordBatch>>().await
+    });
+    let batches = batches.await.map_err(|_| unreadable())?.map_err(|_| unreadable())?;
+    let mut rows = batches.into_iter().filter(|batch| batch.num_rows() > 0);
+    let bound = match (rows.next(), rows.next()) {
+        (None, _) => Statement { parameters_ipc: None, ..statement },
+        (Some(batch), None) if batch.num_rows() == 1 => {
+            Statement { parameters_ipc: Some(to_ipc(&batch)?), ..statement }
+        }
+        _ => {
+            let detail = "Bind one row of values; a statement is asked once for each row.";
+            return Err(Problem::new(ProblemKind::InvalidParameter, detail));
+        }
+    };
+    let result = DoPutPreparedStatementResult { prepared_statement_handle: Some(handle::write(&bound)?) };
+    let message = PutResult { app_metadata: result.encode_to_vec().into() };
+    Ok(stream::iter([Ok(message)]).boxed())
+}

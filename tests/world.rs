@@ -1,0 +1,162 @@
+//! A whole server in one process: memory storage, an SQLite catalog in memory, a fixed clock, the real engine on
+//! an in-process channel, the real router.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use portico_engine::WorkerSettings;
+use portico_intake::dictionary::Dictionary;
+use portico_intake::options::ReadOptions;
+use portico_model::dataset::DatasetMetadata;
+use portico_model::limits::Limits;
+use portico_model::name::{DatasetName, VersionRef};
+use portico_model::policy::Principal;
+use portico_publish::{Publisher, Revision, StageRequest};
+use portico_query::questions::Questions;
+use portico_query::workers::{Launcher, Workers};
+use portico_serve::{Site, SiteSettings};
+use portico_store::{Catalog, Storage, Store};
+use tower::ServiceExt as _;
+
+/// 2026-01-02T03:04:05Z, for ever.
+pub(crate) const NOW_MS: i64 = 1_767_323_045_000;
+
+pub(crate) struct World {
+    pub(crate) store: Store,
+    pub(crate) publisher: Publisher,
+    pub(crate) operator: Principal,
+    router: axum::Router,
+    scratch: tempfile::TempDir,
+}
+
+/// An answer with its body read to the end.
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with(Limits::default()).await
+    }
+
+    pub(crate) async fn with(limits: Limits) -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let directory = |name: &str| {
+            let path = scratch.path().join(name);
+            std::fs::create_dir(&path).unwrap();
+            path
+        };
+        let storage = Storage::open("memory:///", &BTreeMap::new()).unwrap();
+        let store = Store { storage, catalog: Catalog::open("sqlite::memory:").await.unwrap() };
+        let settings = WorkerSettings {
+            scratch: directory("worker"),
+            threads: 2,
+            footer_cache_bytes: 1 << 20,
+            memory_bytes: 0,
+            spill_bytes: 0,
+        };
+        let connect = portico_engine::in_process(settings).unwrap();
+        let launcher = Launcher::Connect(Arc::new(move || {
+            let channel = connect();
+            Box::pin(async { Ok(channel.await) })
+        }));
+        let workers = Workers::start(launcher, &limits.query);
+        assert!(workers.wait_ready(std::time::Duration::from_secs(30)).await);
+        let questions = Questions::new(store.clone(), workers, limits.clone(), directory("spool"));
+        let publisher = Publisher::new(store.clone(), limits.intake.clone(), directory("intake"));
+        let site = Site {
+            store: store.clone(),
+            questions,
+            limits,
+            settings: SiteSettings { title: "Test".to_owned(), public_url: Some("https://data.example".to_owned()) },
+            clock: Arc::new(|| NOW_MS),
+        };
+        let router = portico_serve::router(Arc::new(site));
+        Self { store, publisher, operator: Principal::operator("operator"), router, scratch }
+    }
+
+    /// The road in as far as it goes by itself.
+    pub(crate) async fn screen(&self, dataset: &str, file_name: &str, bytes: &[u8], dictionary: &str) -> Revision {
+        let path = self.scratch.path().join("upload");
+        std::fs::File::create(&path).unwrap().write_all(bytes).unwrap();
+        let metadata = DatasetMetadata {
+            title: format!("The {dataset}"),
+            steward_email: "steward@city.example".to_owned(),
+            ..DatasetMetadata::named(DatasetName::parse(dataset).unwrap())
+        };
+        let dictionary = (!dictionary.is_empty()).then(|| Dictionary::from_toml(dictionary).unwrap());
+        let options = ReadOptions { dictionary, ..ReadOptions::named(file_name) };
+        let request = StageRequest { metadata, file: path, options };
+        let staged = self.publisher.stage(&self.operator, request, NOW_MS).await.unwrap();
+        self.publisher.screen(&self.operator, &staged.id, NOW_MS, |_| {}).await.unwrap()
+    }
+
+    /// The whole road in; the file must not be blocked.
+    pub(crate) async fn publish(&self, dataset: &str, file_name: &str, bytes: &[u8]) -> VersionRef {
+        let screened = self.screen(dataset, file_name, bytes, "").await;
+        self.release(&screened).await
+    }
+
+    pub(crate) async fn release(&self, screened: &Revision) -> VersionRef {
+        let digest = screened.digest.clone().unwrap();
+        self.publisher.approve(&self.operator, &screened.id, &digest, NOW_MS).await.unwrap();
+        self.publisher.release(&self.operator, &screened.id, NOW_MS).await.unwrap()
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Reply {
+        let answer = self.router.clone().oneshot(request).await.unwrap();
+        let (head, body) = answer.into_parts();
+        let body = body.collect().await.unwrap().to_bytes().to_vec();
+        Reply { status: head.status, headers: head.headers, body }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        self.get_with(path, &[]).await
+    }
+
+    pub(crate) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Reply {
+        let mut request = Request::get(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    pub(crate) async fn sql(&self, sql: &str, format: &str) -> Reply {
+        let request = Request::post(format!("/sql?format={format}")).header("content-type", "application/sql");
+        self.send(request.body(Body::from(sql.to_owned())).unwrap()).await
+    }
+
+    /// The answer's rows as CSV without the header.
+    pub(crate) async fn rows(&self, sql: &str) -> String {
+        let reply = self.sql(sql, "csv").await;
+        assert_eq!(reply.status, StatusCode::OK, "{sql}: {}", reply.text());
+        reply.text().split_once('\n').unwrap().1.to_owned()
+    }
+}
+
+impl Reply {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The code of the problem that the reply is.
+    pub(crate) fn problem(&self) -> String {
+        assert_eq!(self.header("content-type"), "application/problem+json", "{}", self.text());
+        self.json()["type"].as_str().unwrap().rsplit(['#', '/']).next().unwrap().to_owned()
+    }
+}
