@@ -25,6 +25,7 @@
 //! assert!(gate::parse("DROP TABLE building_permits", &limits).is_err());
 //! ```
 
+mod dialect;
 mod export;
 mod expression;
 mod fault;
@@ -52,7 +53,8 @@ use sqlparser::parser::Parser;
 pub use export::{ExportSelect, FilterExpr, OrderList, export_select, parse_filter, parse_order};
 pub use names::{CATALOG, INFORMATION_SCHEMA, InformationTable, SCHEMA, TableUse};
 
-use fault::{Checked, from_parser, no_dataset};
+use dialect::Budgeted;
+use fault::{Checked, no_dataset};
 use print::{literal, print, quoted_name, rename};
 use statement::{NamePattern, Shape};
 use text::Tokens;
@@ -228,11 +230,13 @@ fn counted<T>(result: Result<T, Problem>) -> Result<T, Problem> {
 
 fn parse_tokens(tokens: Tokens, limits: &StatementLimits) -> Checked<ParsedStatement> {
     let Tokens { tokens, versioned, roomy } = tokens;
-    let mut parser = Parser::new(&GenericDialect {}).with_tokens_with_locations(tokens);
-    let statement = parser.parse_statement().map_err(|error| from_parser(&error, limits.nesting))?;
+    let dialect = Budgeted::new(tokens.len());
+    let mut parser = Parser::new(&dialect).with_tokens_with_locations(tokens);
+    let statement = parser.parse_statement().map_err(|error| dialect.problem(&error, limits.nesting))?;
     let rest = parser.peek_token();
     if rest.token != sqlparser::tokenizer::Token::EOF {
-        let detail = format!("The statement goes on where it should end, at {}.", fault::quoted(&rest.token.to_string()));
+        let detail =
+            format!("The statement goes on where it should end, at {}.", fault::quoted(&rest.token.to_string()));
         return Err(fault::at(fault::invalid(detail), rest.span.start));
     }
     let mut walk = Walk::new(limits, versioned);

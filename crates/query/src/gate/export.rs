@@ -7,11 +7,11 @@ use sqlparser::ast::{
     Expr, GroupByExpr, Ident, LimitClause, Offset, OffsetRows, OrderBy, OrderByExpr, OrderByKind, OrderByOptions,
     Query, Select, SelectFlavor, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, Value,
 };
-use sqlparser::dialect::GenericDialect;
-use sqlparser::parser::Parser;
+use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::fault::{Checked, at, from_parser, invalid};
+use super::dialect::Budgeted;
+use super::fault::{Checked, at, invalid};
 use super::print::{print, quoted_name};
 use super::stack::with_room;
 use super::text::tokens;
@@ -51,11 +51,13 @@ pub struct ExportSelect<'a> {
 /// # Errors
 /// As [`super::parse`]; `InvalidSql` for what a condition may not hold.
 pub fn parse_filter(filter: &str, limits: &StatementLimits) -> Result<FilterExpr, Problem> {
-    parse_part(filter, limits, "filter", |parser, walk| {
-        let mut expr = parser.parse_expr().map_err(|error| from_parser(&error, limits.nesting))?;
-        walk.inner(&mut expr)?;
-        Ok(FilterExpr(expr))
-    })
+    parse_part(
+        filter,
+        limits,
+        "filter",
+        |parser| parser.parse_expr().map(FilterExpr),
+        |filter, walk| walk.inner(&mut filter.0),
+    )
 }
 
 /// Reads the order of an export: `a desc, b`.
@@ -63,13 +65,13 @@ pub fn parse_filter(filter: &str, limits: &StatementLimits) -> Result<FilterExpr
 /// # Errors
 /// As [`parse_filter`].
 pub fn parse_order(order: &str, limits: &StatementLimits) -> Result<OrderList, Problem> {
-    parse_part(order, limits, "order", |parser, walk| {
-        let mut list = parser
-            .parse_comma_separated(Parser::parse_order_by_expr)
-            .map_err(|error| from_parser(&error, limits.nesting))?;
-        walk.order_list(&mut list)?;
-        Ok(OrderList(list))
-    })
+    parse_part(
+        order,
+        limits,
+        "order",
+        |parser| parser.parse_comma_separated(Parser::parse_order_by_expr).map(OrderList),
+        |order, walk| walk.order_list(&mut order.0),
+    )
 }
 
 /// Writes the SELECT of an export down; it goes through [`super::parse`] like any other statement.
@@ -85,13 +87,16 @@ fn parse_part<T: Send>(
     text: &str,
     limits: &StatementLimits,
     what: &str,
-    read: impl FnOnce(&mut Parser<'_>, &mut Walk<'_>) -> Checked<T> + Send,
+    read: impl FnOnce(&mut Parser<'_>) -> Result<T, ParserError> + Send,
+    judge: impl FnOnce(&mut T, &mut Walk<'_>) -> Checked + Send,
 ) -> Result<T, Problem> {
     let tokens = tokens(text, limits)?;
     super::counted(with_room(tokens.roomy, || {
-        let mut parser = Parser::new(&GenericDialect {}).with_tokens_with_locations(tokens.tokens);
+        let dialect = Budgeted::new(tokens.tokens.len());
+        let mut parser = Parser::new(&dialect).with_tokens_with_locations(tokens.tokens);
+        let mut part = read(&mut parser).map_err(|error| dialect.problem(&error, limits.nesting))?;
         let mut walk = Walk::new(limits, tokens.versioned);
-        let part = read(&mut parser, &mut walk)?;
+        judge(&mut part, &mut walk)?;
         let TokenWithSpan { token, span } = parser.peek_token();
         if token != Token::EOF {
             return Err(at(invalid(format!("The {what} goes on where it should end.")), span.start));

@@ -1,8 +1,8 @@
 //! Expressions: which there are, and how many of them hang together.
 
 use sqlparser::ast::{
-    AccessExpr, BinaryOperator, CaseWhen, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArguments, Subscript, TypedString, UnaryOperator, Value, ValueWithSpan, WindowType,
+    AccessExpr, BinaryOperator, CaseWhen, CastKind, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentClause, FunctionArguments, Subscript, TypedString, UnaryOperator, Value, ValueWithSpan, WindowType,
 };
 
 use super::fault::{Checked, at, invalid, not_offered, quoted, too_complex};
@@ -94,11 +94,15 @@ impl Walk<'_> {
                 self.inner(time_zone)?;
                 left
             }
-            Expr::Cast { kind: _, expr: left, data_type, array, format } => {
+            Expr::Cast { kind, expr: left, data_type, array, format } => {
                 if *array || format.is_some() {
                     return Err(not_offered("CAST with a format or to an array of a type"));
                 }
                 types::check(data_type)?;
+                if !matches!(kind, CastKind::DoubleColon) {
+                    self.inner(left)?;
+                    return Ok(None);
+                }
                 left
             }
             Expr::CompoundFieldAccess { root: left, access_chain } => {

@@ -98,7 +98,8 @@ fn split_location(text: &str) -> (&str, Location) {
 fn sentence(message: &str) -> String {
     let text = message.replacen("Expected: ", "Expected ", 1).replace("found: EOF", "found the end of the statement");
     let text = text.replacen(", found: ", ", found ", 1);
-    let mut out: String = text.trim().chars().take(3 * QUOTED_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut out: String =
+        text.trim().chars().take(3 * QUOTED_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if !out.ends_with(['.', '?', '!']) {
         out.push('.');
     }

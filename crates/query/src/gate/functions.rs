@@ -19,31 +19,112 @@ const COLLECTING_FRAME_ROWS_MAX: u64 = 1_000;
 
 /// Never served: they tell of files and of the engine, or build values of types that nothing can read.
 const REFUSED: &[&str] = &[
-    "input_file_name", "file_row_index", "version", "arrow_metadata", "arrow_field", "with_metadata", "arrow_cast",
-    "arrow_try_cast", "cast_to_type", "try_cast_to_type", "union_extract", "union_tag", "pg_sleep", "sleep",
-    "read_csv", "read_parquet", "read_json", "read_text", "read_blob", "parquet_scan", "parquet_metadata",
-    "metadata_cache", "statistics_cache", "list_files_cache", "glob", "getenv", "current_setting", "set_config",
-    "query", "query_table", "ts_rewrite", "dblink", "lo_import", "lo_export", "pg_read_file", "load_extension",
+    "input_file_name",
+    "file_row_index",
+    "version",
+    "arrow_metadata",
+    "arrow_field",
+    "with_metadata",
+    "arrow_cast",
+    "arrow_try_cast",
+    "cast_to_type",
+    "try_cast_to_type",
+    "union_extract",
+    "union_tag",
+    "pg_sleep",
+    "sleep",
+    "read_csv",
+    "read_parquet",
+    "read_json",
+    "read_text",
+    "read_blob",
+    "parquet_scan",
+    "parquet_metadata",
+    "metadata_cache",
+    "statistics_cache",
+    "list_files_cache",
+    "glob",
+    "getenv",
+    "current_setting",
+    "set_config",
+    "query",
+    "query_table",
+    "ts_rewrite",
+    "dblink",
+    "lo_import",
+    "lo_export",
+    "pg_read_file",
+    "load_extension",
 ];
 
 /// Their value depends on more than the data: an answer with one is never kept.
 const VOLATILE: &[&str] = &[
-    "now", "current_timestamp", "current_date", "current_time", "localtime", "localtimestamp", "today", "random",
-    "rand", "uuid", "gen_random_uuid",
+    "now",
+    "current_timestamp",
+    "current_date",
+    "current_time",
+    "localtime",
+    "localtimestamp",
+    "today",
+    "random",
+    "rand",
+    "uuid",
+    "gen_random_uuid",
 ];
 
 /// Aggregates that keep every value of their frame.
 const COLLECTING: &[&str] = &[
-    "array_agg", "string_agg", "listagg", "group_concat", "median", "percentile_cont", "quantile_cont",
-    "approx_median", "approx_distinct", "approx_percentile_cont", "approx_percentile_cont_with_weight",
+    "array_agg",
+    "string_agg",
+    "listagg",
+    "group_concat",
+    "median",
+    "percentile_cont",
+    "quantile_cont",
+    "approx_median",
+    "approx_distinct",
+    "approx_percentile_cont",
+    "approx_percentile_cont_with_weight",
 ];
 
 /// Aggregates of the engine, to tell a plain scan from one that aggregates.
 const AGGREGATES: &[&str] = &[
-    "count", "sum", "min", "max", "avg", "mean", "stddev", "stddev_pop", "stddev_samp", "var", "var_pop",
-    "var_samp", "var_sample", "var_population", "covar", "covar_pop", "covar_samp", "corr", "bit_and", "bit_or",
-    "bit_xor", "bool_and", "bool_or", "first_value", "last_value", "nth_value", "grouping", "regr_slope",
-    "regr_intercept", "regr_count", "regr_r2", "regr_avgx", "regr_avgy", "regr_sxx", "regr_syy", "regr_sxy",
+    "count",
+    "sum",
+    "min",
+    "max",
+    "avg",
+    "mean",
+    "stddev",
+    "stddev_pop",
+    "stddev_samp",
+    "var",
+    "var_pop",
+    "var_samp",
+    "var_sample",
+    "var_population",
+    "covar",
+    "covar_pop",
+    "covar_samp",
+    "corr",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "bool_and",
+    "bool_or",
+    "first_value",
+    "last_value",
+    "nth_value",
+    "grouping",
+    "regr_slope",
+    "regr_intercept",
+    "regr_count",
+    "regr_r2",
+    "regr_avgx",
+    "regr_avgy",
+    "regr_sxx",
+    "regr_syy",
+    "regr_sxy",
 ];
 
 /// What is known of a call by its name.
@@ -67,7 +148,10 @@ pub(super) fn check(name: &str, function: &Function) -> Checked<Known> {
         check_series(name, &literal_arguments(function))?;
     }
     let collecting = COLLECTING.contains(&name);
-    if collecting && let Some(over) = &function.over && !frame_is_small(over) {
+    if collecting
+        && let Some(over) = &function.over
+        && !frame_is_small(over)
+    {
         let detail = format!(
             "{name} over a window is served only for a frame of ROWS BETWEEN n PRECEDING AND m FOLLOWING \
              of at most {COLLECTING_FRAME_ROWS_MAX} rows."
@@ -143,9 +227,7 @@ fn frame_is_small(over: &WindowType) -> bool {
     let start = rows(&frame.start_bound);
     let end = frame.end_bound.as_ref().map_or(Some(0), rows);
     match (frame.units, start, end) {
-        (WindowFrameUnits::Rows, Some(start), Some(end)) => {
-            start.max(end) <= COLLECTING_FRAME_ROWS_MAX
-        }
+        (WindowFrameUnits::Rows, Some(start), Some(end)) => start.max(end) <= COLLECTING_FRAME_ROWS_MAX,
         _ => false,
     }
 }

@@ -7,14 +7,18 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{Ident, ObjectName, Query, Statement, Value, ValueWithSpan, VisitMut, VisitorMut};
-use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
 
+use super::dialect::Budgeted;
 use super::fault::{Checked, invalid};
 use super::names::{DATASET_MARK, INFORMATION_MARK, unmarked};
 
 /// Gives every marked table its name.
-pub(super) fn rename(query: &mut Query, dataset: &dyn Fn(usize) -> Option<ObjectName>, ours: &dyn Fn(usize) -> Option<ObjectName>) {
+pub(super) fn rename(
+    query: &mut Query,
+    dataset: &dyn Fn(usize) -> Option<ObjectName>,
+    ours: &dyn Fn(usize) -> Option<ObjectName>,
+) {
     let mut renamer = Renamer { dataset, ours };
     let ControlFlow::Continue(()) = query.visit(&mut renamer);
 }
@@ -36,7 +40,9 @@ pub(super) fn print(query: &Query, quotes: bool) -> Checked<String> {
     } else {
         query.to_string()
     };
-    match Parser::parse_sql(&GenericDialect {}, &text).as_deref() {
+    // As many tries as there are bytes are enough: the text has fewer tokens.
+    let dialect = Budgeted::new(text.len());
+    match Parser::parse_sql(&dialect, &text).as_deref() {
         Ok([Statement::Query(again)]) if **again == *query => Ok(text),
         _ => Err(invalid("The statement cannot be written down unambiguously: use plain identifiers and literals.")),
     }

@@ -1,8 +1,8 @@
 //! One SELECT: its lists, conditions, groups and windows.
 
 use sqlparser::ast::{
-    Distinct, ExceptSelectItem, ExcludeSelectItem, Expr, GroupByExpr, Ident, NamedWindowDefinition, NamedWindowExpr, ObjectName,
-    ObjectNamePart, ReplaceSelectItem, Select, SelectFlavor, SelectItem, SelectItemQualifiedWildcardKind,
+    Distinct, ExceptSelectItem, ExcludeSelectItem, Expr, GroupByExpr, Ident, NamedWindowDefinition, NamedWindowExpr,
+    ObjectName, ObjectNamePart, ReplaceSelectItem, Select, SelectFlavor, SelectItem, SelectItemQualifiedWildcardKind,
     WildcardAdditionalOptions, WindowFrame, WindowFrameBound, WindowSpec,
 };
 

@@ -12,10 +12,7 @@ const STACK_BYTES: usize = 64 * 1024 * 1024;
 ///
 /// # Errors
 /// What `work` returns; [`Problem::internal`] when the system gives no thread or `work` panicked.
-pub(super) fn with_room<T: Send>(
-    roomy: bool,
-    work: impl FnOnce() -> Result<T, Problem> + Send,
-) -> Result<T, Problem> {
+pub(super) fn with_room<T: Send>(roomy: bool, work: impl FnOnce() -> Result<T, Problem> + Send) -> Result<T, Problem> {
     if !roomy {
         return work();
     }

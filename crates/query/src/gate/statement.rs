@@ -2,8 +2,7 @@
 //! of the parser learns does not compile until somebody has decided about it.
 
 use sqlparser::ast::{
-    DescribeAlias, ObjectName, Query, ShowStatementFilter, ShowStatementFilterPosition, ShowStatementOptions,
-    Statement,
+    DescribeAlias, ObjectName, Query, ShowStatementFilter, ShowStatementFilterPosition, ShowStatementOptions, Statement,
 };
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
@@ -146,6 +145,9 @@ pub(super) fn check_first_words(tokens: &[TokenWithSpan]) -> Checked {
         check_explain_options(rest)?;
     } else if is_word(first, Keyword::SHOW) {
         check_show(tokens)?;
+    }
+    if rest.first().is_some_and(|token| is_word(token, Keyword::TABLE)) {
+        return Err(at(not_allowed("Write SELECT * FROM the dataset instead of TABLE."), first.span.start));
     }
     let Some(TokenWithSpan { token: Token::Word(word), span }) = rest.first() else { return Ok(()) };
     let upper = word.value.to_ascii_uppercase();

@@ -11,6 +11,7 @@ use super::{Gated, parse};
 
 mod accepted;
 mod bombs;
+mod corpus;
 mod exports;
 mod properties;
 mod refused;

@@ -13,7 +13,10 @@ use super::fault::{Checked, at, from_tokenizer, invalid, not_allowed, quoted, to
 /// Above this number of tokens a statement is handled on a thread with room to recurse.
 const TOKENS_ON_CALLERS_STACK: usize = 100;
 
-/// Openings that the parser nests one level at most for; words that open are counted with the brackets.
+/// Above this number of levels and prefix operators, likewise: a level takes some 30 KiB of stack in debug builds.
+const LEVELS_ON_CALLERS_STACK: u64 = 6;
+
+/// Levels above the limit that are still parsed, so that the exact count is taken on the syntax tree.
 const NESTING_SLACK: u64 = 10;
 
 /// The tokens of one statement, ready for the parser.
@@ -44,9 +47,10 @@ pub(super) fn tokens(sql: &str, limits: &StatementLimits) -> Checked<Tokens> {
     }
     let all = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().map_err(|e| from_tokenizer(&e))?;
     let mut tokens = one_statement(all)?;
-    check_nesting(&tokens, limits)?;
+    let levels = check_nesting(&tokens, limits)?;
+    number_parameters(&mut tokens)?;
     let versioned = fold_versions(&mut tokens)?;
-    let roomy = tokens.len() > TOKENS_ON_CALLERS_STACK;
+    let roomy = tokens.len() > TOKENS_ON_CALLERS_STACK || levels > LEVELS_ON_CALLERS_STACK;
     Ok(Tokens { tokens, versioned, roomy })
 }
 
@@ -72,28 +76,33 @@ fn one_statement(all: Vec<TokenWithSpan>) -> Checked<Vec<TokenWithSpan>> {
 }
 
 /// Refuses nesting of brackets, CASE, prefix operators and type arguments that is far above the limit; what lies
-/// just above it is told apart on the syntax tree.
-fn check_nesting(tokens: &[TokenWithSpan], limits: &StatementLimits) -> Checked {
+/// just above it is told apart on the syntax tree. Returns how deep the parser may recurse at most.
+fn check_nesting(tokens: &[TokenWithSpan], limits: &StatementLimits) -> Checked<u64> {
     let limit = limits.nesting.saturating_add(NESTING_SLACK);
     let mut depth: u64 = 0;
     let mut prefixes: u64 = 0;
+    let mut angles: u64 = 0;
+    let (mut deepest, mut all_prefixes): (u64, u64) = (0, 0);
     for (index, token) in tokens.iter().enumerate() {
         match &token.token {
             Token::LParen | Token::LBracket | Token::LBrace => depth += 1,
             Token::RParen | Token::RBracket | Token::RBrace => depth = depth.saturating_sub(1),
-            Token::Word(word) if word.quote_style.is_none() && word.keyword == Keyword::CASE => depth += 1,
-            Token::Word(word) if word.quote_style.is_none() && word.keyword == Keyword::END => {
-                depth = depth.saturating_sub(1);
-            }
+            Token::Lt if index > 0 && is_nested_type(tokens, index - 1) => angles += 1,
+            Token::Gt => angles = angles.saturating_sub(1),
+            Token::ShiftRight => angles = angles.saturating_sub(2),
+            _ if is_word(token, Keyword::CASE) => depth += 1,
+            _ if is_word(token, Keyword::END) => depth = depth.saturating_sub(1),
             _ => {}
         }
         prefixes = if is_prefix(tokens, index) { prefixes + 1 } else { 0 };
-        let seen = depth.saturating_add(prefixes);
+        all_prefixes += prefixes.min(1);
+        let seen = depth.saturating_add(prefixes).saturating_add(angles);
         if seen > limit {
             return Err(at(too_complex("levels of nesting", seen, limits.nesting), token.span.start));
         }
+        deepest = deepest.max(depth.saturating_add(angles));
     }
-    Ok(())
+    Ok(deepest.saturating_add(all_prefixes))
 }
 
 /// Whether a token repeats a prefix (`NOT`, `-`, `ARRAY<`): the parser recurses on each.
@@ -102,9 +111,40 @@ fn is_prefix(tokens: &[TokenWithSpan], index: usize) -> bool {
         Some(Token::Minus | Token::Plus | Token::Tilde | Token::ExclamationMark | Token::Lt | Token::AtSign) => true,
         Some(Token::Word(word)) if word.quote_style.is_none() => matches!(
             word.keyword,
-            Keyword::NOT | Keyword::ARRAY | Keyword::STRUCT | Keyword::MAP | Keyword::PRIOR | Keyword::EXPLAIN
+            Keyword::NOT
+                | Keyword::ARRAY
+                | Keyword::STRUCT
+                | Keyword::MAP
+                | Keyword::PRIOR
+                | Keyword::INTERVAL
+                | Keyword::EXPLAIN
         ),
         _ => false,
+    }
+}
+
+/// Whether a token names a type that has others within `<` and `>`.
+fn is_nested_type(tokens: &[TokenWithSpan], index: usize) -> bool {
+    let nested = [Keyword::ARRAY, Keyword::STRUCT, Keyword::MAP, Keyword::UNION];
+    tokens.get(index).is_some_and(|token| nested.into_iter().any(|keyword| is_word(token, keyword)))
+}
+
+/// Numbers the parameters written `?`: the engine knows `$1`.
+fn number_parameters(tokens: &mut [TokenWithSpan]) -> Checked {
+    let is_numbered = |token: &TokenWithSpan| matches!(&token.token, Token::Placeholder(name) if name != "?");
+    let numbered = tokens.iter().find(|token| is_numbered(token)).map(|token| token.span.start);
+    let mut count: u64 = 0;
+    for token in tokens {
+        if token.token == Token::Question || matches!(&token.token, Token::Placeholder(name) if name == "?") {
+            count += 1;
+            token.token = Token::Placeholder(format!("${count}"));
+        }
+    }
+    match numbered {
+        Some(location) if count > 0 => {
+            Err(at(invalid("Parameters are written ? or $1, not both in one statement."), location))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -77,9 +77,7 @@ fn rewritten(data_type: &DataType) -> Option<DataType> {
         DataType::Float32 => DataType::Real,
         DataType::Float64 => DataType::DoublePrecision,
         DataType::Date32 => DataType::Date,
-        DataType::Datetime(precision) => {
-            DataType::Timestamp(*precision, sqlparser::ast::TimezoneInfo::None)
-        }
+        DataType::Datetime(precision) => DataType::Timestamp(*precision, sqlparser::ast::TimezoneInfo::None),
         _ => return None,
     })
 }

@@ -9,8 +9,8 @@ use std::collections::{HashMap, HashSet};
 use portico_model::limits::StatementLimits;
 use sqlparser::ast::{
     Cte, Expr, Fetch, Ident, JoinConstraint, JoinOperator, LimitClause, ObjectName, ObjectNamePart, Offset, OffsetRows,
-    OrderBy, OrderByExpr, OrderByKind, Query, SetExpr, SetOperator, Statement, TableAlias, TableFactor,
-    TableWithJoins, Value, ValueWithSpan, Values, With,
+    OrderBy, OrderByExpr, OrderByKind, Query, SetExpr, SetOperator, Statement, TableAlias, TableFactor, TableWithJoins,
+    Value, ValueWithSpan, Values, With,
 };
 use sqlparser::tokenizer::{Location, Span, Word};
 
@@ -356,12 +356,20 @@ impl<'a> Walk<'a> {
         }
         self.add(Cost { relations: 1, ..Cost::default() })?;
         let (mark, natural) = match meaning(&parts) {
-            Meaning::Information(table) => (marked(INFORMATION_MARK, index_of(&mut self.seen.information, table)), None),
+            Meaning::Information(table) => {
+                (marked(INFORMATION_MARK, index_of(&mut self.seen.information, table)), None)
+            }
             Meaning::Dataset { dataset, version } => {
                 let natural = version.filter(|_| folded.is_none()).map(|_| last.value.clone());
                 let place = name.0.first().and_then(ObjectNamePart::as_ident).and_then(|first| place(first.span.start));
                 let written = written(name);
-                (marked(DATASET_MARK, self.table_use(TableUse { written, dataset, version, position: place, uses: 1 })), natural)
+                (
+                    marked(
+                        DATASET_MARK,
+                        self.table_use(TableUse { written, dataset, version, position: place, uses: 1 }),
+                    ),
+                    natural,
+                )
             }
         };
         if alias.is_none() {

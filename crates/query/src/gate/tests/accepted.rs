@@ -10,7 +10,10 @@ fn datasets_become_versions_and_keep_their_names_for_columns() {
     accept("SELECT t.a FROM trees AS t", r#"SELECT t.a FROM "trees@3" AS t"#);
     accept("SELECT a FROM public.trees", r#"SELECT a FROM "trees@3" AS trees"#);
     accept("SELECT a FROM portico.public.trees AS x", r#"SELECT a FROM "trees@3" AS x"#);
-    accept("SELECT public.trees.a, public.trees.* FROM public.trees", r#"SELECT trees.a, trees.* FROM "trees@3" AS trees"#);
+    accept(
+        "SELECT public.trees.a, public.trees.* FROM public.trees",
+        r#"SELECT trees.a, trees.* FROM "trees@3" AS trees"#,
+    );
     accept(
         "SELECT portico.public.trees.a, count(public.trees.b) FROM portico.public.trees, public.bus_stops",
         r#"SELECT trees.a, count(public.trees.b) FROM "trees@3" AS trees, "bus_stops@3" AS bus_stops"#,
@@ -26,10 +29,7 @@ fn versions_are_asked_for_in_two_spellings() {
     accept("SELECT trees.a FROM trees FOR VERSION AS OF 2", r#"SELECT trees.a FROM "trees@2" AS trees"#);
     accept("SELECT a FROM trees VERSION AS OF 2 AS t", r#"SELECT a FROM "trees@2" AS t"#);
     accept("SELECT a FROM public.trees for version as of 2 t", r#"SELECT a FROM "trees@2" t"#);
-    accept(
-        "SELECT public.trees.a FROM public.trees FOR VERSION AS OF 2",
-        r#"SELECT trees.a FROM "trees@2" AS trees"#,
-    );
+    accept("SELECT public.trees.a FROM public.trees FOR VERSION AS OF 2", r#"SELECT trees.a FROM "trees@2" AS trees"#);
     let gated = accept(
         r#"SELECT * FROM trees JOIN "trees@2" USING (id) JOIN "trees@3" AS x USING (id)"#,
         r#"SELECT * FROM "trees@3" AS trees JOIN "trees@2" USING(id) JOIN "trees@3" AS x USING(id)"#,
@@ -51,10 +51,7 @@ fn common_table_expressions_shadow_by_scope() {
         "SELECT * FROM (WITH a AS (SELECT 1) SELECT * FROM a) AS x, a",
         r#"SELECT * FROM (WITH a AS (SELECT 1) SELECT * FROM a) AS x, "a@3" AS a"#,
     );
-    accept(
-        "WITH A AS (SELECT 1), b AS (SELECT * FROM a) SELECT * FROM b WHERE EXISTS (SELECT 1 FROM a)",
-        "=",
-    );
+    accept("WITH A AS (SELECT 1), b AS (SELECT * FROM a) SELECT * FROM b WHERE EXISTS (SELECT 1 FROM a)", "=");
     accept("WITH a AS (SELECT 1) SELECT * FROM public.a", r#"WITH a AS (SELECT 1) SELECT * FROM "a@3" AS a"#);
 }
 
@@ -163,7 +160,10 @@ fn spellings_become_those_of_the_engine() {
     accept("FROM t", r#"SELECT * FROM "t@3" AS t"#);
     accept("SELECT - -1, -(-1), + - 1", "SELECT -(-1), -(-1), +(-1)");
     accept("SELECT $$it's$$, E'a\\nb', N'x', U&'\\0041'", "SELECT 'it''s', 'a\nb', 'x', 'A'");
-    accept("SELECT CAST(a AS CHARACTER VARYING(3)), b::INT64 FROM t", r#"SELECT CAST(a AS VARCHAR(3)), b::BIGINT FROM "t@3" AS t"#);
+    accept(
+        "SELECT CAST(a AS CHARACTER VARYING(3)), b::INT64 FROM t",
+        r#"SELECT CAST(a AS VARCHAR(3)), b::BIGINT FROM "t@3" AS t"#,
+    );
     accept("SELECT /*+ HINT(x) */ 1", "SELECT 1");
     accept("SELECT a FROM t MINUS SELECT 1", r#"SELECT a FROM "t@3" AS t EXCEPT SELECT 1"#);
 }
@@ -195,7 +195,9 @@ fn parameters_are_named_once_and_in_order() {
 
 #[test]
 fn plain_scans_and_volatile_answers_are_told_apart() {
-    for sql in ["SELECT a, b + 1 FROM t WHERE a > 2 LIMIT 5", "SELECT * FROM (SELECT a FROM t) AS x", "SELECT upper(a) FROM t"] {
+    for sql in
+        ["SELECT a, b + 1 FROM t WHERE a > 2 LIMIT 5", "SELECT * FROM (SELECT a FROM t) AS x", "SELECT upper(a) FROM t"]
+    {
         assert!(gate(sql).unwrap().plain_scan, "{sql}");
     }
     for sql in [
@@ -211,7 +213,13 @@ fn plain_scans_and_volatile_answers_are_told_apart() {
     ] {
         assert!(!gate(sql).unwrap().plain_scan, "{sql}");
     }
-    for sql in ["SELECT now()", "SELECT random() FROM t", "SELECT CURRENT_DATE", "SELECT a FROM t WHERE d > current_timestamp", "SELECT uuid()"] {
+    for sql in [
+        "SELECT now()",
+        "SELECT random() FROM t",
+        "SELECT CURRENT_DATE",
+        "SELECT a FROM t WHERE d > current_timestamp",
+        "SELECT uuid()",
+    ] {
         assert!(gate(sql).unwrap().volatile, "{sql}");
     }
     assert!(!gate("SELECT now FROM t").unwrap().volatile);

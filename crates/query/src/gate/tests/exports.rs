@@ -8,7 +8,9 @@ fn limits() -> StatementLimits {
 
 #[test]
 fn a_filter_is_one_condition_over_columns() {
-    for filter in ["a = 1", "a > 1 AND (b LIKE 'x''%' OR c IS NULL)", "upper(a) = 'X'", "trees.a = 1", "d >= DATE '2020-01-01'"] {
+    for filter in
+        ["a = 1", "a > 1 AND (b LIKE 'x''%' OR c IS NULL)", "upper(a) = 'X'", "trees.a = 1", "d >= DATE '2020-01-01'"]
+    {
         assert!(parse_filter(filter, &limits()).is_ok(), "{filter}");
     }
     for filter in [

@@ -91,12 +91,17 @@ fn one_statement_with_its_semicolon_and_remarks_is_one_statement() {
 
 #[test]
 fn text_that_is_no_statement_is_refused_with_its_place() {
-    for sql in ["", " ", ";", "-- only a remark", "SELECT 1\0", "SELECT 'abc", "SELECT /* abc", "SELECT $$abc", "SELECT \"abc"] {
+    for sql in
+        ["", " ", ";", "-- only a remark", "SELECT 1\0", "SELECT 'abc", "SELECT /* abc", "SELECT $$abc", "SELECT \"abc"]
+    {
         refuse(sql, InvalidSql);
     }
     assert_eq!(refuse("SELEC 1", InvalidSql).position, Some(Position { line: 1, column: 1 }));
-    assert_eq!(refuse("SELECT a\nFROM t WHERE", InvalidSql).detail, "Expected an expression, found the end of the statement.");
-    assert_eq!(refuse("SELECT a\nFROM t\n  GROUP HAVING", InvalidSql).position, Some(Position { line: 3, column: 9 }));
+    assert_eq!(
+        refuse("SELECT a\nFROM t WHERE", InvalidSql).detail,
+        "Expected an expression, found the end of the statement."
+    );
+    assert_eq!(refuse("SELECT a\nFROM t\n  GROUP HAVING", InvalidSql).position, Some(Position { line: 3, column: 3 }));
     refuse("SELECT \u{202e}1", InvalidSql);
     refuse("SELECT 1 1", InvalidSql);
     refuse(&format!("SELECT '{}'", "x".repeat(70_000)), TooLarge);
@@ -128,7 +133,7 @@ fn names_of_files_are_names_of_nothing() {
         let problem = refuse(sql, NotFound);
         assert!(problem.detail.starts_with("There is no dataset \""), "{}", problem.detail);
     }
-    let problem = refuse("SELECT 1\nFROM '/etc/passwd'", NotFound);
+    let problem = refuse("SELECT 1\nFROM \"/etc/passwd\"", NotFound);
     assert_eq!(problem.position, Some(Position { line: 2, column: 6 }));
 }
 
