@@ -83,7 +83,7 @@ fn directory(url: &Url) -> Result<Opened, StoreError> {
 }
 
 fn cloud<S: ObjectStore + Signer>(store: Arc<S>, prefix: Path) -> Result<Opened, StoreError> {
-    let signer: Arc<dyn Signer> = Arc::clone(&store) as Arc<dyn Signer>;
+    let signer: Arc<dyn Signer> = Arc::<S>::clone(&store);
     let store: Arc<dyn ObjectStore> = store;
     Ok(Opened { store: Arc::new(PrefixStore::new(store, prefix.clone())), reach: Reach::Signed(signer, prefix) })
 }

@@ -12,7 +12,7 @@ use arrow_schema::SchemaRef;
 use deltalake_core::DeltaTableError;
 use deltalake_core::kernel::transaction::{CommitBuilder, TableReference, TransactionError};
 use deltalake_core::kernel::{Action, Add, CommitInfo, EagerSnapshot, Metadata, Protocol, Remove, Transaction};
-use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
+use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore, get_actions};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use object_store::prefix::PrefixStore;
 use portico_model::manifest::ReleasedFile;
@@ -84,7 +84,11 @@ impl Storage {
         };
         match outcome {
             Ok(done) => number(done.version),
-            Err(error) => self.look_again(&log, &commit.txn, error).await,
+            // It may have arrived all the same, when only the answer got lost; then it stands where it was to stand.
+            Err(error) => match stands_at(&log, next, &commit.txn).await {
+                Ok(true) => Ok(next),
+                Ok(false) | Err(_) => Err(meaning(error)),
+            },
         }
     }
 
@@ -130,18 +134,6 @@ impl Storage {
         let location = Url::parse(&format!("delta:///{root}/")).map_err(StoreError::storage)?;
         Ok(default_logstore(table, released, &location, &StorageConfig::default()))
     }
-
-    /// A commit that failed may have arrived all the same, when only its answer got lost.
-    async fn look_again(&self, log: &LogStoreRef, txn: &str, error: DeltaTableError) -> Result<i64, StoreError> {
-        let found = match snapshot(log, None).await {
-            Ok(after) => committed(log, after.as_ref(), txn).await,
-            Err(error) => Err(error),
-        };
-        match found {
-            Ok(Some(version)) => Ok(version),
-            Ok(None) | Err(_) => Err(meaning(error)),
-        }
-    }
 }
 
 async fn snapshot(log: &LogStoreRef, version: Option<u64>) -> Result<Option<EagerSnapshot>, StoreError> {
@@ -158,6 +150,14 @@ async fn committed(log: &LogStoreRef, snapshot: Option<&EagerSnapshot>, txn: &st
         Some(snapshot) => snapshot.transaction_version(log.as_ref(), txn).await.map_err(meaning),
         None => Ok(None),
     }
+}
+
+/// Whether the log's entry for `version` is that of the transaction.
+async fn stands_at(log: &LogStoreRef, version: i64, txn: &str) -> Result<bool, StoreError> {
+    let version = u64::try_from(version).map_err(|error| StoreError::corrupt(WHAT, error))?;
+    let Some(entry) = log.read_commit_entry(version).await.map_err(meaning)? else { return Ok(false) };
+    let actions = get_actions(version, &entry).map_err(meaning)?;
+    Ok(actions.iter().any(|action| matches!(action, Action::Txn(transaction) if transaction.app_id == txn)))
 }
 
 fn actions(

@@ -224,7 +224,7 @@ async fn a_release_that_failed_anywhere_completes_when_retried() {
         loop {
             let case = format!("{fault:?} {nth}");
             let faulty = Arc::new(Faulty::new(fault));
-            let storage = Storage::over(Arc::clone(&faulty) as Arc<dyn ObjectStore>).unwrap();
+            let storage = Storage::over(faulty.clone()).unwrap();
             let store = Store { storage, catalog: Catalog::open("sqlite::memory:").await.unwrap() };
             publish(&store, "01REV", scratch.path()).await.unwrap();
             faulty.arm(nth);
@@ -277,7 +277,7 @@ async fn a_commit_whose_answer_got_lost_is_found() {
     let mut found = 0;
     for nth in 0.. {
         let faulty = Arc::new(Faulty::new(Fault::After));
-        let storage = Storage::over(Arc::clone(&faulty) as Arc<dyn ObjectStore>).unwrap();
+        let storage = Storage::over(faulty.clone()).unwrap();
         let wanted = commit("r1", vec![released("ROOT/a.parquet", b"a")]);
         faulty.arm(nth);
         let answer = storage.commit_version("ROOT", &wanted).await;
