@@ -66,7 +66,7 @@ async fn prepare(site: &Site, visitor: &Visitor, body: &[u8]) -> Result<Bytes, P
     let IpcMessage(dataset_schema) =
         SchemaAsIpc::new(&schema, &IpcWriteOptions::default()).try_into().map_err(answers::internal)?;
     let parameter_schema = match &described.head.parameters_ipc_base64 {
-        Some(text) => parameters(&STANDARD.decode(text).map_err(answers::internal)?)?,
+        Some(text) => parameters(STANDARD.decode(text).map_err(answers::internal)?)?,
         None => Bytes::new(),
     };
     let prepared_statement_handle = handle::write(&statement)?;
@@ -74,15 +74,10 @@ async fn prepare(site: &Site, visitor: &Visitor, body: &[u8]) -> Result<Bytes, P
     Ok(result.as_any().encode_to_vec().into())
 }
 
-/// The worker's schema message in the framing that Flight SQL uses; none for a statement without parameters.
-fn parameters(message: &[u8]) -> Result<Bytes, Problem> {
-    let schema = arrow::ipc::convert::try_schema_from_flatbuffer_bytes(message).map_err(answers::internal)?;
-    if schema.fields().is_empty() {
-        return Ok(Bytes::new());
-    }
-    let IpcMessage(bytes) =
-        SchemaAsIpc::new(&schema, &IpcWriteOptions::default()).try_into().map_err(answers::internal)?;
-    Ok(bytes)
+/// The worker's schema message is framed as Flight SQL wants it; nothing for a statement without parameters.
+fn parameters(message: Vec<u8>) -> Result<Bytes, Problem> {
+    let schema = arrow::ipc::convert::try_schema_from_ipc_buffer(&message).map_err(answers::internal)?;
+    Ok(if schema.fields().is_empty() { Bytes::new() } else { message.into() })
 }
 
 fn unpack<M: prost::Message + arrow_flight::sql::ProstMessageExt + Default>(body: &[u8]) -> Result<M, Problem> {

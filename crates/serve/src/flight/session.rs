@@ -67,7 +67,8 @@ fn header<'a, T>(request: &'a Request<T>, name: &str) -> Option<&'a str> {
 fn is_anonymous(header: &str) -> bool {
     let Some((scheme, credential)) = header.split_once(' ') else { return false };
     match scheme.to_ascii_lowercase().as_str() {
-        "bearer" => credential == ANONYMOUS,
+        // Some clients send the header with an empty token, spelt as their language spells it, when they have none.
+        "bearer" => matches!(credential, ANONYMOUS | "" | "None"),
         "basic" => STANDARD.decode(credential).is_ok_and(|pair| {
             let name = pair.split(|byte| *byte == b':').next().unwrap_or_default();
             name == ANONYMOUS.as_bytes() || name.is_empty()
@@ -93,6 +94,7 @@ mod tests {
     fn an_unknown_credential_is_refused_and_not_taken_for_none() {
         check(None, true);
         check(Some("Bearer anonymous"), true);
+        check(Some("Bearer None"), true);
         check(Some("Basic YW5vbnltb3VzOng="), true);
         check(Some("Basic cm9vdDp4"), false);
         check(Some("Bearer anything"), false);
