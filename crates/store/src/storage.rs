@@ -120,6 +120,17 @@ impl Storage {
         Self { inner: Arc::new(Inner { store, reach, verified: Mutex::new(HashSet::new()) }) }
     }
 
+    /// The local directory that holds all released files and nothing else, where there is one: all that a worker
+    /// process has to be able to read.
+    #[must_use]
+    pub fn released_directory(&self) -> Option<PathBuf> {
+        match &self.inner.reach {
+            Reach::Directory(root) => Some(root.join(Area::Released.prefix())),
+            Reach::Copies(directory, _) => Some(directory.path().to_owned()),
+            Reach::Signed(..) => None,
+        }
+    }
+
     /// Makes sure that the storage refuses to create an object twice, which every commit relies on: a storage
     /// that ignores the condition loses releases silently. Leaves nothing behind.
     ///

@@ -218,6 +218,7 @@ async fn workers_reach_released_files_by_path_or_signed_url() {
         match storage.access(&file).await.unwrap() {
             FileAccess::Path(at) => {
                 assert!(std::fs::read(&at).unwrap() == content, "{name}");
+                assert!(Path::new(&at).starts_with(storage.released_directory().unwrap()), "{name}");
                 assert_eq!(storage.access(&file).await.unwrap(), FileAccess::Path(at));
             }
             FileAccess::Url(url) => {

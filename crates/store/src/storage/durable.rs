@@ -261,14 +261,13 @@ fn publish(unfinished: &FsPath, target: &FsPath, replace: bool) -> std::io::Resu
     make_directory(parent)?;
     if replace {
         fs::rename(unfinished, target)?;
-    } else {
-        let linked = fs::hard_link(unfinished, target);
-        // A name that is there may be that of a writer who died before this sync; its finder relies on it.
-        sync_parent(target)?;
-        linked?;
-        fs::remove_file(unfinished)?;
+        return sync_parent(target);
     }
-    sync_parent(target)
+    let linked = fs::hard_link(unfinished, target);
+    // Synced also when the name is there: its writer may have died before this, and who finds it relies on it.
+    sync_parent(target)?;
+    linked?;
+    fs::remove_file(unfinished)
 }
 
 /// Makes a directory and its missing ancestors; each new name is synced.
