@@ -13,6 +13,8 @@ mod rules;
 mod table_schema;
 mod toml_layout;
 
+pub(crate) use rules::pattern;
+
 /// Digits that a decimal may have: those of `Decimal128`.
 pub const DECIMAL_PRECISION_MAX: u8 = 38;
 

@@ -1,0 +1,320 @@
+//! Runs of digits, and what they are by their lengths, what stands between them, and the words before them.
+
+use super::super::digits::{is_itin, is_phone, is_routing, is_ssn};
+use super::super::{iban, internet};
+use super::{Check, Checked, Context, Found, Kind, bare, check_card};
+use crate::profile::hash;
+
+/// Digits without anything between them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    start: usize,
+    end: usize,
+}
+
+impl Run {
+    fn length(self) -> usize {
+        self.end - self.start
+    }
+}
+
+/// Words that tell what the number after them is.
+const SSN_WORDS: &[&[u8]] = &[b"ssn", b"social security", b"soc sec", b"soc. sec", b"ss#", b"ss #", b"ss no"];
+const ACCOUNT_WORDS: &[&[u8]] =
+    &[b"bank acc", b"checking acc", b"savings acc", b"bank acct", b"checking acct", b"savings acct"];
+const ROUTING_WORDS: &[&[u8]] = &[b"routing", b"aba no", b"aba num", b"aba #", b"aba#"];
+const LICENSE_WORDS: &[&[u8]] = &[
+    b"driver license",
+    b"drivers license",
+    b"driver's license",
+    b"driver\xe2\x80\x99s license",
+    b"driver lic",
+    b"drivers lic",
+    b"driving license",
+    b"driving licence",
+    b"driver's licence",
+];
+const PASSPORT_WORDS: &[&[u8]] = &[b"passport"];
+const BIRTH_WORDS: &[&[u8]] =
+    &[b"dob", b"d.o.b", b"date of birth", b"birth date", b"birthdate", b"born on", b"birthday"];
+/// How far before a number words may stand, in bytes.
+const WORDS_REACH: usize = 32;
+
+/// Finds the runs of digits of a text.
+pub(super) fn split(text: &[u8], runs: &mut Vec<Run>) {
+    runs.clear();
+    let mut start = None;
+    for (place, byte) in text.iter().enumerate() {
+        match (byte.is_ascii_digit(), start) {
+            (true, None) => start = Some(place),
+            (false, Some(first)) => {
+                runs.push(Run { start: first, end: place });
+                start = None;
+            }
+            _ => {}
+        }
+    }
+    runs.extend(start.map(|start| Run { start, end: text.len() }));
+}
+
+/// Looks at the runs of digits of a text.
+pub(super) fn look(text: &[u8], runs: &[Run], context: Context, found: &mut Found) {
+    Numbers { text, runs, context, found }.look();
+}
+
+/// The runs of digits of one text.
+struct Numbers<'a> {
+    text: &'a [u8],
+    runs: &'a [Run],
+    context: Context,
+    found: &'a mut Found,
+}
+
+/// The digits of a number in groups: at most 19 are of interest.
+#[derive(Default)]
+struct Digits {
+    bytes: [u8; 20],
+    length: usize,
+}
+
+impl Digits {
+    fn push(&mut self, run: &[u8]) {
+        for byte in run {
+            if let Some(place) = self.bytes.get_mut(self.length) {
+                *place = *byte;
+                self.length += 1;
+            }
+        }
+    }
+
+    fn get(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
+impl<'a> Numbers<'a> {
+    fn look(&mut self) {
+        for index in 0..self.runs.len() {
+            let Some(window) = self.runs.get(index..) else { return };
+            let Some(first) = window.first().copied() else { return };
+            match first.length() {
+                1..=3 => self.groups(window, first),
+                4 => {
+                    self.grouped_card(window, first);
+                    self.birth(window, first);
+                }
+                6..=20 => self.single(first),
+                _ => {}
+            }
+            if first.length() >= 2 {
+                self.iban(first);
+                self.license(window, first);
+            }
+        }
+    }
+
+    /// Numbers that begin with a group of one to three digits.
+    fn groups(&mut self, window: &[Run], first: Run) {
+        if let [a, b, c, d, ..] = window
+            && [(a, b), (b, c), (c, d)].iter().all(|(left, right)| self.between(**left, **right) == b".")
+            && self.opens(a.start)
+            && self.closes(d.end)
+            && internet::is_public_v4([*a, *b, *c, *d].map(|run| self.slice(run)), self.context.ip)
+        {
+            self.hit(Kind::Ip);
+        }
+        let [a, b, c, ..] = window else { return };
+        match (a.length(), b.length(), c.length()) {
+            (3, 2, 4) => self.social(*a, *b, *c),
+            (3, 3, 4) => self.phone(*a, *b, *c),
+            _ => self.birth(window, first),
+        }
+    }
+
+    fn social(&mut self, a: Run, b: Run, c: Run) {
+        let (first, second) = (self.between(a, b), self.between(b, c));
+        let dashed = is_dash(first) && is_dash(second);
+        let apart = first == second && matches!(first, b" " | b".");
+        let told = self.context.ssn || self.told(a.start, SSN_WORDS);
+        let stands_alone = self.opens(a.start) && self.closes(c.end);
+        if (dashed && (stands_alone || told)) || (apart && stands_alone && told) {
+            let digits = self.digits(&[a, b, c]);
+            if is_ssn(digits.get()) {
+                self.hit(Kind::Ssn);
+            } else if is_itin(digits.get()) {
+                self.hit(Kind::Itin);
+            }
+        }
+    }
+
+    fn phone(&mut self, a: Run, b: Run, c: Run) {
+        let (first, second) = (self.between(a, b), self.between(b, c));
+        let first_fits = is_dash(first) || matches!(first, b"." | b" " | b") " | b")" | b")-" | b") - " | b"/");
+        let second_fits = is_dash(second) || matches!(second, b"." | b" ");
+        let loose = first == b" " && second == b" ";
+        // A country code or an opening bracket may stand before the area.
+        let before = self.before(a.start);
+        let starts = before.ends_with(b"(") || before.ends_with(b"+1") || self.opens(a.start) || {
+            let code = before.strip_suffix(b"-").or_else(|| before.strip_suffix(b".")).unwrap_or(before);
+            code == b"1" || code.ends_with(b" 1") || code.ends_with(b"+1")
+        };
+        if first_fits && second_fits && starts && self.closes(c.end) && (!loose || self.context.phone) {
+            let digits = self.digits(&[a, b, c]);
+            if is_phone(digits.get()) {
+                self.hit(Kind::Phone);
+            }
+        }
+    }
+
+    /// A date with words of birth before it.
+    fn birth(&mut self, window: &[Run], first: Run) {
+        let [a, b, c, ..] = window else { return };
+        let separator = self.between(*a, *b);
+        let fits = matches!((a.length(), b.length(), c.length()), (1..=2, 1..=2, 2 | 4) | (4, 1..=2, 1..=2));
+        if fits
+            && separator == self.between(*b, *c)
+            && matches!(separator, b"/" | b"-" | b".")
+            && self.told(first.start, BIRTH_WORDS)
+        {
+            self.hit(Kind::Birth);
+        }
+    }
+
+    /// Cards in groups: 4-4-4-4, 4-4-4-4-3, 4-6-5 and 4-6-4.
+    fn grouped_card(&mut self, window: &[Run], first: Run) {
+        let lengths: [usize; 5] = std::array::from_fn(|place| window.get(place).map_or(0, |run| run.length()));
+        let groups = match lengths {
+            [4, 4, 4, 4, 3] => 5,
+            [4, 4, 4, 4, _] => 4,
+            [4, 6, 4 | 5, ..] => 3,
+            _ => return,
+        };
+        let Some(runs) = window.get(..groups) else { return };
+        let separators = || runs.iter().zip(runs.iter().skip(1)).map(|(left, right)| self.between(*left, *right));
+        let same = separators().all(is_dash) || separators().all(|separator| separator == b" ");
+        let end = runs.last().map_or(first.end, |run| run.end);
+        if same && self.opens(first.start) && self.closes(end) {
+            let digits = self.digits(runs);
+            check_card(digits.get(), true, self.found);
+        }
+    }
+
+    /// A number in one piece.
+    fn single(&mut self, run: Run) {
+        let digits = self.slice(run);
+        let stands_alone = self.opens(run.start) && self.closes(run.end);
+        let in_text = self.text.trim_ascii().len() > digits.len();
+        if stands_alone && bare(digits, self.context, in_text, self.found) {
+            return;
+        }
+        match digits.len() {
+            9 if is_ssn(digits) && self.told(run.start, SSN_WORDS) => self.hit(Kind::Ssn),
+            9 if is_itin(digits) && self.told(run.start, SSN_WORDS) => self.hit(Kind::Itin),
+            9 if self.told(run.start, ROUTING_WORDS) && is_routing(digits) => self.hit(Kind::Account),
+            _ => {}
+        }
+        if digits.len() <= 17 && self.told(run.start, ACCOUNT_WORDS) {
+            self.hit(Kind::Account);
+        }
+        if digits.len() <= 9 && self.told(run.start, PASSPORT_WORDS) {
+            self.hit(Kind::Passport);
+        }
+    }
+
+    /// Six to 14 digits, in one piece or in groups with dashes, after words of a licence.
+    fn license(&mut self, window: &[Run], first: Run) {
+        let joined =
+            window.iter().zip(window.iter().skip(1)).take_while(|(left, right)| self.between(**left, **right) == b"-");
+        let digits = first.length() + joined.map(|(_, right)| right.length()).sum::<usize>();
+        if (6..=14).contains(&digits) && self.told(first.start, LICENSE_WORDS) {
+            self.hit(Kind::License);
+        }
+    }
+
+    /// Two letters right before two digits may begin an IBAN.
+    fn iban(&mut self, run: Run) {
+        let Some(start) = run.start.checked_sub(2) else { return };
+        let letters =
+            self.text.get(start..run.start).is_some_and(|letters| letters.iter().all(u8::is_ascii_alphabetic));
+        let opens = !self.before(start).last().is_some_and(u8::is_ascii_alphanumeric);
+        if letters
+            && opens
+            && let Some(number) = self.text.get(start..).and_then(iban::shape)
+        {
+            let (hash, is_valid) = (hash::of_bytes(&number, 0), iban::is_valid(&number));
+            self.found.checked.push(Check { what: Checked::Iban, hash, is_valid, is_marked: true });
+        }
+    }
+
+    fn hit(&mut self, kind: Kind) {
+        if !self.found.kinds.contains(&kind) {
+            self.found.kinds.push(kind);
+        }
+    }
+
+    fn digits(&self, runs: &[Run]) -> Digits {
+        let mut digits = Digits::default();
+        runs.iter().for_each(|run| digits.push(self.slice(*run)));
+        digits
+    }
+
+    fn slice(&self, run: Run) -> &'a [u8] {
+        self.text.get(run.start..run.end).unwrap_or_default()
+    }
+
+    fn between(&self, left: Run, right: Run) -> &'a [u8] {
+        self.text.get(left.end..right.start).unwrap_or_default()
+    }
+
+    fn before(&self, start: usize) -> &'a [u8] {
+        self.text.get(..start).unwrap_or_default()
+    }
+
+    /// Whether nothing before makes the number a part of something longer, such as `R-123-45-6789` or `12.345`.
+    fn opens(&self, start: usize) -> bool {
+        match self.before(start) {
+            [.., left, b'-' | b'.' | b'_'] => !left.is_ascii_alphanumeric(),
+            [.., left, b'/' | b':'] => !left.is_ascii_digit(),
+            [.., last] => !last.is_ascii_alphanumeric() && *last != b'_',
+            [] => true,
+        }
+    }
+
+    /// Whether nothing after makes the number a part of something longer.
+    fn closes(&self, end: usize) -> bool {
+        match self.text.get(end..).unwrap_or_default() {
+            [b'-' | b'/' | b'_', right, ..] => !right.is_ascii_alphanumeric(),
+            [b'.' | b':' | b',', right, ..] => !right.is_ascii_digit(),
+            [next, ..] => !next.is_ascii_alphanumeric() && *next != b'_',
+            [] => true,
+        }
+    }
+
+    /// Whether one of the words stands shortly before, as a word of its own, with nothing but words between: in the
+    /// address of a page about passports a number is none.
+    fn told(&self, start: usize, words: &[&[u8]]) -> bool {
+        let before = self.before(start);
+        let near = before.get(before.len().saturating_sub(WORDS_REACH)..).unwrap_or_default();
+        let is_prose = |byte: &u8| byte.is_ascii_alphabetic() || b" :#.,'()-\n\t".contains(byte) || !byte.is_ascii();
+        let mut rest = near;
+        let mut inside = false;
+        while let Some((first, after)) = rest.split_first() {
+            let starts = !inside && first.is_ascii_alphabetic();
+            inside = first.is_ascii_alphabetic();
+            let told = |word: &&[u8]| {
+                let said = rest.split_at_checked(word.len());
+                said.is_some_and(|(said, between)| said.eq_ignore_ascii_case(word) && between.iter().all(is_prose))
+            };
+            if starts && words.iter().any(told) {
+                return true;
+            }
+            rest = after;
+        }
+        false
+    }
+}
+
+/// A dash of any make, with or without spaces around it.
+fn is_dash(separator: &[u8]) -> bool {
+    matches!(separator, b"-" | b" - " | b"\xe2\x80\x90" | b"\xe2\x80\x91" | b"\xe2\x80\x93")
+}

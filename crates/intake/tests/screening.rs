@@ -1,0 +1,163 @@
+//! Screening and profiling on real tables and on labelled text.
+//!
+//! The corpus is the directory named by `PORTICO_CORPUS`; without it the tests say that they are skipped.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+#![allow(clippy::print_stdout, reason = "what is found, missed and wrongly found is the point of the listing")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use portico_intake::profile::Profiler;
+use portico_intake::screen::Screener;
+use portico_intake::{ReadOptions, survey};
+use portico_model::finding::{Finding, Severity};
+use portico_model::limits::IntakeLimits;
+use portico_model::profile::TableProfile;
+
+fn corpus(part: &str) -> Option<PathBuf> {
+    #[allow(clippy::disallowed_methods, reason = "tests are told where the corpus is")]
+    let directory = std::env::var("PORTICO_CORPUS").ok().map(PathBuf::from);
+    if directory.is_none() {
+        println!("skipped: PORTICO_CORPUS is not set");
+    }
+    directory.map(|directory| directory.join(part))
+}
+
+/// Reads, profiles and screens a file the way publishing does.
+fn examined(file: &Path) -> (TableProfile, Vec<Finding>) {
+    let scratch = tempfile::tempdir().unwrap();
+    let options = ReadOptions::named(file.file_name().unwrap().to_str().unwrap());
+    let survey = survey(file, &options, &IntakeLimits::default(), scratch.path(), &mut |_| {}).unwrap();
+    let mut profiler = Profiler::new(&survey.schema, 64 << 20);
+    let mut screener = Screener::new(&survey.schema, None);
+    let mut row = 1;
+    for batch in survey.batches().unwrap() {
+        let batch = batch.unwrap();
+        profiler.push(&batch);
+        screener.push(&batch, row);
+        row += u64::try_from(batch.num_rows()).unwrap();
+    }
+    let profile = profiler.finish();
+    assert_eq!(profile.rows, survey.rows);
+    (profile, screener.finish())
+}
+
+fn blocking(findings: &[Finding]) -> Vec<(&str, &str)> {
+    let blocking = findings.iter().filter(|finding| finding.blocks());
+    blocking.map(|finding| (finding.column.as_deref().unwrap_or_default(), finding.rule.as_str())).collect()
+}
+
+#[test]
+fn made_up_personal_data_in_a_real_table_block_and_the_real_table_does_not() {
+    let Some(corpus) = corpus("") else { return };
+    let (_, findings) = examined(&corpus.join("pii/boston311-100-with-fake-pii.csv.gz"));
+    println!("{findings:#?}");
+    assert!(!blocking(&findings).is_empty());
+    for file in ["boston311_100.csv.gz", "boston311_100_dmy.csv.gz"] {
+        let (_, findings) = examined(&corpus.join("tables").join(file));
+        assert_eq!(blocking(&findings), [], "{file}");
+    }
+}
+
+#[test]
+fn public_tables_do_not_block_but_where_they_hold_restricted_data() {
+    let Some(corpus) = corpus("") else { return };
+    let mut files: Vec<PathBuf> = ["tables", "tables/nics_history", "geo"]
+        .iter()
+        .flat_map(|part| std::fs::read_dir(corpus.join(part)).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .collect();
+    files.sort();
+    for file in files {
+        let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+        let (profile, findings) = examined(&file);
+        for finding in &findings {
+            println!("{name}: {:?} {} {:?} {}", finding.severity, finding.rule, finding.column, finding.count);
+        }
+        for column in &profile.columns {
+            assert!(column.nulls + column.distinct <= profile.rows + profile.rows / 50 + 1, "{name} {}", column.name);
+        }
+        assert_eq!(blocking(&findings), [], "{name}");
+    }
+}
+
+/// A sentence of the labelled corpus on its own, as a table of one value.
+fn found_in(sentence: &str) -> BTreeSet<String> {
+    let column: ArrayRef = Arc::new(StringArray::from(vec![sentence]));
+    let batch = RecordBatch::try_from_iter([("text", column)]).unwrap();
+    let mut screener = Screener::new(&batch.schema(), None);
+    screener.push(&batch, 1);
+    screener.finish().into_iter().map(|finding| finding.rule).collect()
+}
+
+/// Label, the rule that should find it, and the least precision and recall over sentences, in percent.
+const FLOORS: [(&str, &str, u64, u64); 11] = [
+    ("US_SSN", "us_ssn", 100, 100),
+    ("EMAIL_ADDRESS", "email_address", 100, 100),
+    ("IP_ADDRESS", "ip_address", 100, 100),
+    ("IBAN_CODE", "iban", 100, 100),
+    ("CREDIT_CARD", "payment_card", 100, 90),
+    ("US_DRIVER_LICENSE", "driver_license", 100, 100),
+    ("PHONE_NUMBER", "phone_number", 100, 10),
+    ("NONE", "us_itin", 100, 0),
+    ("NONE", "passport", 100, 0),
+    ("NONE", "bank_account", 100, 0),
+    ("NONE", "bank_routing", 100, 0),
+];
+
+#[test]
+fn labelled_sentences_are_found_with_their_floors() {
+    let Some(file) = corpus("pii/presidio_synth_v2_DEV.json.gz") else { return };
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(File::open(file).unwrap()).read_to_string(&mut text).unwrap();
+    let sentences: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+    // Rule → sentences labelled and found, labelled and missed, found without the label.
+    let mut counts: BTreeMap<&str, (u64, u64, u64)> = BTreeMap::new();
+    for sentence in &sentences {
+        let spans = sentence["spans"].as_array().unwrap();
+        let labels: BTreeSet<&str> = spans.iter().map(|span| span["entity_type"].as_str().unwrap()).collect();
+        let full_text = sentence["full_text"].as_str().unwrap();
+        let found = found_in(full_text);
+        for (label, rule, ..) in FLOORS {
+            let count = counts.entry(rule).or_default();
+            match (labels.contains(label), found.contains(rule)) {
+                (true, true) => count.0 += 1,
+                (true, false) => {
+                    count.1 += 1;
+                    println!("missed {rule}: {full_text:?}");
+                }
+                (false, true) => {
+                    count.2 += 1;
+                    println!("wrongly {rule}: {full_text:?}");
+                }
+                (false, false) => {}
+            }
+        }
+    }
+    for (_, rule, precision_floor, recall_floor) in FLOORS {
+        let (right, missed, wrong) = counts[rule];
+        let percent = |part: u64, of: u64| if of == 0 { 100 } else { part * 100 / of };
+        let (precision, recall) = (percent(right, right + wrong), percent(right, right + missed));
+        println!("{rule}: n {} precision {precision} % recall {recall} %", right + missed);
+        assert!(precision >= precision_floor && recall >= recall_floor, "{rule}: {precision} {recall}");
+    }
+}
+
+#[test]
+fn severities_of_what_is_found_follow_the_law() {
+    for (text, rule, severity) in [
+        ("SSN 219-09-1234", "us_ssn", Severity::Blocking),
+        ("a@example.org", "email_address", Severity::Warning),
+        ("919-560-4444", "phone_number", Severity::Warning),
+    ] {
+        assert!(found_in(text).contains(rule), "{text}");
+        let listed = portico_intake::screen::RULES.iter().find(|listed| listed.code == rule).unwrap();
+        assert_eq!(listed.severity, severity);
+    }
+}
