@@ -119,7 +119,10 @@ fn refusal(format: &'static str, error: &ArrowError) -> IntakeError {
         _ if text.contains("NYI") || text.contains("not supported") || text.contains("nimplemented") => {
             "it uses a part of the format that is not read"
         }
-        _ => "its parts contradict each other",
+        _ => {
+            "its parts contradict each other, some of its columns are encrypted, or it uses a part of the format that is \
+              not read"
+        }
     };
     IntakeError::corrupt(format, reason)
 }
@@ -236,8 +239,11 @@ impl ColumnarColumn {
         }
         if let Some(declared) = self.declared.clone() {
             let nulls = &self.nulls;
-            let text = convert::binary_as_text(&converted).map(|text| Arc::new(text) as ArrayRef);
-            let values = text.filter(|_| !self.geometry).unwrap_or(converted);
+            let text = if self.geometry { None } else { convert::binary_as_text(&converted) };
+            let values: ArrayRef = match text {
+                Some(text) => Arc::new(text),
+                None => converted,
+            };
             let (_, violations) = guarded(format, || convert::declare(&values, &declared, nulls))?;
             for row in violations {
                 self.violations.add(first_row + crate::cell::wide(row));
@@ -266,11 +272,14 @@ impl ColumnarColumn {
         guarded(format, || {
             let converted = convert::convert(array, &self.step)?;
             let text = if self.reads_as_text() || (self.declared.is_some() && !self.geometry) {
-                convert::binary_as_text(&converted).map(|text| Arc::new(text) as ArrayRef)
+                convert::binary_as_text(&converted)
             } else {
                 None
             };
-            let values = text.unwrap_or(converted);
+            let values: ArrayRef = match text {
+                Some(text) => Arc::new(text),
+                None => converted,
+            };
             match &self.declared {
                 Some(declared) => Ok(convert::declare(&values, declared, &self.nulls)?.0),
                 None => Ok(values),

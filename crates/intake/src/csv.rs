@@ -337,10 +337,9 @@ mod tests {
     use super::*;
     use crate::options::ReadOptions;
 
-    fn plan_and_rows(
-        text: &[u8],
-        limits: &IntakeLimits,
-    ) -> Result<(CsvPlan, Vec<Vec<String>>, Vec<Finding>), IntakeError> {
+    type Read = (CsvPlan, Vec<Vec<String>>, Vec<Finding>);
+
+    fn plan_and_rows(text: &[u8], limits: &IntakeLimits) -> Result<Read, IntakeError> {
         let scratch = tempfile::tempdir()?;
         let file = scratch.path().join("t.csv");
         std::fs::write(&file, text)?;

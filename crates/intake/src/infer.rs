@@ -84,6 +84,8 @@ struct TextSeen {
     /// Values that would fit `from`, or, if that is `Start`, are canonical numbers.
     fitting: u64,
     others: Tally,
+    /// Whether every value is a date whose year has two digits.
+    short_years: bool,
     arrays: Tally,
     bad_geometries: Tally,
 }
@@ -99,6 +101,7 @@ impl Column {
                 from: Live::Start,
                 fitting: 0,
                 others: Tally::default(),
+                short_years: true,
                 arrays: Tally::default(),
                 bad_geometries: Tally::default(),
             },
@@ -113,7 +116,7 @@ impl Column {
             Kind::Text | Kind::Moment => self.observe_string(cell, row),
             Kind::Json => {
                 self.text.arrays.add(row);
-                self.to_text(cell.bytes, row);
+                self.turn_into_text(cell.bytes, row);
             }
             Kind::Wkb => self.live = Live::Geometry,
             Kind::BadGeometry => {
@@ -129,7 +132,7 @@ impl Column {
             Live::Number => {
                 let shape = number::shape(bytes);
                 if shape == Shape::Not {
-                    self.to_text(bytes, row);
+                    self.turn_into_text(bytes, row);
                 } else {
                     self.numbers.add(shape, bytes, row);
                 }
@@ -138,15 +141,15 @@ impl Column {
             Live::Start => self.start(bytes, row),
             Live::Boolean => {
                 if !is_boolean(bytes) {
-                    self.to_text(bytes, row);
+                    self.turn_into_text(bytes, row);
                 }
             }
             Live::Temporal => {
                 if !self.fits_temporal(bytes, row) {
-                    self.to_text(bytes, row);
+                    self.turn_into_text(bytes, row);
                 }
             }
-            Live::Geometry => self.to_text(bytes, row),
+            Live::Geometry => self.turn_into_text(bytes, row),
         }
     }
 
@@ -159,7 +162,7 @@ impl Column {
         } else if is_boolean(bytes) {
             self.live = Live::Boolean;
         } else if !self.start_temporal(bytes, row) {
-            self.to_text(bytes, row);
+            self.turn_into_text(bytes, row);
         }
         if let Some(seen) = self.temporal.as_mut() {
             seen.midnights = false;
@@ -172,15 +175,15 @@ impl Column {
             Live::Text => self.count_text(cell.bytes, row),
             Live::Start => {
                 if !self.start_temporal(cell.bytes, row) {
-                    self.to_text(cell.bytes, row);
+                    self.turn_into_text(cell.bytes, row);
                 }
             }
             Live::Temporal => {
                 if !self.fits_temporal(cell.bytes, row) {
-                    self.to_text(cell.bytes, row);
+                    self.turn_into_text(cell.bytes, row);
                 }
             }
-            Live::Number | Live::Boolean | Live::Geometry => self.to_text(cell.bytes, row),
+            Live::Number | Live::Boolean | Live::Geometry => self.turn_into_text(cell.bytes, row),
         }
         if let Some(seen) = self.temporal.as_mut() {
             seen.midnights = seen.midnights && cell.kind == Kind::Moment;
@@ -202,7 +205,7 @@ impl Column {
     }
 
     /// The value refutes what the column was.
-    fn to_text(&mut self, bytes: &[u8], row: u64) {
+    fn turn_into_text(&mut self, bytes: &[u8], row: u64) {
         if self.live != Live::Text {
             self.text.from = self.live;
             self.text.fitting = if self.live == Live::Start { 0 } else { self.values - 1 };
@@ -220,6 +223,7 @@ impl Column {
             }
             Live::Start | Live::Number | Live::Geometry | Live::Text => is_plain_number(bytes),
         };
+        self.text.short_years = self.text.short_years && temporal::has_short_year(bytes);
         if fits {
             self.text.fitting += 1;
         } else {
@@ -265,7 +269,8 @@ impl Numbers {
                 self.digits_max = self.digits_max.max(digits);
                 self.scale_min = self.scale_min.min(scale);
                 self.scale_max = self.scale_max.max(scale);
-                self.trailing_zero |= trailing_zero;
+                // Doubles are printed `2.0` where they are whole, so that zero is not lost.
+                self.trailing_zero |= trailing_zero && !(whole && scale == 1);
                 self.whole = self.whole && whole;
                 if significant > 15 && self.float_safe && !self.trailing_zero {
                     self.float_safe = significant <= 17 && number::survives_float(bytes);

@@ -238,14 +238,13 @@ mod tests {
     use super::*;
     use crate::options::ReadOptions;
 
-    fn read(text: &str) -> Result<(JsonPlan, Vec<String>, Vec<Vec<String>>, Vec<Finding>), IntakeError> {
+    type Read = (JsonPlan, Vec<String>, Vec<Vec<String>>, Vec<Finding>);
+
+    fn read(text: &str) -> Result<Read, IntakeError> {
         read_within(text, &IntakeLimits::default())
     }
 
-    fn read_within(
-        text: &str,
-        limits: &IntakeLimits,
-    ) -> Result<(JsonPlan, Vec<String>, Vec<Vec<String>>, Vec<Finding>), IntakeError> {
+    fn read_within(text: &str, limits: &IntakeLimits) -> Result<Read, IntakeError> {
         let scratch = tempfile::tempdir()?;
         let file = scratch.path().join("t.json");
         std::fs::write(&file, text)?;

@@ -17,7 +17,7 @@ pub struct ReadOptions {
     /// Whether the first row holds the column names: `Some(true)` takes the very first row that is not blank,
     /// `None` the first full row.
     pub header: Option<bool>,
-    /// The sheet of a workbook; the first visible one otherwise.
+    /// The sheet of a workbook; otherwise the first visible one that is not empty.
     pub sheet: Option<String>,
     /// Spellings of null besides the empty field.
     pub null_values: Vec<String>,

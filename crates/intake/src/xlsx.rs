@@ -33,7 +33,7 @@ pub(crate) struct Sheet {
     pub(crate) findings: Vec<Finding>,
 }
 
-/// Reads the sheet that was asked for, or the first visible one.
+/// Reads the sheet that was asked for, or the first visible one that is not empty.
 pub(crate) fn sheet(
     material: &Material,
     options: &ReadOptions,
@@ -75,45 +75,66 @@ fn read(file: File, options: &ReadOptions, limits: &IntakeLimits, scratch: &Path
         XlsxError::Password => IntakeError::Encrypted("the workbook"),
         _ => damaged("its parts contradict each other"),
     })?;
-    let (name, mut findings) = choose(&workbook, options)?;
-    let mut cells = workbook.worksheet_cells_reader(&name).map_err(|_| damaged("the sheet cannot be read"))?;
-    let mut writing = Writing::new(scratch, limits)?;
-    while let Some(cell) = cells.next_cell().map_err(|_| damaged("the sheet ends before it is complete"))? {
-        writing.add(cell.get_position(), cell.get_value())?;
+    let candidates = candidates(&workbook, options)?;
+    let mut found = None;
+    for name in &candidates.names {
+        let mut cells = workbook.worksheet_cells_reader(name).map_err(|_| damaged("the sheet cannot be read"))?;
+        let mut writing = Writing::new(scratch, limits)?;
+        while let Some(cell) = cells.next_cell().map_err(|_| damaged("the sheet ends before it is complete"))? {
+            writing.add(cell.get_position(), cell.get_value())?;
+        }
+        if writing.row.is_some() {
+            found = Some(writing.finish(name.clone(), options)?);
+            break;
+        }
     }
-    let sheet = writing.finish(name, options)?;
+    let sheet = found.ok_or(IntakeError::Empty("the sheet has no cells with content"))?;
+    let mut findings = candidates.findings(&sheet.name);
     findings.extend(sheet.findings);
     Ok(Sheet { findings, ..sheet })
 }
 
-fn choose(workbook: &Xlsx<BufReader<File>>, options: &ReadOptions) -> Result<(String, Vec<Finding>), IntakeError> {
+/// The sheets that may be read: the first of them that is not empty is.
+struct Candidates {
+    names: Vec<String>,
+    hidden: usize,
+    visible: usize,
+}
+
+fn candidates(workbook: &Xlsx<BufReader<File>>, options: &ReadOptions) -> Result<Candidates, IntakeError> {
     let sheets =
         workbook.sheets_metadata().iter().filter(|sheet| sheet.typ == SheetType::WorkSheet).collect::<Vec<_>>();
-    let visible = |sheet: &&&calamine::Sheet| sheet.visible == SheetVisible::Visible;
-    let chosen = match &options.sheet {
-        Some(name) => sheets.iter().find(|sheet| sheet.name == *name).ok_or_else(|| IntakeError::Option {
-            option: "sheet",
-            reason: "the workbook has no sheet of that name".to_owned(),
-        })?,
-        None => sheets.iter().find(visible).ok_or(IntakeError::Empty("the workbook has no visible sheet"))?,
-    };
-    let mut findings = Vec::new();
-    let mut tell = |rule: &str, count: usize, message: &str| {
-        if count > 0 {
-            let mut finding = Finding::on_file(rule, Severity::Warning, message);
-            finding.count = wide(count);
-            findings.push(finding);
+    let visible = sheets.iter().filter(|sheet| sheet.visible == SheetVisible::Visible).collect::<Vec<_>>();
+    let names = match &options.sheet {
+        Some(name) if sheets.iter().any(|sheet| sheet.name == *name) => vec![name.clone()],
+        Some(_) => {
+            let reason = "the workbook has no sheet of that name".to_owned();
+            return Err(IntakeError::Option { option: "sheet", reason });
         }
+        None if visible.is_empty() => return Err(IntakeError::Empty("the workbook has no visible sheet")),
+        None => visible.iter().map(|sheet| sheet.name.clone()).collect(),
     };
-    let hidden = sheets.iter().filter(|sheet| !visible(sheet)).count();
-    tell("hidden_sheets", hidden, "the workbook has hidden sheets; they are not read, and stay out of the release");
-    let others = sheets.iter().filter(|sheet| visible(sheet) && sheet.name != chosen.name).count();
-    tell(
-        "sheets_not_read",
-        others,
-        "the workbook has further sheets; only one is read: bring the others by themselves",
-    );
-    Ok((chosen.name.clone(), findings))
+    Ok(Candidates { names, hidden: sheets.len() - visible.len(), visible: visible.len() })
+}
+
+impl Candidates {
+    fn findings(&self, chosen: &str) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let mut tell = |rule: &str, count: usize, message: &str| {
+            if count > 0 {
+                let mut finding = Finding::on_file(rule, Severity::Warning, message);
+                finding.count = wide(count);
+                findings.push(finding);
+            }
+        };
+        let hidden = "the workbook has hidden sheets; they are not read, and stay out of the release";
+        tell("hidden_sheets", self.hidden, hidden);
+        let passed = self.names.iter().take_while(|name| *name != chosen).count();
+        let others = self.visible.saturating_sub(1 + passed);
+        let message = "the workbook has further sheets; only one is read: bring the others by themselves";
+        tell("sheets_not_read", others, message);
+        findings
+    }
 }
 
 /// The sheet on its way to disk.
@@ -210,9 +231,6 @@ impl<'a> Writing<'a> {
     }
 
     fn finish(mut self, name: String, options: &ReadOptions) -> Result<Sheet, IntakeError> {
-        if self.row.is_none() {
-            return Err(IntakeError::Empty("the sheet has no cells with content"));
-        }
         self.end_row()?;
         let preamble = if options.header.is_some() { 0 } else { wide(preamble(&self.samples)) };
         let before_data = preamble + u64::from(options.header != Some(false));

@@ -1,5 +1,7 @@
 //! What was written is read back: the same cells, the same number of rows, whatever is in them.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
 use arrow::array::{Array, AsArray};
 use arrow::util::display::array_value_to_string;
 use portico_intake::dictionary::{Dictionary, Field, FieldType};

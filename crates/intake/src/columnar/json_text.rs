@@ -101,7 +101,7 @@ fn push_string(text: &str, out: &mut String) {
 
 /// A plain value as text.
 pub(crate) fn shown(array: &dyn Array, row: usize) -> Result<String, ArrowError> {
-    Ok(ArrayFormatter::try_new(array, &FormatOptions::default())?.value(row).try_to_string()?)
+    ArrayFormatter::try_new(array, &FormatOptions::default())?.value(row).try_to_string()
 }
 
 #[cfg(test)]

@@ -57,6 +57,7 @@ fn best_delimiter(prefix: &[u8], complete: bool, cr_only: bool, tabs: bool) -> O
 /// How well a delimiter cuts the text: mostly how many records have the most common number of fields, a little how
 /// many fields that is, and whether the first record has it too. `None` for one that does not cut it.
 fn score(samples: &[Sample]) -> Option<f64> {
+    let samples = past_notes(samples);
     let width = common_width(samples);
     let first = samples.first()?.fields;
     if width < 2 {
@@ -70,6 +71,12 @@ fn score(samples: &[Sample]) -> Option<f64> {
     let breadth = 0.02 * ratio(width.min(20), 1);
     let late = if first == width { 0.0 } else { 0.2 };
     Some((share + breadth - late).max(0.001))
+}
+
+/// The records after those at the top that are a comment each.
+fn past_notes(samples: &[Sample]) -> &[Sample] {
+    let notes = samples.iter().take_while(|sample| sample.comment && sample.fields < 2).count();
+    samples.get(notes..).unwrap_or_default()
 }
 
 fn ratio(part: usize, whole: usize) -> f64 {
@@ -88,7 +95,7 @@ fn common_width(samples: &[Sample]) -> usize {
 
 /// How many records come before the header: titles and notes fill less than half of the table's width.
 pub(crate) fn preamble(samples: &[Sample]) -> usize {
-    let width = common_width(samples);
+    let width = common_width(past_notes(samples));
     let before = |sample: &Sample| match width {
         0 | 1 => false,
         2 => sample.comment && sample.fields < 2,
@@ -164,6 +171,7 @@ mod tests {
         check("Report of 2020\n\na,b,c\n1,2,3\n4,5,6\n", 1);
         check("Report,,\na,b,c\n1,2,3\n4,5,6\n", 1);
         check("# note\nid;name\n1;x\n", 1);
+        check("# note\na,b,c\n1,2,3,4\n1,2,3\n5\n", 1);
         check("a,b,c\n1,,\n2,,\n", 0);
         check("a,b,,\n1,2,3,4\n1,2,3,4\n", 0);
         check("x\ny\n", 0);

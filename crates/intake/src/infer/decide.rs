@@ -66,6 +66,12 @@ impl Column {
 
     fn decide_text(&self) -> Outcome {
         let text = &self.text;
+        if text.from == Live::Start && text.short_years {
+            let message = "the dates' years have two digits, so the column is text; declare a format such as %d-%b-%y in \
+                           the data dictionary";
+            let tally = Tally { count: self.values, rows: Vec::new() };
+            return Outcome::noted(Reading::Text, note("date_kept_as_text", Severity::Info, &tally, message));
+        }
         let was = match text.from {
             Live::Number => "numbers",
             Live::Boolean => "true or false",
@@ -233,7 +239,9 @@ mod tests {
     use super::*;
     use crate::cell::{Cell, Kind};
 
-    fn decided(values: &[&str], identifier: bool, kind: Kind) -> (Reading, Vec<(&'static str, u64, Vec<u64>)>) {
+    type Told = (&'static str, u64, Vec<u64>);
+
+    fn decided(values: &[&str], identifier: bool, kind: Kind) -> (Reading, Vec<Told>) {
         let mut column = Column::new();
         for (value, row) in values.iter().zip(1..) {
             if !value.is_empty() {
@@ -262,6 +270,8 @@ mod tests {
         check(&["1.50", "10.25"], decimal(4, 2), &[]);
         check(&["1.5", "2.50", "3.25"], decimal(3, 2), &[]);
         check(&["1.5", "2.25", "3.125"], Reading::Float, &[]);
+        check(&["2.0", "0.0027397260273972603"], Reading::Float, &[]);
+        check(&["2.0", "1.0"], decimal(2, 1), &[]);
         check(&["41.80792179224785", "-87.663", "41.5"], Reading::Float, &[]);
         check(&["0.12345678901234567", "1.5"], decimal(18, 17), &[]);
         check(&["1", "2", "2.5"], decimal(2, 1), &["type_widened"]);
@@ -311,7 +321,7 @@ mod tests {
         check(&["1/31/2024", "31/1/2024"], Reading::Text, &["type_widened"]);
         check(&["2024-01-31", "2024/02/01"], Reading::Text, &["type_widened"]);
         check(&["20240131"], Reading::Integer, &[]);
-        check(&["23-Oct-14"], Reading::Text, &[]);
+        check(&["23-Oct-14", "1-Nov-14"], Reading::Text, &["date_kept_as_text"]);
         check(&["2024-01"], Reading::Text, &[]);
     }
 

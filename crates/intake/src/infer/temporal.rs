@@ -10,7 +10,7 @@ pub(crate) enum DateForm {
     YearFirst(u8),
     /// `1/31/2024` or `31/1/2024`, with its separator: which of the two, the column tells.
     YearLast(u8),
-    /// `31-Jan-2024` or `31 January 2024`, with its separator.
+    /// `31-Jan-2024`, `31 January 2024` or `31JAN2024`, with its separator or 0.
     DayMonthName(u8),
     /// `January 31, 2024` or `Jan 31 2024`.
     MonthName,
@@ -84,6 +84,19 @@ pub(crate) fn temporal(bytes: &[u8]) -> Option<Temporal> {
     time.finish(Some(date), separator)
 }
 
+/// Whether a text is a date whose year has two digits: nobody can tell its century.
+pub(crate) fn has_short_year(bytes: &[u8]) -> bool {
+    let mut parts = bytes.split(|byte| matches!(byte, b'-' | b'/' | b'.' | b' '));
+    let (Some(first), Some(second), Some(third), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return false;
+    };
+    let number = |part: &[u8]| Scan { rest: part }.digits(1, 2).filter(|(_, length)| *length == part.len());
+    let within = |part: &[u8], most: u32| number(part).is_some_and(|(value, _)| (1..=most).contains(&value));
+    let plain = (within(first, 12) && within(second, 31)) || (within(first, 31) && within(second, 12));
+    third.len() == 2 && number(third).is_some() && (plain || (within(first, 31) && month(second).is_some()))
+}
+
 struct Scan<'a> {
     rest: &'a [u8],
 }
@@ -136,10 +149,13 @@ fn date(scan: &mut Scan<'_>) -> Option<Date> {
         return certain(DateForm::MonthName, days(year, month, day)?);
     }
     let (first, length) = scan.digits(1, 4)?;
-    let separator = scan.byte().filter(|byte| matches!(byte, b'-' | b'/' | b'.' | b' '))?;
+    let joined = scan.rest.first()?.is_ascii_alphabetic();
+    let separator = if joined { 0 } else { scan.byte().filter(|byte| matches!(byte, b'-' | b'/' | b'.' | b' '))? };
     if scan.rest.first()?.is_ascii_alphabetic() {
         let month = month(scan.letters())?;
-        scan.eat(separator)?;
+        if !joined {
+            scan.eat(separator)?;
+        }
         let (year, _) = scan.digits(4, 4)?;
         let known = days(year, month, if length <= 2 { first } else { return None })?;
         return certain(DateForm::DayMonthName(separator), known);
@@ -340,6 +356,7 @@ mod tests {
         check("1/31/2024", "2024-01-31");
         check("31-Jan-2024", "2024-01-31");
         check("5 September 2024", "2024-09-05");
+        check("05SEP2024", "2024-09-05");
         check("Sept 5, 2024", "2024-09-05");
         check("March 1 1999", "1999-03-01");
         check("2024-01-31T23:59:59.123456Z", "2024-01-31 23:59:59.123456");
@@ -381,6 +398,17 @@ mod tests {
         ] {
             assert_eq!(temporal(text.as_bytes()), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn years_of_two_digits_are_told() {
+        let check = |text: &str, expect: bool| assert_eq!(has_short_year(text.as_bytes()), expect, "{text:?}");
+        check("23-Oct-14", true);
+        check("1/2/13", true);
+        check("1/2/2013", false);
+        check("27-1", false);
+        check("a-b-12", false);
+        check("40-12-34", false);
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub(super) struct Run<'a> {
     pub(super) limits: &'a IntakeLimits,
 }
 
+/// Bytes of a column's name in the file: it is kept in the schema of every version.
+const NAME_BYTES_MAX: usize = 4_096;
 /// Rows between two reports of progress.
 const PROGRESS_ROWS: u64 = 4_096;
 
@@ -187,19 +189,19 @@ fn observe(
 ) -> Result<Done, IntakeError> {
     let mut rows = plan.rows(run.material)?;
     let mut observed = Vec::new();
-    widen(&mut observed, rows.as_ref(), run.options);
+    widen(&mut observed, rows.as_ref(), run.options)?;
     let mut number = 0_u64;
     while rows.advance()? {
         number += 1;
         if rows.row().spans.len() > observed.len() {
-            widen(&mut observed, rows.as_ref(), run.options);
+            widen(&mut observed, rows.as_ref(), run.options)?;
         }
         for (column, cell) in observed.iter_mut().zip(rows.row().cells()) {
             if !column.nulls.is_null(cell.bytes) {
                 column.observe(cell, number);
             }
         }
-        if number % PROGRESS_ROWS == 0 {
+        if number.is_multiple_of(PROGRESS_ROWS) {
             progress(part_read(run.material, rows.position()));
         }
     }
@@ -213,10 +215,15 @@ fn observe(
     Ok(Done { schema, rows: number, findings, input: Input::Text(plan, plans) })
 }
 
-fn widen(observed: &mut Vec<Observed>, rows: &dyn Rows, options: &ReadOptions) {
+fn widen(observed: &mut Vec<Observed>, rows: &dyn Rows, options: &ReadOptions) -> Result<(), IntakeError> {
     let names = rows.names();
+    if names.iter().any(|name| name.len() > NAME_BYTES_MAX) {
+        let reason = format!("a column name is longer than {NAME_BYTES_MAX} bytes; is the first row the header?");
+        return Err(IntakeError::NotATable(reason));
+    }
     let known = observed.len();
     observed.extend(names.iter().skip(known).map(|name| Observed::new(name, options)));
+    Ok(())
 }
 
 /// Bytes of the file as it came that stand for so many of the unpacked one. Unpacking was the first half.
