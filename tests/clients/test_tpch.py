@@ -3,11 +3,10 @@
 import csv
 import io
 import pathlib
-import subprocess
-import sys
 import tarfile
 
 import duckdb
+import duckdb_extension_tpch
 import pytest
 import requests
 from conftest import Server, corpus, publish
@@ -17,14 +16,15 @@ TABLES = ["customer", "lineitem", "nation", "orders", "part", "partsupp", "regio
 
 @pytest.fixture(scope="module")
 def tpch(tmp_path_factory):
-    """A portal with the eight tables, published from CSV as made by tpchgen."""
+    """A portal with the eight tables, published from CSV as DuckDB's generator makes them."""
     archive = corpus() / "sql" / "tpch-duckdb-queries-answers-sf0.01.tar.gz"
     directory = tmp_path_factory.mktemp("tpch")
-    tool = pathlib.Path(sys.executable).parent / "tpchgen-cli"
-    subprocess.run([str(tool), "-s", "0.01", "--format=parquet", f"--output-dir={directory}"], check=True)
-    connection = duckdb.connect()
+    connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
+    package = pathlib.Path(duckdb_extension_tpch.__file__).parent
+    connection.execute(f"load '{next(package.rglob('tpch.duckdb_extension'))}'")
+    connection.execute("call dbgen(sf = 0.01)")
     for table in TABLES:
-        connection.execute(f"copy (from '{directory}/{table}.parquet') to '{directory}/{table}.csv' (header)")
+        connection.execute(f"copy {table} to '{directory}/{table}.csv' (header)")
         publish(directory / "portal", directory / f"{table}.csv", table)
     server = Server(["serve", "--data", str(directory / "portal"), "--listen", "127.0.0.1:0"])
     with tarfile.open(archive) as tar:
@@ -55,5 +55,7 @@ def test_answers_are_the_published_ones(tpch, number):
     rows = list(csv.reader(io.StringIO(answer.text)))[1:]
     assert len(rows) == len(expected)
     for mine, theirs in zip(rows, expected):
+        # A row of one null is an empty line to the csv module.
+        theirs = theirs or [""]
         assert len(mine) == len(theirs)
         assert all(close(a.strip(), b.strip()) for a, b in zip(mine, theirs)), (mine, theirs)
