@@ -19,12 +19,6 @@ pub enum EngineError {
         /// Why not.
         source: std::io::Error,
     },
-    /// The allocator has mapped so much at the start that the memory limit leaves nothing to work with.
-    #[error(
-        "the allocator has mapped most of the worker's memory already: \
-         start workers with MIMALLOC_ARENA_EAGER_COMMIT=0 in their environment"
-    )]
-    Allocator,
     /// The HTTP client for signed URLs could not be built.
     #[error("the client for signed URLs could not be built")]
     Client(#[from] reqwest::Error),

@@ -19,13 +19,11 @@ const MAPPED_PER_USED: u64 = 2;
 /// Memory is `RLIMIT_DATA`, which counts private writable mappings and so leaves shared files out. A process that
 /// asks for more is refused, and Rust aborts: that is one worker's end and nobody else's. Core dumps would hold data.
 ///
-/// mimalloc maps its first GiB writable at once unless `MIMALLOC_ARENA_EAGER_COMMIT=0` is in the environment when the
-/// process starts. That GiB would count, and under a small limit no thread could be started any more: such a process
-/// is told so here.
+/// What is mapped already when the process starts comes on top: stacks, and the GiB that mimalloc maps writable at once
+/// unless `MIMALLOC_ARENA_EAGER_COMMIT=0` is in the environment that the process is started with.
 ///
 /// # Errors
-/// [`EngineError::Limit`] when the system refuses a limit, [`EngineError::Allocator`] when the allocator has taken the
-/// memory already.
+/// [`EngineError::Limit`] when the system refuses a limit.
 pub(crate) fn confine(settings: &WorkerSettings) -> Result<(), EngineError> {
     set(Resource::CORE, 0, "core dumps")?;
     set(Resource::NOFILE, OPEN_FILES, "open files")?;
@@ -33,11 +31,8 @@ pub(crate) fn confine(settings: &WorkerSettings) -> Result<(), EngineError> {
         set(Resource::FSIZE, settings.spill_bytes, "spill files")?;
     }
     if settings.memory_bytes > 0 {
-        let mapped = settings.memory_bytes.saturating_mul(MAPPED_PER_USED);
-        if data_bytes().is_some_and(|bytes| bytes > mapped / 2) {
-            return Err(EngineError::Allocator);
-        }
-        set(Resource::DATA, mapped, "memory")?;
+        let more = settings.memory_bytes.saturating_mul(MAPPED_PER_USED);
+        set(Resource::DATA, more.saturating_add(data_bytes().unwrap_or(0)), "memory")?;
     }
     Ok(())
 }

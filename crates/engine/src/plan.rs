@@ -20,8 +20,8 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::files::ReleasedFiles;
-use crate::footers::Footers;
-use crate::session::{Session, Template};
+use crate::service::Core;
+use crate::session::{Session, Thrift};
 use crate::table::ReleasedTable;
 use crate::{explain, gate, output, parameters, problem};
 
@@ -57,20 +57,15 @@ pub(crate) struct Execution {
 ///
 /// # Errors
 /// Whatever is wrong with the statement, as the client may see it.
-pub(crate) async fn plan(
-    template: &Arc<Template>,
-    footers: &Footers,
-    files: ReleasedFiles,
-    order: &Arc<WorkOrder>,
-) -> Result<Planned, Problem> {
+pub(crate) async fn plan(core: &Arc<Core>, order: &Arc<WorkOrder>, thrift: Thrift) -> Result<Planned, Problem> {
     let (sender, receiver) = oneshot::channel();
-    let (template, footers, order, handle) = (template.clone(), footers.clone(), order.clone(), Handle::current());
+    let (core, order, handle) = (core.clone(), order.clone(), Handle::current());
     let span = tracing::Span::current();
     let work = move || {
         let _entered = span.enter();
         let attempt = AssertUnwindSafe(|| {
             handle.block_on(async {
-                let session = template.session(&order, files, &footers)?;
+                let session = core.template.session(&order, thrift, core.files(), &core.footers)?;
                 plan_in(&session, &order).await
             })
         });

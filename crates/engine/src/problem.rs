@@ -93,6 +93,9 @@ fn of_plan(message: &str) -> Problem {
         let detail = format!("There is no function {}.{hint}", shortened(name));
         return Problem::new(ProblemKind::FunctionNotAllowed, detail);
     }
+    if message.to_lowercase().starts_with("table function") {
+        return Problem::new(ProblemKind::FunctionNotAllowed, "There are no functions that make tables.");
+    }
     if message.contains("placeholder") || message.contains("Placeholder") {
         let detail = "A parameter of the statement has no value or no type. Bind every $1 or $name; \
                       write CAST($1 AS type) where its place does not tell the type.";

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Each arrow holds little and blocks when it is full, so a slow client slows the scan down to its own speed and
-//! memory stays bounded. The first message carries the head and leaves only when there are bytes to follow it: a
+//! memory stays bounded. A question that runs out of memory before its first message is tried once more with a plan
+//! that needs less of it and takes longer. The first message carries the head and leaves only when there are bytes to follow it: a
 //! failure before that is a clean problem. The last carries the tail; an answer without one is not complete.
 
 mod body;
@@ -29,6 +30,7 @@ use tokio::task::JoinHandle;
 
 use crate::plan::{self, Execution, Planned, Rest};
 use crate::service::{Core, Running};
+use crate::session::Thrift;
 use crate::{output, problem};
 use body::Body;
 
@@ -47,6 +49,8 @@ pub(crate) type Out = mpsc::Sender<Result<FlightData, Problem>>;
 /// Why an answer ends before its tail.
 enum Stop {
     Failed(Problem),
+    /// As `Failed`, after messages have been sent.
+    Broken(Problem),
     /// The client has gone.
     Gone,
 }
@@ -73,7 +77,7 @@ pub(crate) struct Job {
 pub(crate) async fn work(job: Job, out: Out) {
     match attempt(&job, &out).await {
         Ok(tail) => tracing::info!(rows = tail.rows, bytes = tail.bytes, elapsed_ms = tail.elapsed_ms, "answered"),
-        Err(Stop::Failed(problem)) => {
+        Err(Stop::Failed(problem) | Stop::Broken(problem)) => {
             tracing::info!(code = problem.kind.code(), elapsed_ms = job.elapsed_ms(), "not answered");
             // The client may have gone, too.
             let _ = out.send(Err(problem)).await;
@@ -89,13 +93,26 @@ impl Job {
 }
 
 async fn attempt(job: &Job, out: &Out) -> Result<AnswerTail, Stop> {
-    let core = &job.core;
-    let planned = plan::plan(&core.template, &core.footers, core.files(), &job.order).await?;
+    match attempt_with(job, out, Thrift::Fast).await {
+        // Nothing has been sent: what did not fit may still be answered, slower.
+        Err(Stop::Failed(problem)) if problem.kind == ProblemKind::QueryMemory => {
+            tracing::info!(elapsed_ms = job.elapsed_ms(), "once more, frugally");
+            attempt_with(job, out, Thrift::Frugal).await
+        }
+        ended => ended,
+    }
+}
+
+async fn attempt_with(job: &Job, out: &Out, thrift: Thrift) -> Result<AnswerTail, Stop> {
+    let planned = plan::plan(&job.core, &job.order, thrift).await?;
     let head = head(&planned)?;
     let mut outlet = Outlet::new(out.clone(), &head, &planned.schema, &job.order)?;
     let Planned { schema, rest } = planned;
     let tail = match rest {
-        Rest::Run(execution) => answer(execution, &schema, job, &mut outlet).await?,
+        Rest::Run(execution) => match answer(execution, &schema, job, &mut outlet).await {
+            Err(Stop::Failed(problem)) if outlet.head.is_none() => return Err(Stop::Broken(problem)),
+            answered => answered?,
+        },
         Rest::Describe(_) | Rest::Explain(_) => AnswerTail { rows: 0, bytes: 0, elapsed_ms: job.elapsed_ms() },
     };
     outlet.finish(tail).await?;

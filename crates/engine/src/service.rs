@@ -44,6 +44,9 @@ const MESSAGES_AHEAD: usize = 4;
 /// Stack of the threads that run plans: evaluating expressions recurses too.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
 
+/// Threads that wait for files: each partition reads one at a time, merges of spill files read some tens.
+const BLOCKING_THREADS: usize = 64;
+
 /// The Flight service of a worker.
 pub struct Worker {
     core: Arc<Core>,
@@ -98,6 +101,7 @@ impl Core {
 pub fn service(settings: WorkerSettings) -> Result<FlightServiceServer<Worker>, EngineError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(settings.threads.max(1))
+        .max_blocking_threads(BLOCKING_THREADS)
         .thread_stack_size(STACK_BYTES)
         .thread_name("compute")
         .enable_all()

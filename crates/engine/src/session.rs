@@ -41,10 +41,20 @@ const SCHEMA: &str = "public";
 const BATCH_ROWS: usize = 8_192;
 /// Memory that keeps a sorted scan ahead of its merge, per partition.
 const SORTED_SCAN_BUFFER_BYTES: usize = 16 * 1024 * 1024;
-/// Memory that a sort sets aside so that it can merge what it spilt, per partition.
-const SORT_RESERVATION_BYTES: usize = 4 * 1024 * 1024;
+/// The share of a question's memory that a sort sets aside, per partition, so that it can merge what it spilt.
+const SORT_RESERVED: usize = 16;
 /// How many of the largest consumers a message about lack of memory names, in the log.
 const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
+
+/// How a plan is to use memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Thrift {
+    /// All threads, joins by hash tables.
+    Fast,
+    /// One partition, so that one operator has all the memory; joins by sorting, which spills where a hash table
+    /// cannot.
+    Frugal,
+}
 
 /// What all sessions of a process have in common.
 pub(crate) struct Template {
@@ -61,7 +71,7 @@ pub(crate) struct Session {
 
 impl Template {
     pub(crate) fn new(settings: WorkerSettings) -> Self {
-        let builder = SessionStateBuilder::new().with_config(config(settings.threads.max(1)));
+        let builder = SessionStateBuilder::new().with_config(SessionConfig::new());
         Self { state: Functions::offered().register(builder).build(), settings }
     }
 
@@ -69,7 +79,13 @@ impl Template {
     ///
     /// # Errors
     /// A virtual table that cannot be read, or a scratch directory that cannot be written.
-    pub(crate) fn session(&self, order: &WorkOrder, files: ReleasedFiles, footers: &Footers) -> Result<Session> {
+    pub(crate) fn session(
+        &self,
+        order: &WorkOrder,
+        thrift: Thrift,
+        files: ReleasedFiles,
+        footers: &Footers,
+    ) -> Result<Session> {
         let mut files = files;
         let locations = order.tables.iter().map(|table| ReleasedTable::locate(table, &mut files)).collect::<Vec<_>>();
         let files = Arc::new(files);
@@ -80,10 +96,15 @@ impl Template {
             .zip(&locations)
             .map(|(table, places)| Arc::new(ReleasedTable::new(table, order.stored_order, places, readers.clone())))
             .collect::<Vec<_>>();
-        let threads = if order.stored_order { 1 } else { self.settings.threads.max(1) };
+        let partitions = match thrift {
+            Thrift::Fast if !order.stored_order => self.settings.threads.max(1),
+            Thrift::Fast | Thrift::Frugal => 1,
+        };
+        let mut config = config(partitions, memory_bytes(order));
+        config.options_mut().optimizer.prefer_hash_join = thrift == Thrift::Fast;
         let mut state = SessionStateBuilder::new_from_existing(self.state.clone())
             .with_session_id(order.question_id.clone())
-            .with_config(config(threads))
+            .with_config(config)
             .with_catalog_list(catalog(&tables, &order.virtual_tables)?)
             .with_runtime_env(self.runtime_env(order, files.clone())?)
             .build();
@@ -92,20 +113,24 @@ impl Template {
     }
 
     fn runtime_env(&self, order: &WorkOrder, files: Arc<ReleasedFiles>) -> Result<Arc<RuntimeEnv>> {
-        let memory = usize::try_from(order.limits.memory_bytes).unwrap_or(usize::MAX);
+        let pool = FairSpillPool::new(memory_bytes(order));
         let disk = DiskManagerBuilder::default()
             .with_mode(DiskManagerMode::Directories(vec![self.settings.scratch.clone()]))
             .with_max_temp_directory_size(order.limits.spill_bytes);
         RuntimeEnvBuilder::new()
             // Fair: no sort or aggregate can take what another needs to spill; what cannot spill comes first.
-            .with_memory_pool(Arc::new(TrackConsumersPool::new(FairSpillPool::new(memory), CONSUMERS_NAMED)))
+            .with_memory_pool(Arc::new(TrackConsumersPool::new(pool, CONSUMERS_NAMED)))
             .with_disk_manager_builder(disk)
             .with_object_store_registry(Arc::new(OnlyReleased(files)))
             .build_arc()
     }
 }
 
-fn config(partitions: usize) -> SessionConfig {
+fn memory_bytes(order: &WorkOrder) -> usize {
+    usize::try_from(order.limits.memory_bytes).unwrap_or(usize::MAX)
+}
+
+fn config(partitions: usize, memory_bytes: usize) -> SessionConfig {
     let mut config = SessionConfig::new()
         .with_default_catalog_and_schema(CATALOG, SCHEMA)
         .with_create_default_catalog_and_schema(false)
@@ -115,7 +140,7 @@ fn config(partitions: usize) -> SessionConfig {
         // The table cuts its files itself, at row groups.
         .with_repartition_file_scans(false)
         .with_spill_compression(SpillCompression::Lz4Frame)
-        .with_sort_spill_reservation_bytes(SORT_RESERVATION_BYTES);
+        .with_sort_spill_reservation_bytes(memory_bytes / SORT_RESERVED);
     let options = config.options_mut();
     options.execution.enable_recursive_ctes = false;
     options.execution.sort_pushdown_buffer_capacity = SORTED_SCAN_BUFFER_BYTES;

@@ -11,9 +11,8 @@ pub struct WorkerSettings {
     pub threads: usize,
     /// Bytes of Parquet footers to keep between questions, keyed by the files' digests.
     pub footer_cache_bytes: u64,
-    /// Bytes of memory that the process should use; the kernel grants it twice as much (`RLIMIT_DATA`), the server
-    /// watches the rest. `0` sets no limit. With a limit the process must have been started with
-    /// `MIMALLOC_ARENA_EAGER_COMMIT=0` in its environment where mimalloc is its allocator.
+    /// Bytes of memory that the process should use; the kernel lets it map twice as much (`RLIMIT_DATA`), the server
+    /// watches what it really uses. `0` sets no limit.
     pub memory_bytes: u64,
     /// Bytes of one spill file (`RLIMIT_FSIZE`); the sum of all is kept by the order's limits. `0` sets no limit.
     pub spill_bytes: u64,

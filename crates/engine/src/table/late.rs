@@ -110,3 +110,46 @@ fn number(value: &ScalarValue) -> Option<f64> {
     let numbers = array.as_primitive_opt::<Float64Type>()?;
     (numbers.len() == 1 && numbers.is_valid(0)).then(|| numbers.value(0))
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::Field;
+    use datafusion::common::ColumnStatistics;
+    use datafusion::common::stats::Precision;
+    use datafusion::logical_expr::{col, lit};
+
+    use super::*;
+
+    /// Whether late materialisation is chosen over `id` (0..=99,999), `small` (0..=9), `name` and `note`.
+    fn chosen(columns: &[usize], filters: &[Expr]) -> bool {
+        let schema = Schema::new(vec![
+            Field::new("id", DataType::Int64, true),
+            Field::new("small", DataType::Int64, true),
+            Field::new("name", DataType::Utf8View, true),
+            Field::new("note", DataType::Utf8View, true),
+        ]);
+        let mut statistics = Statistics::new_unknown(&schema);
+        for (index, high) in [(0, 99_999), (1, 9)] {
+            statistics.column_statistics[index] = ColumnStatistics {
+                min_value: Precision::Exact(ScalarValue::Int64(Some(0))),
+                max_value: Precision::Exact(ScalarValue::Int64(Some(high))),
+                ..ColumnStatistics::new_unknown()
+            };
+        }
+        pays(&schema, Some(&columns.to_vec()), filters, &statistics)
+    }
+
+    #[test]
+    fn late_columns_are_for_few_rows_and_wide_ones() {
+        let one = [col("id").eq(lit(7_i64))];
+        assert!(chosen(&[0, 2, 3], &one));
+        assert!(!chosen(&[0, 1], &one), "what is skipped is narrow");
+        assert!(!chosen(&[0, 2], &[]), "nothing filters");
+        assert!(!chosen(&[1, 2, 3], &[col("small").eq(lit(7_i64))]), "a tenth of the rows passes");
+        assert!(!chosen(&[2, 3], &[col("name").eq(lit("x"))]), "nobody knows how many rows pass");
+        let range = [col("id").gt_eq(lit(99_500_i64)), col("id").lt(lit(100_000_i64))];
+        assert!(chosen(&[0, 2, 3], &range));
+        assert!(!chosen(&[0, 2, 3], &[col("id").gt_eq(lit(50_000_i64))]));
+        assert!(chosen(&[0, 2, 3], &[col("id").in_list(vec![lit(1_i64), lit(2_i64)], false)]));
+    }
+}

@@ -36,9 +36,19 @@ async fn a_sort_beyond_memory_spills_and_cleans_up() {
 }
 
 #[tokio::test]
+async fn a_join_whose_table_does_not_fit_is_answered_by_sorting() {
+    let city = City::new();
+    let many = r#"SELECT a.id * 1000 + b.id AS n, b.note FROM "permits@3" a, "permits@3" b WHERE a.id < 100"#;
+    let mut order = city.order(&format!("SELECT count(*) FROM ({many}) x JOIN ({many}) y ON x.n = y.n"));
+    order.limits.memory_bytes = 6 << 20;
+    assert_eq!(city.ask(&order).await.unwrap().bytes, b"count(*)\n100000\n");
+}
+
+#[tokio::test]
 async fn time_to_the_first_byte_is_limited() {
     let city = City::new();
-    let mut order = city.order(&format!("SELECT sum(id) FROM ({ENDLESS}) WHERE id < 0"));
+    let sql = r#"SELECT sum(a.score * b.score + c.score) FROM "permits@3" a, "permits@3" b, "permits@3" c"#;
+    let mut order = city.order(sql);
     order.limits.first_byte_ms = 50;
     let problem = city.ask(&order).await.unwrap_err();
     assert_eq!(problem.kind, ProblemKind::QueryTimeout, "{problem}");
