@@ -142,7 +142,7 @@ fn labelled_sentences_are_found_with_their_floors() {
     }
     for (_, rule, precision_floor, recall_floor) in FLOORS {
         let (right, missed, wrong) = counts[rule];
-        let percent = |part: u64, of: u64| if of == 0 { 100 } else { part * 100 / of };
+        let percent = |part: u64, of: u64| (part * 100).checked_div(of).unwrap_or(100);
         let (precision, recall) = (percent(right, right + wrong), percent(right, right + missed));
         println!("{rule}: n {} precision {precision} % recall {recall} %", right + missed);
         assert!(precision >= precision_floor && recall >= recall_floor, "{rule}: {precision} {recall}");

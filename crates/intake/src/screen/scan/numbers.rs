@@ -143,6 +143,9 @@ impl<'a> Numbers<'a> {
                 self.hit(Kind::Ssn);
             } else if is_itin(digits.get()) {
                 self.hit(Kind::Itin);
+            } else if dashed && !digits.get().starts_with(b"000") && self.told(a.start, SSN_WORDS) {
+                // Somebody calls it one: mistyped, it still tells most of the number.
+                self.hit(Kind::Ssn);
             }
         }
     }

@@ -33,6 +33,8 @@ fn dashed_social_security_numbers_are_found_anywhere() {
         check(text, &[Kind::Ssn]);
     }
     check("900-70-1234", &[Kind::Itin]);
+    check("SSN 666-12-3456", &[Kind::Ssn]);
+    check("SSN 000-00-0000", &[]);
 }
 
 #[test]
