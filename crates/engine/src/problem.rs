@@ -295,7 +295,7 @@ mod tests {
 
     #[test]
     fn unknown_columns_name_their_neighbours() {
-        let valid = ["borough", "boro_code", "year"].map(|name| Column::new_unqualified(name));
+        let valid = ["borough", "boro_code", "year"].map(Column::new_unqualified);
         let error = SchemaError::FieldNotFound {
             field: Box::new(Column::new_unqualified("borrough")),
             valid_fields: valid.to_vec(),

@@ -1,4 +1,11 @@
 //! The worker as the server sees it: orders in, messages out, over a channel in memory.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::string_slice,
+    reason = "what a test's helpers do not expect is the test's failure"
+)]
 
 mod answers;
 mod city;
