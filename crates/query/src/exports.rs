@@ -34,9 +34,9 @@ use self::key::{ExportKey, canonical, file_name, tag};
 use self::production::Seat;
 use self::spool::{Progress, ProgressState};
 use crate::answer::{Ask, Caller, PinnedTable, Question};
-use crate::bridge as resolve;
 use crate::gate::{self, ExportSelect};
 use crate::questions::Questions;
+use crate::resolve;
 use crate::runner::{check_grant, store_problem};
 
 /// How often an export is tried again under one's own name after the one that it had joined failed before its

@@ -31,6 +31,7 @@ mod expression;
 mod fault;
 mod functions;
 mod names;
+mod operators;
 mod print;
 mod select;
 mod stack;
@@ -108,7 +109,7 @@ pub struct Gated {
     pub volatile: bool,
     /// Nothing but a scan with conditions: such an answer may stream for as long as its client reads.
     pub plain_scan: bool,
-    /// Wildcards in select lists: what they stand for is known with the columns only.
+    /// Wildcards in the select list that has most: what they stand for is known with the columns only.
     pub wildcards: u64,
     /// What to do with the text.
     pub work: Work,
@@ -230,7 +231,7 @@ fn counted<T>(result: Result<T, Problem>) -> Result<T, Problem> {
 
 fn parse_tokens(tokens: Tokens, limits: &StatementLimits) -> Checked<ParsedStatement> {
     let Tokens { tokens, versioned, roomy } = tokens;
-    let dialect = Budgeted::new(tokens.len());
+    let dialect = Budgeted::new(tokens.len(), limits.nodes);
     let mut parser = Parser::new(&dialect).with_tokens_with_locations(tokens);
     let statement = parser.parse_statement().map_err(|error| dialect.problem(&error, limits.nesting))?;
     let rest = parser.peek_token();

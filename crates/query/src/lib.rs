@@ -14,11 +14,12 @@
 //! durations, and keeps nothing between requests but what can be made again.
 
 pub mod answer;
-mod bridge;
 pub mod exports;
 pub mod gate;
+mod information;
 pub mod questions;
 pub mod queue;
+mod resolve;
 mod runner;
 pub mod workers;
 

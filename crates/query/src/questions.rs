@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use portico_model::limits::{Limits, StatementLimits};
+use portico_model::name::{VersionNumber, VersionRef};
 use portico_model::order::{OutputOptions, ParameterValue, TablePart, Work};
 use portico_model::problem::{Problem, ProblemKind};
 use portico_store::Store;
@@ -13,12 +14,12 @@ use sha2::{Digest, Sha256};
 use ulid::Ulid;
 
 use crate::answer::{Answer, Ask, Caller, Pinned, PinnedTable, Question, Running, cancelled, deliver};
-use crate::bridge::{self as resolve, Resolved};
 use crate::exports::key::tag;
 use crate::exports::production::Productions;
 use crate::exports::spool::hex;
 use crate::gate;
 use crate::queue::Queue;
+use crate::resolve::{self, Resolved};
 use crate::runner::Runner;
 use crate::workers::{Effort, Workers};
 
@@ -110,15 +111,8 @@ impl Questions {
         let resolved = resolve::resolve(&self.runner.store, parsed, &ask.caller.principal, ask.now_ms).await?;
         let query_id = query_id(ask.now_ms);
         let etag = answer_tag(ask, &resolved, stored_order, &query_id);
-        let Resolved { gated, tables, virtual_tables, .. } = resolved;
-        let versions = tables
-            .iter()
-            .map(|table| {
-                let version = &table.record.manifest.version;
-                (version.dataset.sql_name(), version.version)
-            })
-            .collect();
-        let tables: Vec<PinnedTable> = tables;
+        let Resolved { gated, tables, virtual_tables } = resolved;
+        let versions = versions(&tables);
         Ok(Question {
             query_id,
             etag,
@@ -137,6 +131,17 @@ impl Questions {
             ask: ask.clone(),
         })
     }
+}
+
+/// The version of each dataset by its SQL name; of one that is read in several versions each has its own entry.
+fn versions(tables: &[PinnedTable]) -> BTreeMap<String, VersionNumber> {
+    let several = |version: &VersionRef| {
+        tables.iter().filter(|table| table.record.version.dataset == version.dataset).count() > 1
+    };
+    let name = |version: &VersionRef| {
+        if several(version) { gate::identifier(version) } else { version.dataset.sql_name() }
+    };
+    tables.iter().map(|table| (name(&table.record.version), table.record.version.version)).collect()
 }
 
 /// Whether every parameter has a value and every value a parameter.

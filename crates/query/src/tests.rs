@@ -5,4 +5,5 @@ mod exports;
 mod fake;
 mod portal;
 mod processes;
+mod resolve;
 mod workers;

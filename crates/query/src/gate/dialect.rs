@@ -21,8 +21,10 @@ use super::fault::from_parser;
 
 /// Tries that a statement of any length may take.
 const TRIES_BASE: u64 = 2_000;
-/// Tries for each token.
-const TRIES_PER_TOKEN: u64 = 4;
+/// Tries for each token: one is what a valid statement takes.
+const TRIES_PER_TOKEN: u64 = 2;
+/// Tries for each node that the syntax tree may have: a statement that takes more would be refused anyway.
+const TRIES_PER_NODE: u64 = 3;
 
 /// The generic dialect with a budget.
 #[derive(Debug)]
@@ -31,10 +33,11 @@ pub(super) struct Budgeted {
 }
 
 impl Budgeted {
-    /// The dialect for one statement of this many tokens.
-    pub(super) fn new(tokens: usize) -> Self {
+    /// The dialect for one statement of this many tokens, whose syntax tree may have this many nodes.
+    pub(super) fn new(tokens: usize, nodes_max: u64) -> Self {
         let tokens = u64::try_from(tokens).unwrap_or(u64::MAX);
-        Self { remaining: Cell::new(tokens.saturating_mul(TRIES_PER_TOKEN).saturating_add(TRIES_BASE)) }
+        let tries = tokens.saturating_mul(TRIES_PER_TOKEN).min(nodes_max.saturating_mul(TRIES_PER_NODE));
+        Self { remaining: Cell::new(tries.saturating_add(TRIES_BASE)) }
     }
 
     /// The problem of a statement that did not parse.
@@ -215,5 +218,35 @@ impl Dialect for Budgeted {
 
     fn is_identifier_generating_function_name(&self, ident: &Ident, name_parts: &[ObjectNamePart]) -> bool {
         GenericDialect.is_identifier_generating_function_name(ident, name_parts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_parses_what_the_generic_dialect_parses() {
+        for sql in [
+            "SELECT DATE '2020-01-01', INTERVAL '1' DAY, a::INT, [1, 2], {'a': 1}, MAP {'a': 1}, x -> x + 1 FROM t",
+            "SELECT a FROM t QUALIFY row_number() OVER (PARTITION BY b) = 1 LIMIT 5, 10",
+            "FROM t SELECT * EXCLUDE (a)",
+            "SELECT STRUCT(1 AS a), `x`, 'a\\'",
+            "SELECT * FROM (a JOIN b USING (c)) CROSS JOIN LATERAL (SELECT 1) AS x",
+            "SELECT ceil(a), floor(b), extract(year FROM c), substring(d FROM 1), position('a' IN e), trim(f)",
+            "SHOW COLUMNS FROM t",
+            "SELECT FROM WHERE",
+        ] {
+            let ours = Parser::parse_sql(&Budgeted::new(1_000, 1_000), sql);
+            assert_eq!(ours, Parser::parse_sql(&GenericDialect {}, sql), "{sql}");
+        }
+    }
+
+    #[test]
+    fn tries_come_to_an_end() {
+        let sql = format!("SELECT {}1", "CAST(".repeat(45));
+        let dialect = Budgeted::new(50, 20_000);
+        let error = Parser::parse_sql(&dialect, &sql).unwrap_err();
+        assert_eq!(dialect.problem(&error, 40).kind, ProblemKind::QueryTooComplex);
     }
 }

@@ -15,7 +15,7 @@ use super::fault::{Checked, at, invalid};
 use super::print::{print, quoted_name};
 use super::stack::with_room;
 use super::text::tokens;
-use super::walk::Walk;
+use super::walk::{Seen, Walk};
 use super::{Problem, identifier};
 
 /// A judged condition over the columns of one dataset.
@@ -90,29 +90,35 @@ fn parse_part<T: Send>(
     read: impl FnOnce(&mut Parser<'_>) -> Result<T, ParserError> + Send,
     judge: impl FnOnce(&mut T, &mut Walk<'_>) -> Checked + Send,
 ) -> Result<T, Problem> {
-    let tokens = tokens(text, limits)?;
-    super::counted(with_room(tokens.roomy, || {
-        let dialect = Budgeted::new(tokens.tokens.len());
-        let mut parser = Parser::new(&dialect).with_tokens_with_locations(tokens.tokens);
-        let mut part = read(&mut parser).map_err(|error| dialect.problem(&error, limits.nesting))?;
-        let mut walk = Walk::new(limits, tokens.versioned);
-        judge(&mut part, &mut walk)?;
-        let TokenWithSpan { token, span } = parser.peek_token();
-        if token != Token::EOF {
-            return Err(at(invalid(format!("The {what} goes on where it should end.")), span.start));
-        }
-        let seen = walk.finish()?;
-        if seen.more_than_scan || seen.subqueries {
-            return Err(invalid(format!("The {what} of an export holds no subqueries, aggregates and windows.")));
-        }
-        if seen.volatile {
-            return Err(invalid(format!("The {what} of an export holds no function whose value changes.")));
-        }
-        if !seen.parameters.is_empty() {
-            return Err(invalid(format!("The {what} of an export has no parameters.")));
-        }
-        Ok(part)
+    super::counted(tokens(text, limits).and_then(|tokens| {
+        with_room(tokens.roomy, || {
+            let dialect = Budgeted::new(tokens.tokens.len(), limits.nodes);
+            let mut parser = Parser::new(&dialect).with_tokens_with_locations(tokens.tokens);
+            let mut part = read(&mut parser).map_err(|error| dialect.problem(&error, limits.nesting))?;
+            let TokenWithSpan { token, span } = parser.peek_token();
+            if token != Token::EOF {
+                return Err(at(invalid(format!("The {what} goes on where it should end.")), span.start));
+            }
+            let mut walk = Walk::new(limits, tokens.versioned);
+            judge(&mut part, &mut walk)?;
+            check_part(&walk.finish()?, what)?;
+            Ok(part)
+        })
     }))
+}
+
+/// Refuses in a part of an export what its bytes could change by, or what is more than a condition.
+fn check_part(seen: &Seen, what: &str) -> Checked {
+    if seen.more_than_scan || seen.subqueries {
+        return Err(invalid(format!("The {what} of an export holds no subqueries, aggregates and windows.")));
+    }
+    if seen.volatile {
+        return Err(invalid(format!("The {what} of an export holds no function whose value changes.")));
+    }
+    if !seen.parameters.is_empty() {
+        return Err(invalid(format!("The {what} of an export has no parameters.")));
+    }
+    Ok(())
 }
 
 fn query(export: &ExportSelect<'_>) -> Query {

@@ -1,14 +1,18 @@
 //! Expressions: which there are, and how many of them hang together.
 
 use sqlparser::ast::{
-    AccessExpr, BinaryOperator, CaseWhen, CastKind, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentClause, FunctionArguments, Subscript, TypedString, UnaryOperator, Value, ValueWithSpan, WindowType,
+    AccessExpr, CaseWhen, CastKind, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
+    FunctionArguments, Subscript, TypedString, UnaryOperator, Value, ValueWithSpan, WindowType,
 };
 
 use super::fault::{Checked, at, invalid, not_offered, quoted, too_complex};
 use super::names::{normal_parts, written};
+use super::operators::{check_operator, check_unary};
 use super::walk::Walk;
 use super::{functions, types};
+
+/// Terms of a chain whatever the configured limit: a tree as deep as that is dropped on any thread's stack.
+const CHAIN_TERMS_MAX: u64 = 1_000;
 
 impl Walk<'_> {
     /// An expression one level down.
@@ -23,14 +27,15 @@ impl Walk<'_> {
 
     /// An expression. A chain of operators is as deep as it is long, so the left side is walked in a loop.
     fn expr(&mut self, expr: &mut Expr) -> Checked {
+        let limit = self.limits.chain_terms.min(CHAIN_TERMS_MAX);
         let mut terms: u64 = 1;
         let mut current = expr;
         while let Some(left) = self.all_but_left(current)? {
             terms += 1;
-            if terms > self.limits.chain_terms {
+            if terms > limit {
                 // The rest is only counted, for the text.
                 let terms = terms.saturating_add(chain_length(left));
-                return Err(too_complex("terms in one chain of operators", terms, self.limits.chain_terms));
+                return Err(too_complex("terms in one chain of operators", terms, limit));
             }
             current = left;
         }
@@ -390,96 +395,4 @@ fn chain_length(expr: &Expr) -> u64 {
         current = left;
     }
     terms
-}
-
-fn check_unary(operator: &UnaryOperator) -> Checked {
-    match operator {
-        UnaryOperator::Plus | UnaryOperator::Minus | UnaryOperator::Not => Ok(()),
-        UnaryOperator::AtDashAt
-        | UnaryOperator::BangNot
-        | UnaryOperator::BitwiseNot
-        | UnaryOperator::DoubleAt
-        | UnaryOperator::Hash
-        | UnaryOperator::PGAbs
-        | UnaryOperator::PGCubeRoot
-        | UnaryOperator::PGPostfixFactorial
-        | UnaryOperator::PGPrefixFactorial
-        | UnaryOperator::PGSquareRoot
-        | UnaryOperator::QuestionDash
-        | UnaryOperator::QuestionPipe => Err(not_offered(&format!("The operator {operator}"))),
-    }
-}
-
-fn check_operator(operator: &BinaryOperator) -> Checked {
-    match operator {
-        BinaryOperator::Plus
-        | BinaryOperator::Minus
-        | BinaryOperator::Multiply
-        | BinaryOperator::Divide
-        | BinaryOperator::Modulo
-        | BinaryOperator::StringConcat
-        | BinaryOperator::Gt
-        | BinaryOperator::Lt
-        | BinaryOperator::GtEq
-        | BinaryOperator::LtEq
-        | BinaryOperator::Spaceship
-        | BinaryOperator::Eq
-        | BinaryOperator::NotEq
-        | BinaryOperator::And
-        | BinaryOperator::Or
-        | BinaryOperator::BitwiseOr
-        | BinaryOperator::BitwiseAnd
-        | BinaryOperator::BitwiseXor
-        | BinaryOperator::PGBitwiseXor
-        | BinaryOperator::PGBitwiseShiftLeft
-        | BinaryOperator::PGBitwiseShiftRight
-        | BinaryOperator::PGExp
-        | BinaryOperator::PGRegexMatch
-        | BinaryOperator::PGRegexIMatch
-        | BinaryOperator::PGRegexNotMatch
-        | BinaryOperator::PGRegexNotIMatch
-        | BinaryOperator::PGLikeMatch
-        | BinaryOperator::PGILikeMatch
-        | BinaryOperator::PGNotLikeMatch
-        | BinaryOperator::PGNotILikeMatch
-        | BinaryOperator::AtArrow
-        | BinaryOperator::ArrowAt => Ok(()),
-        BinaryOperator::Xor
-        | BinaryOperator::DuckIntegerDivide
-        | BinaryOperator::MyIntegerDivide
-        | BinaryOperator::Match
-        | BinaryOperator::Regexp
-        | BinaryOperator::Custom(_)
-        | BinaryOperator::PGOverlap
-        | BinaryOperator::PGStartsWith
-        | BinaryOperator::Arrow
-        | BinaryOperator::LongArrow
-        | BinaryOperator::HashArrow
-        | BinaryOperator::HashLongArrow
-        | BinaryOperator::AtAt
-        | BinaryOperator::HashMinus
-        | BinaryOperator::AtQuestion
-        | BinaryOperator::Question
-        | BinaryOperator::QuestionAnd
-        | BinaryOperator::QuestionPipe
-        | BinaryOperator::PGCustomBinaryOperator(_)
-        | BinaryOperator::Overlaps
-        | BinaryOperator::DoubleHash
-        | BinaryOperator::LtDashGt
-        | BinaryOperator::AndLt
-        | BinaryOperator::AndGt
-        | BinaryOperator::LtLtPipe
-        | BinaryOperator::PipeGtGt
-        | BinaryOperator::AndLtPipe
-        | BinaryOperator::PipeAndGt
-        | BinaryOperator::LtCaret
-        | BinaryOperator::GtCaret
-        | BinaryOperator::QuestionHash
-        | BinaryOperator::QuestionDash
-        | BinaryOperator::QuestionDashPipe
-        | BinaryOperator::QuestionDoublePipe
-        | BinaryOperator::At
-        | BinaryOperator::TildeEq
-        | BinaryOperator::Assignment => Err(not_offered(&format!("The operator {operator}"))),
-    }
 }

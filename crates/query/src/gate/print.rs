@@ -40,8 +40,8 @@ pub(super) fn print(query: &Query, quotes: bool) -> Checked<String> {
     } else {
         query.to_string()
     };
-    // As many tries as there are bytes are enough: the text has fewer tokens.
-    let dialect = Budgeted::new(text.len());
+    // There are fewer tokens than bytes, and the caps on the tree are behind us.
+    let dialect = Budgeted::new(text.len(), u64::MAX);
     match Parser::parse_sql(&dialect, &text).as_deref() {
         Ok([Statement::Query(again)]) if **again == *query => Ok(text),
         _ => Err(invalid("The statement cannot be written down unambiguously: use plain identifiers and literals.")),

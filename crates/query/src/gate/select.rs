@@ -78,8 +78,10 @@ impl Walk<'_> {
 
     fn projection(&mut self, projection: &mut [SelectItem]) -> Checked {
         self.cap("expressions in one SELECT list", projection.len(), self.limits.projected_columns)?;
+        let mut wildcards: u64 = 0;
         for item in projection {
             self.node()?;
+            wildcards += u64::from(matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)));
             match item {
                 SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, alias: _ } => self.inner(expr)?,
                 SelectItem::ExprWithAliases { .. } => return Err(not_offered("Several names for one expression")),
@@ -93,11 +95,11 @@ impl Walk<'_> {
                 SelectItem::Wildcard(options) => self.wildcard(options)?,
             }
         }
+        self.seen.wildcards = self.seen.wildcards.max(wildcards);
         Ok(())
     }
 
     fn wildcard(&mut self, options: &mut WildcardAdditionalOptions) -> Checked {
-        self.seen.wildcards = self.seen.wildcards.saturating_add(1);
         let WildcardAdditionalOptions {
             wildcard_token: _,
             opt_ilike,

@@ -21,6 +21,9 @@ use super::names::{
     normal_parts, written,
 };
 
+/// Arms of set operations whatever the configured limit: they make a tree as deep as they are many.
+const UNION_ARMS_MAX: u64 = 1_000;
+
 /// What the walk has seen.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
@@ -36,7 +39,7 @@ pub(super) struct Seen {
     pub(super) more_than_scan: bool,
     /// Some literal holds a quote.
     pub(super) quotes: bool,
-    /// Wildcards in select lists.
+    /// Wildcards in the select list that has most.
     pub(super) wildcards: u64,
     /// The statement has subqueries in expressions.
     pub(super) subqueries: bool,
@@ -501,7 +504,7 @@ impl<'a> Walk<'a> {
         self.cap_value(what, self.cost.relations, self.limits.relations)?;
         let what = "nodes in its syntax tree, every use of a common table expression counted,";
         self.cap_value(what, self.cost.nodes, self.limits.nodes)?;
-        self.cap_value("set operations", self.cost.arms, self.limits.union_arms.saturating_sub(1))
+        self.cap_value("set operations", self.cost.arms, self.limits.union_arms.min(UNION_ARMS_MAX).saturating_sub(1))
     }
 
     pub(super) fn cap(&self, what: &str, seen: usize, limit: u64) -> Checked {

@@ -134,8 +134,9 @@ fn nesting_in_from_and_types_ends_quickly() {
         format!("SELECT 1 WHERE {}1", repeat("a = ANY(", 45)),
     ] {
         let start = Instant::now();
-        gate(&sql).expect_err(&sql[..40]);
-        assert!(start.elapsed() < Duration::from_secs(1), "{}: {:?}", &sql[..40], start.elapsed());
+        let name: String = sql.chars().take(40).collect();
+        gate(&sql).expect_err(&name);
+        assert!(start.elapsed() < Duration::from_secs(1), "{name}: {:?}", start.elapsed());
     }
 }
 

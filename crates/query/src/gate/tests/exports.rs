@@ -56,7 +56,10 @@ fn an_export_is_a_statement_like_any_other() {
     let sql = export_select(&export).unwrap();
     assert_eq!(
         sql,
-        r#"SELECT "a", "b" FROM "bus_stops@2" AS "bus_stops" WHERE name = 'o''k\''' OR b ORDER BY a DESC, upper(b), "id" ASC NULLS FIRST LIMIT 10 OFFSET 5"#
+        concat!(
+            r#"SELECT "a", "b" FROM "bus_stops@2" AS "bus_stops" WHERE name = 'o''k\''' OR b "#,
+            r#"ORDER BY a DESC, upper(b), "id" ASC NULLS FIRST LIMIT 10 OFFSET 5"#
+        )
     );
     assert_eq!(gate(&sql).unwrap().sql, sql);
     let whole = ExportSelect { columns: &[], filter: None, order: None, limit: None, offset: None, ..export };

@@ -1,101 +1,21 @@
 use super::*;
 use proptest::prelude::*;
 
+/// Words and signs.
+#[rustfmt::skip]
+const PIECES: &[&str] = &[
+    "SELECT", "FROM", "WHERE", "GROUP BY", "ORDER BY", "LIMIT", "WITH", "AS", "(", ")", ",", "*", "+", "-", "=", "<",
+    "||", "NOT", "AND", "OR", "IS NULL", "CASE", "WHEN", "THEN", "ELSE", "END", "IN", "BETWEEN", "LIKE", "CAST", "::",
+    "INT", "DATE", "INTERVAL", "'1' DAY", "EXISTS", "JOIN", "ON", "USING", "LATERAL", "UNION ALL", "VALUES", "trees",
+    "t", "a", "b", "\"x@2\"", "\"q \"\"q\"", "`z`", "public.", ".", "1", "1.5", "'s'", "'it''s'", "'\\'", "$1", "$n",
+    "?", "count(*)", "sum(a)", "OVER", "PARTITION BY", "FOR VERSION AS OF 2", "EXPLAIN", "SHOW", "TABLES", "DESCRIBE",
+    ";", "--", "/*", "*/", "[", "]", "{", "}", "INSERT", "INTO", "E'\\n'", "$$x$$", "U&'\\0041'", "X'ff'",
+    "FETCH FIRST 1 ROWS ONLY", "DISTINCT", "EXCLUDE", "QUALIFY", "WINDOW",
+];
+
 /// Pieces that statements are made of, valid and not.
 fn piece() -> impl Strategy<Value = String> {
-    prop_oneof![
-        proptest::sample::select(vec![
-            "SELECT",
-            "FROM",
-            "WHERE",
-            "GROUP BY",
-            "ORDER BY",
-            "LIMIT",
-            "WITH",
-            "AS",
-            "(",
-            ")",
-            ",",
-            "*",
-            "+",
-            "-",
-            "=",
-            "<",
-            "||",
-            "NOT",
-            "AND",
-            "OR",
-            "IS NULL",
-            "CASE",
-            "WHEN",
-            "THEN",
-            "ELSE",
-            "END",
-            "IN",
-            "BETWEEN",
-            "LIKE",
-            "CAST",
-            "::",
-            "INT",
-            "DATE",
-            "INTERVAL",
-            "'1' DAY",
-            "EXISTS",
-            "JOIN",
-            "ON",
-            "USING",
-            "LATERAL",
-            "UNION ALL",
-            "VALUES",
-            "trees",
-            "t",
-            "a",
-            "b",
-            "\"x@2\"",
-            "\"q \"\"q\"",
-            "`z`",
-            "public.",
-            ".",
-            "1",
-            "1.5",
-            "'s'",
-            "'it''s'",
-            "'\\'",
-            "$1",
-            "$n",
-            "?",
-            "count(*)",
-            "sum(a)",
-            "OVER",
-            "PARTITION BY",
-            "FOR VERSION AS OF 2",
-            "EXPLAIN",
-            "SHOW",
-            "TABLES",
-            "DESCRIBE",
-            ";",
-            "--",
-            "/*",
-            "*/",
-            "[",
-            "]",
-            "{",
-            "}",
-            "INSERT",
-            "INTO",
-            "E'\\n'",
-            "$$x$$",
-            "U&'\\0041'",
-            "X'ff'",
-            "FETCH FIRST 1 ROWS ONLY",
-            "DISTINCT",
-            "EXCLUDE",
-            "QUALIFY",
-            "WINDOW",
-        ])
-        .prop_map(str::to_owned),
-        "\\PC{0,6}",
-    ]
+    prop_oneof![proptest::sample::select(PIECES).prop_map(str::to_owned), "\\PC{0,6}",]
 }
 
 fn expression() -> impl Strategy<Value = String> {
@@ -154,6 +74,10 @@ fn expression() -> impl Strategy<Value = String> {
     })
 }
 
+fn failed(sql: &str, printed: &str, problem: &Problem) -> TestCaseError {
+    TestCaseError::fail(format!("{sql}\n{printed}\n{problem}"))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
@@ -167,7 +91,7 @@ proptest! {
         let sql = pieces.join(" ");
         if let Ok(gated) = gate(&sql) {
             let again = gate(&gated.pinned_sql);
-            let again = again.map_err(|problem| TestCaseError::fail(format!("{sql}\n{}\n{problem}", gated.pinned_sql)))?;
+            let again = again.map_err(|problem| failed(&sql, &gated.pinned_sql, &problem))?;
             prop_assert_eq!((again.sql, again.pinned_sql), (gated.sql, gated.pinned_sql));
         }
     }
@@ -181,7 +105,7 @@ proptest! {
         let sql = format!("SELECT {} FROM t, u AS x WHERE {condition} ORDER BY {order}", list.join(", "));
         match gate(&sql) {
             Ok(gated) => {
-                let again = gate(&gated.sql).map_err(|problem| TestCaseError::fail(format!("{}\n{problem}", gated.sql)))?;
+                let again = gate(&gated.sql).map_err(|problem| failed(&sql, &gated.sql, &problem))?;
                 prop_assert_eq!(again.sql, gated.sql);
             }
             Err(problem) => {
