@@ -63,6 +63,15 @@ async fn the_tag_changes_with_the_version_and_the_form_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn two_versions_of_one_dataset_are_both_named() {
+    let portal = Portal::new(|_| ()).await;
+    portal.release("trees", 2, &[b"another file"]).await;
+    let both = Ask { sql: "SELECT * FROM trees UNION ALL SELECT * FROM \"trees@1\"".into(), ..ask("a", "x") };
+    let versions = portal.questions.gate(&both).await.unwrap().versions;
+    assert_eq!(versions, [("trees@1".to_owned(), 1), ("trees@2".to_owned(), 2)].into());
+}
+
+#[tokio::test]
 async fn parameters_are_checked_before_anything_runs() {
     let portal = Portal::new(|_| ()).await;
     let mut with = ask("a", "x");
