@@ -36,6 +36,7 @@ mod print;
 mod select;
 mod stack;
 mod statement;
+mod tables;
 mod text;
 mod types;
 mod walk;

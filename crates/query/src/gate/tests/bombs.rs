@@ -172,7 +172,10 @@ fn every_cap_is_named() {
     too_complex(&format!("SELECT {}", numbers(20_000)), "expressions in one SELECT list");
     too_complex(&format!("SELECT 1 WHERE 1 IN ({})", numbers(20_000)), "members in one IN list");
     too_complex(&format!("VALUES {}", vec!["(1)"; 2_000].join(",")), "rows in one VALUES list");
-    too_complex(&format!("SELECT 1{}", repeat(" UNION ALL SELECT 1", 3_000)), "set operations");
+    too_complex(
+        &format!("SELECT 1{}", repeat(" UNION ALL SELECT 1", 3_000)),
+        "101 arms of set operations; the limit is 100",
+    );
     too_complex(&format!("SELECT '{}'", repeat("x", 40_000)), "bytes in one literal");
     too_complex(&format!("SELECT {}", (1..=300).map(|n| format!("${n}")).collect::<Vec<_>>().join(",")), "parameters");
     too_complex(&format!("SELECT [{}]", numbers(25_000)), "nodes");
