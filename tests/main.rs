@@ -1,7 +1,13 @@
 //! The whole server in one process: real router, real gate, real engine, no ports, no sleeps; and the rules that
 //! the repository keeps for itself.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::as_conversions, reason = "tests say no by failing")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::as_conversions,
+    reason = "tests say no by failing"
+)]
 #![allow(clippy::print_stdout, reason = "tests say what they skip")]
 
 mod roads;

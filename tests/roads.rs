@@ -11,7 +11,9 @@ const TREES: &[u8] = b"tree_id,species,planted,height_m,street\n\
 async fn a_csv_comes_out_typed_over_sql() {
     let world = World::new().await;
     assert_eq!(world.publish("street-trees", "trees.csv", TREES).await.version, 1);
-    let reply = world.sql("select species, count(*) as n, sum(height_m) as m from street_trees group by 1 order by 1", "json").await;
+    let reply = world
+        .sql("select species, count(*) as n, sum(height_m) as m from street_trees group by 1 order by 1", "json")
+        .await;
     let document = reply.json();
     assert_eq!(document["columns"][2]["name"], "m");
     assert_eq!(document["rows"], serde_json::json!([["Ash", 1, "9.25"], ["Oak", 2, "16.50"]]));
@@ -60,7 +62,13 @@ async fn a_blocked_column_never_gets_out() {
     let dictionary = "[[field]]\nname = \"ssn\"\ntreatment = \"drop\"\nreason = \"restricted\"\n";
     let screened = world.screen("staff", "staff.csv", file, dictionary).await;
     world.release(&screened).await;
-    for path in ["/datasets/staff.csv", "/datasets/staff.json", "/api/datasets/staff", "/api/datasets/staff/versions/1", "/datasets/staff"] {
+    for path in [
+        "/datasets/staff.csv",
+        "/datasets/staff.json",
+        "/api/datasets/staff",
+        "/api/datasets/staff/versions/1",
+        "/datasets/staff",
+    ] {
         let text = world.get(path).await.text();
         assert!(!text.contains("219-09"), "{path}");
     }
@@ -78,7 +86,9 @@ async fn unknown_hidden_and_staged_look_the_same() {
         document["instance"] = serde_json::Value::Null;
         document.to_string().replace(&name.replace('-', "_"), "NAME").replace(name, "NAME")
     };
-    for path in ["/datasets/NAME.csv", "/api/datasets/NAME", "/api/datasets/NAME/versions/1", "/datasets/NAME/versions/1.csv"] {
+    for path in
+        ["/datasets/NAME.csv", "/api/datasets/NAME", "/api/datasets/NAME/versions/1", "/datasets/NAME/versions/1.csv"]
+    {
         let staged = world.get(&path.replace("NAME", "staged-only")).await;
         let unknown = world.get(&path.replace("NAME", "never-was")).await;
         assert_eq!(staged.status, StatusCode::NOT_FOUND, "{path}");
@@ -116,7 +126,9 @@ async fn every_format_leaves_by_url() {
         assert_eq!(reply.status, StatusCode::OK, "{extension}: {:?}", String::from_utf8_lossy(&reply.body));
         assert!(!reply.body.is_empty());
         assert!(reply.header("content-disposition").contains(&format!("parks-v1.{extension}")), "{extension}");
-        let head = world.send(http::Request::head(format!("/datasets/parks.{extension}")).body(axum::body::Body::empty()).unwrap()).await;
+        let head = world
+            .send(http::Request::head(format!("/datasets/parks.{extension}")).body(axum::body::Body::empty()).unwrap())
+            .await;
         assert_eq!(head.header("content-length"), reply.body.len().to_string(), "{extension}");
     }
     assert_eq!(world.get("/datasets/parks.csv").await.text(), "name,geometry\nGreen,POINT (-78.9 36)\n");
@@ -156,8 +168,11 @@ async fn a_release_done_twice_is_one_version() {
 async fn error_texts_hold_no_value_of_the_data() {
     let world = World::new().await;
     world.publish("notes", "notes.csv", b"note\nCANARY-TEXT\nanother\n").await;
-    for sql in ["select cast(note as int) from notes", "select 1 / (length(note) - length(note)) from notes",
-        "select date_trunc(note, now()) from notes"] {
+    for sql in [
+        "select cast(note as int) from notes",
+        "select 1 / (length(note) - length(note)) from notes",
+        "select date_trunc(note, now()) from notes",
+    ] {
         let reply = world.sql(sql, "json").await;
         assert!(!reply.text().contains("CANARY"), "{}", reply.text());
     }

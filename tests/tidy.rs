@@ -18,8 +18,13 @@ const EDGES: &[(&str, &[&str])] = &[
 ];
 
 /// Dependencies that one crate alone may have.
-const HOMES: &[(&str, &str)] =
-    &[("datafusion", "engine"), ("axum", "serve"), ("sqlx", "store"), ("deltalake-core", "store"), ("sqlparser", "query")];
+const HOMES: &[(&str, &str)] = &[
+    ("datafusion", "engine"),
+    ("axum", "serve"),
+    ("sqlx", "store"),
+    ("deltalake-core", "store"),
+    ("sqlparser", "query"),
+];
 
 /// Files may have 500 lines; these have a reason to be longer.
 const LONG_FILES: &[(&str, &str)] = &[];

@@ -196,7 +196,7 @@ pub(crate) enum RevisionStep {
         portal: Portal,
     },
     /// Put a file into staging
-    Stage(Publish),
+    Stage(Box<Publish>),
     /// Read, profile and screen a staged revision
     Screen {
         /// The revision's id

@@ -160,7 +160,8 @@ const STREETS: &[&str] = &[
     "Market", "Nutmeg", "Orchard", "Poplar", "Quarry", "River", "Sycamore", "Tannery", "Union", "Vine", "Willow",
 ];
 const STREET_KINDS: &[&str] = &["Street", "Avenue", "Road", "Lane", "Drive", "Court"];
-const DISTRICTS: &[&str] = &["Old Town", "Riverside", "Northgate", "Mill Hill", "Eastfield", "College Park", "Harborview"];
+const DISTRICTS: &[&str] =
+    &["Old Town", "Riverside", "Northgate", "Mill Hill", "Eastfield", "College Park", "Harborview"];
 
 /// A street address, to the hundred block only.
 fn block(random: &mut ChaCha8Rng) -> String {

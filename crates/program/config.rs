@@ -111,7 +111,7 @@ impl Config {
         if let Some(data) = data {
             config.embed(data)?;
         }
-        config.read_environment(|name| environment(name))?;
+        config.read_environment(environment)?;
         config.check()?;
         Ok(config)
     }
@@ -135,11 +135,18 @@ impl Config {
         }
         let scheme = self.storage.url.split(':').next().unwrap_or_default();
         let secrets: &[&str] = match scheme {
-            "s3" | "s3a" => &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION",
-                "AWS_ENDPOINT", "AWS_ALLOW_HTTP"],
+            "s3" | "s3a" => &[
+                "AWS_ACCESS_KEY_ID",
+                "AWS_SECRET_ACCESS_KEY",
+                "AWS_SESSION_TOKEN",
+                "AWS_REGION",
+                "AWS_ENDPOINT",
+                "AWS_ALLOW_HTTP",
+            ],
             "gs" => &["GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY", "GOOGLE_APPLICATION_CREDENTIALS"],
-            "az" | "abfs" | "abfss" => &["AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT_KEY",
-                "AZURE_STORAGE_SAS_KEY"],
+            "az" | "abfs" | "abfss" => {
+                &["AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_KEY"]
+            }
             _ => &[],
         };
         for name in secrets {
@@ -212,9 +219,7 @@ mod tests {
         let mut config = Config::default();
         config.storage.url = "s3://bucket/x".to_owned();
         config.catalog.url = "postgres://portico:open-sesame@db/portico".to_owned();
-        config
-            .read_environment(|name| (name == "AWS_SECRET_ACCESS_KEY").then(|| "open-sesame".to_owned()))
-            .unwrap();
+        config.read_environment(|name| (name == "AWS_SECRET_ACCESS_KEY").then(|| "open-sesame".to_owned())).unwrap();
         assert_eq!(config.storage.options["aws_secret_access_key"], "open-sesame");
         assert!(!config.shown().unwrap().contains("open-sesame"));
     }

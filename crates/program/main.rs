@@ -81,7 +81,8 @@ fn start_log(arguments: &Arguments) {
 
     let quiet = !matches!(arguments.command, Command::Serve(_));
     // The Delta kernel logs a table that does not exist yet as an error: a first release is none.
-    let default = if quiet { "warn,delta_kernel=off,buoyant_kernel=off" } else { "info,delta_kernel=off,buoyant_kernel=off" };
+    let default =
+        if quiet { "warn,delta_kernel=off,buoyant_kernel=off" } else { "info,delta_kernel=off,buoyant_kernel=off" };
     let wanted = config::environment("PORTICO_LOG").unwrap_or_else(|| default.to_owned());
     let filter = EnvFilter::try_new(&wanted).unwrap_or_else(|_| EnvFilter::new(default));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

@@ -55,7 +55,8 @@ const WORKER_START: Duration = Duration::from_secs(30);
 
 /// The road out, with its worker processes.
 pub(crate) async fn open_questions(config: &Config, store: &Store, scratch: &Scratch) -> anyhow::Result<Questions> {
-    let program = std::env::current_exe().context("the program does not know its own file, so it cannot start workers")?;
+    let program =
+        std::env::current_exe().context("the program does not know its own file, so it cannot start workers")?;
     let log_level = crate::config::environment("PORTICO_LOG").unwrap_or_else(|| "warn".to_owned());
     let launcher = Launcher::Process { program, scratch: scratch.directory("workers")?, log_level: Some(log_level) };
     let workers = Workers::start(launcher, &config.limits.query);

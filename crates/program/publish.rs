@@ -150,7 +150,10 @@ fn reading(said: &Reading) -> anyhow::Result<ReadOptions> {
         Some(path) => {
             let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            Some(Dictionary::parse(name, &text).with_context(|| format!("{} is not a data dictionary", path.display()))?)
+            Some(
+                Dictionary::parse(name, &text)
+                    .with_context(|| format!("{} is not a data dictionary", path.display()))?,
+            )
         }
         None => None,
     };
@@ -223,7 +226,11 @@ pub(crate) fn print_findings(findings: &[Finding]) {
         };
         let place = finding.column.as_deref().unwrap_or("the file");
         let rows = finding.rows.iter().take(5).map(u64::to_string).collect::<Vec<_>>().join(", ");
-        let rows = if rows.is_empty() { String::new() } else { format!(" (rows {rows}{})", if finding.rows.len() > 5 { ", …" } else { "" }) };
+        let rows = if rows.is_empty() {
+            String::new()
+        } else {
+            format!(" (rows {rows}{})", if finding.rows.len() > 5 { ", …" } else { "" })
+        };
         println!("{severity} {} · {place}: {}{rows}", finding.rule, finding.message);
     }
 }

@@ -17,7 +17,10 @@ use crate::parts;
 /// Asks a server, or the portal's own files.
 pub(crate) async fn run(query: Query) -> anyhow::Result<ExitCode> {
     let Some(format) = Format::parse(&query.format) else {
-        bail!("there is no format {}: use csv, tsv, json, objects, ndjson, arrow, parquet, geojson, xlsx or table", query.format);
+        bail!(
+            "there is no format {}: use csv, tsv, json, objects, ndjson, arrow, parquet, geojson, xlsx or table",
+            query.format
+        );
     };
     match &query.server {
         Some(server) => ask_server(server, &query.sql, format).await,

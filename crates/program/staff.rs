@@ -48,7 +48,9 @@ pub(crate) async fn revision(revision: Revision) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::from(publish::BLOCKED));
             }
         }
-        RevisionStep::Show { id, portal } => print_whole(&open(&portal).await?.publisher.revision(&operator, &id, now).await?),
+        RevisionStep::Show { id, portal } => {
+            print_whole(&open(&portal).await?.publisher.revision(&operator, &id, now).await?)
+        }
         RevisionStep::Approve { id, digest, portal } => {
             print_line(&open(&portal).await?.publisher.approve(&operator, &id, &digest, now).await?);
         }
@@ -85,7 +87,8 @@ async fn list(store: &Store) -> anyhow::Result<()> {
         let filter = DatasetFilter { include_unreleased: true, offset, limit: PAGE, ..DatasetFilter::default() };
         let (page, total) = store.catalog.datasets(&filter).await?;
         for record in &page {
-            let current = record.current.map_or_else(|| "not released".to_owned(), |version| format!("version {version}"));
+            let current =
+                record.current.map_or_else(|| "not released".to_owned(), |version| format!("version {version}"));
             println!("{:40} {current:14} {}", record.metadata.name.as_str(), record.metadata.title);
         }
         offset += PAGE;
@@ -100,7 +103,10 @@ async fn show(store: &Store, name: &str) -> anyhow::Result<()> {
     let record = store.catalog.dataset(&name).await?.with_context(|| format!("there is no dataset {name}"))?;
     let metadata = &record.metadata;
     println!("{name}\n  title       {}\n  department  {}", metadata.title, metadata.department);
-    println!("  steward     {} <{}>\n  licence     {}", metadata.steward_name, metadata.steward_email, metadata.license);
+    println!(
+        "  steward     {} <{}>\n  licence     {}",
+        metadata.steward_name, metadata.steward_email, metadata.license
+    );
     for version in store.catalog.versions(&name).await? {
         let current = if record.current == Some(version.version) { " (current)" } else { "" };
         println!("  version {:4} {:>12} rows {:>14} bytes{current}", version.version, version.rows, version.bytes);

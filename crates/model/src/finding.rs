@@ -53,14 +53,7 @@ impl Finding {
     ) -> Self {
         let mut rows = rows;
         rows.truncate(FINDING_ROWS_MAX);
-        Self {
-            rule: rule.to_owned(),
-            severity,
-            column: Some(column.to_owned()),
-            count,
-            rows,
-            message: message.into(),
-        }
+        Self { rule: rule.to_owned(), severity, column: Some(column.to_owned()), count, rows, message: message.into() }
     }
 
     /// Whether this finding stops the release.

@@ -126,7 +126,17 @@ pub struct FileKind {
 impl FileKind {
     /// The extensions that downloads have, in the order the pages show them.
     pub const EXTENSIONS: [&'static str; 12] = [
-        "csv", "csv.gz", "csv.zst", "tsv", "json", "ndjson", "ndjson.gz", "ndjson.zst", "parquet", "arrow", "geojson",
+        "csv",
+        "csv.gz",
+        "csv.zst",
+        "tsv",
+        "json",
+        "ndjson",
+        "ndjson.gz",
+        "ndjson.zst",
+        "parquet",
+        "arrow",
+        "geojson",
         "xlsx",
     ];
 

@@ -26,11 +26,7 @@ impl DatasetName {
         let mut bytes = text.bytes();
         let starts = bytes.next().is_some_and(|b| b.is_ascii_lowercase());
         let rest = bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if starts && rest && text.len() <= NAME_BYTES_MAX {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(NameError)
-        }
+        if starts && rest && text.len() <= NAME_BYTES_MAX { Ok(Self(text.to_owned())) } else { Err(NameError) }
     }
 
     /// Reads the name as it stands in SQL, with underscores for hyphens.

@@ -38,7 +38,8 @@ pub(super) fn write(random: &mut ChaCha8Rng, out: Out<'_>) -> io::Result<()> {
             inspection += 1;
             let found = random.random_range(0..5_usize).min(random.random_range(0..7_usize));
             let first = random.random_range(0..VIOLATIONS.len());
-            let violations: Vec<_> = (0..found).filter_map(|i| VIOLATIONS.get((first + i * 3) % VIOLATIONS.len())).collect();
+            let violations: Vec<_> =
+                (0..found).filter_map(|i| VIOLATIONS.get((first + i * 3) % VIOLATIONS.len())).collect();
             let score = 100 - violations.iter().map(|(_, _, points)| points).sum::<u32>();
             let grade = match score {
                 90.. => "A",
@@ -48,7 +49,11 @@ pub(super) fn write(random: &mut ChaCha8Rng, out: Out<'_>) -> io::Result<()> {
             let inspector = random.random_range(0..24_u32);
             let head = format!(
                 "I{inspection:06},{:05},{name} {kind},{kind},{district},{},{}-{:02}-{:04},{score},{grade}",
-                10_000 + place, date(day), 310 + inspector * 7, 11 + inspector, 2_000 + inspector * 37,
+                10_000 + place,
+                date(day),
+                310 + inspector * 7,
+                11 + inspector,
+                2_000 + inspector * 37,
             );
             if violations.is_empty() {
                 writeln!(out, "{head},,,,")?;

@@ -8,8 +8,18 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{DISTRICTS, Out, block, date, pick, pick_skewed, place};
 
-const KINDS: &[&str] = &["Residential alteration", "Residential new", "Commercial alteration", "Electrical", "Plumbing",
-    "Mechanical", "Demolition", "Commercial new", "Sign", "Pool"];
+const KINDS: &[&str] = &[
+    "Residential alteration",
+    "Residential new",
+    "Commercial alteration",
+    "Electrical",
+    "Plumbing",
+    "Mechanical",
+    "Demolition",
+    "Commercial new",
+    "Sign",
+    "Pool",
+];
 const STATES: &[&str] = &["Issued", "Finaled", "Finaled", "Under review", "Expired"];
 
 /// Writes the first `rows` permits as they stood at the end of `month` of 2026: the same ones in every file, with

@@ -10,7 +10,10 @@ use super::{DISTRICTS, Out, STREETS, date, pick, place};
 
 /// Writes bus stops with tabs; their numbers begin with zeros.
 pub(super) fn write_stops(random: &mut ChaCha8Rng, out: Out<'_>) -> io::Result<()> {
-    writeln!(out, "stop_id\tstop_name\tdistrict\tlatitude\tlongitude\tshelter\tbench\troutes\tfirst_bus\tdaily_boardings")?;
+    writeln!(
+        out,
+        "stop_id\tstop_name\tdistrict\tlatitude\tlongitude\tshelter\tbench\troutes\tfirst_bus\tdaily_boardings"
+    )?;
     for stop in 1..=860 {
         let (latitude, longitude) = place(random);
         writeln!(
@@ -77,7 +80,9 @@ pub(super) fn write_air(random: &mut ChaCha8Rng, out: Out<'_>) -> io::Result<()>
         for hour in [0, 6, 12, 18] {
             for (number, station) in (1..).zip(stations) {
                 let base = 8.0 + 6.0 * ((f64::from(hour) / 24.0) * std::f64::consts::TAU).sin().abs();
-                let reading = |random: &mut ChaCha8Rng, scale: f64| (random.random_range(0.4..1.9) * base * scale * 10.0).round() / 10.0;
+                let reading = |random: &mut ChaCha8Rng, scale: f64| {
+                    (random.random_range(0.4..1.9) * base * scale * 10.0).round() / 10.0
+                };
                 let ozone = random.random_bool(0.97).then(|| reading(random, 2.5));
                 let line = json!({
                     "station": { "number": number, "name": station },

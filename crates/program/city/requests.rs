@@ -61,7 +61,8 @@ fn times(random: &mut ChaCha8Rng, row: u64, rows: u64) -> (NaiveDateTime, Option
     let seconds = random.random_range(6 * 3_600..22 * 3_600);
     let time = NaiveTime::from_num_seconds_from_midnight_opt(seconds, 0).unwrap_or_default();
     let opened = date(share).and_time(time);
-    let open = share > DAYS - 30 && random.random_bool(0.5) || pick(random, STATUS) == "Open" && random.random_bool(0.2);
+    let open =
+        share > DAYS - 30 && random.random_bool(0.5) || pick(random, STATUS) == "Open" && random.random_bool(0.2);
     let minutes = random.random_range(30_i64..20_000).min(random.random_range(30_i64..60_000));
     (opened, (!open).then(|| opened + Duration::minutes(minutes)))
 }

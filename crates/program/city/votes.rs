@@ -13,7 +13,10 @@ const CONTESTS: &[(&str, &[(&str, &str)])] = &[
     ("City Council Ward 2", &[("Leopold Marchetti", ""), ("Saoirse Tanaka", ""), ("Write-in", "")]),
     ("City Council Ward 3", &[("Ottoline Brandvold", ""), ("Cyprian Adeyemi", "")]),
     ("Parks Bond", &[("Yes", ""), ("No", "")]),
-    ("Governor", &[("Calliope Ravensworth", "Meadow"), ("Evander Lindqvist", "Harbor"), ("Zenobia Faulkner", "Prairie")]),
+    (
+        "Governor",
+        &[("Calliope Ravensworth", "Meadow"), ("Evander Lindqvist", "Harbor"), ("Zenobia Faulkner", "Prairie")],
+    ),
 ];
 const METHODS: &[&str] = &["Election day", "Early voting", "By mail", "Provisional"];
 
@@ -38,8 +41,18 @@ pub(super) fn write_election(random: &mut ChaCha8Rng, out: Out<'_>) -> io::Resul
 
 const FUNDS: &[&str] = &["General", "Water and Sewer", "Solid Waste", "Transit", "Stormwater"];
 const LINES: &[&str] = &["Salaries", "Benefits", "Supplies", "Contracts", "Utilities", "Capital", "Debt service"];
-const OFFICES: &[&str] = &["Public Works", "Parks and Recreation", "Police", "Fire", "Water Management",
-    "Transportation", "Library", "City Manager", "Finance", "Neighborhood Services"];
+const OFFICES: &[&str] = &[
+    "Public Works",
+    "Parks and Recreation",
+    "Police",
+    "Fire",
+    "Water Management",
+    "Transportation",
+    "Library",
+    "City Manager",
+    "Finance",
+    "Neighborhood Services",
+];
 
 /// Writes the budget with semicolons, as spreadsheets in many places save it.
 pub(super) fn write_budget(random: &mut ChaCha8Rng, out: Out<'_>) -> io::Result<()> {
@@ -51,7 +64,11 @@ pub(super) fn write_budget(random: &mut ChaCha8Rng, out: Out<'_>) -> io::Result<
                     let adopted: i64 = random.random_range(2_000..900_000) * random.random_range(1..9);
                     let amended = adopted + random.random_range(-9_000..20_000);
                     let spent = amended * random.random_range(60..104) / 100;
-                    let spent = if year == 2026 { String::new() } else { format!("{spent}.{:02}", random.random_range(0..100)) };
+                    let spent = if year == 2026 {
+                        String::new()
+                    } else {
+                        format!("{spent}.{:02}", random.random_range(0..100))
+                    };
                     let amended = if pick(random, &["same", "moved"]) == "same" { adopted } else { amended };
                     writeln!(out, "{year};{fund};{office};{line};{adopted}.00;{amended}.00;{spent}")?;
                 }

@@ -147,7 +147,10 @@ fn column_properties(builder: WriterPropertiesBuilder, name: &str, data_type: &D
 }
 
 fn is_identifier(name: &str) -> bool {
-    matches!(name.rsplit('_').next(), Some("id" | "number" | "no" | "code" | "key" | "uuid" | "guid" | "parcel" | "pin"))
+    matches!(
+        name.rsplit('_').next(),
+        Some("id" | "number" | "no" | "code" | "key" | "uuid" | "guid" | "parcel" | "pin")
+    )
 }
 
 /// The `geo` entry of GeoParquet 1.1 for tables with a WKB column.

@@ -104,7 +104,8 @@ impl Publisher {
         let options_json = json(&request.options)?;
         let metadata_json = json(&request.metadata)?;
         for earlier in self.store.catalog.revisions(&dataset).await? {
-            let open = matches!(earlier.state, RevisionState::Staged | RevisionState::Screened | RevisionState::Approved);
+            let open =
+                matches!(earlier.state, RevisionState::Staged | RevisionState::Screened | RevisionState::Approved);
             let same = earlier.staged.sha256 == staged.sha256
                 && earlier.options_json == options_json
                 && earlier.metadata_json == metadata_json;
@@ -158,11 +159,10 @@ impl Publisher {
         self.store.storage.fetch_staged(&record.staged, &source).await?;
         let options: ReadOptions = from_json(&record.options_json)?;
         let (limits, directory) = (self.limits.clone(), scratch.path().to_owned());
-        let screened = tokio::task::spawn_blocking(move || {
-            screen_file(&source, &options, &limits, &directory, &mut progress)
-        })
-        .await
-        .map_err(|error| PublishError::Write(error.into()))??;
+        let screened =
+            tokio::task::spawn_blocking(move || screen_file(&source, &options, &limits, &directory, &mut progress))
+                .await
+                .map_err(|error| PublishError::Write(error.into()))??;
         let prepared = self.put_prepared(id, &screened).await?;
         let blocked = screened.findings.iter().any(Finding::blocks);
         let updated = RevisionRecord {
@@ -235,7 +235,8 @@ impl Publisher {
         let next = self.store.catalog.next_version(&record.dataset).await?;
         let version = VersionRef { dataset: record.dataset.clone(), version: next };
         // With the number: a release that another one overtook commits anew, above it.
-        let commit = DeltaCommit { txn: format!("{id}.{next}"), schema: prepared.schema.clone(), files: files.clone(), now_ms };
+        let commit =
+            DeltaCommit { txn: format!("{id}.{next}"), schema: prepared.schema.clone(), files: files.clone(), now_ms };
         let delta_version = self.store.storage.commit_version(&root, &commit).await?;
         let manifest = Manifest {
             version: version.clone(),
@@ -375,7 +376,8 @@ fn check_state(record: &RevisionRecord, next: RevisionState, step: &'static str)
 /// What approval is bound to: the input, how it was read, the very files of the release, and what was found.
 fn digest(record: &RevisionRecord, prepared: &Prepared, findings: &[Finding]) -> Result<String, PublishError> {
     let mut hash = Sha256::new();
-    for part in [&record.staged.sha256, &record.options_json, &record.metadata_json, &json(prepared)?, &json(findings)?] {
+    for part in [&record.staged.sha256, &record.options_json, &record.metadata_json, &json(prepared)?, &json(findings)?]
+    {
         hash.update(part.as_bytes());
         hash.update([0]);
     }

@@ -45,7 +45,8 @@ pub(crate) fn screen_file(
     scratch: &Path,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Screened, PublishError> {
-    let survey = portico_intake::survey(file, options, limits, scratch, &mut |bytes| progress(Progress::Reading(bytes)))?;
+    let survey =
+        portico_intake::survey(file, options, limits, scratch, &mut |bytes| progress(Progress::Reading(bytes)))?;
     let dictionary = options.dictionary.as_ref();
     let kept = kept_columns(&survey.schema, dictionary)?;
     let schema: SchemaRef = Arc::new(survey.schema.project(&kept)?);
@@ -63,9 +64,9 @@ pub(crate) fn screen_file(
         for batch in survey.batches()? {
             let batch = batch?.project(&kept)?;
             profiler.push(&batch);
-            screener.push(&batch, rows);
+            screener.push(&batch, rows + 1);
             if let Some(checker) = &mut checker {
-                checker.push(&batch, rows)?;
+                checker.push(&batch, rows + 1)?;
             }
             rows += u64::try_from(batch.num_rows()).unwrap_or(0);
             sorter.push(batch, &mut write)?;

@@ -233,7 +233,13 @@ mod tests {
         };
         let mut place = 0;
         for chunk in keys.chunks(batch_rows) {
-            let places: Vec<i64> = chunk.iter().map(|_| { place += 1; place }).collect();
+            let places: Vec<i64> = chunk
+                .iter()
+                .map(|_| {
+                    place += 1;
+                    place
+                })
+                .collect();
             let columns: Vec<ArrayRef> =
                 vec![Arc::new(Int64Array::from(chunk.to_vec())), Arc::new(Int64Array::from(places))];
             sorter.push(RecordBatch::try_new(schema.clone(), columns).unwrap(), &mut emit).unwrap();
@@ -250,8 +256,7 @@ mod tests {
 
     #[test]
     fn spilled_runs_merge_into_the_same_order_as_memory() {
-        let keys: Vec<Option<i64>> =
-            (0..50_000_i64).map(|i| (i % 13 != 0).then_some((i * 7_919) % 1_000)).collect();
+        let keys: Vec<Option<i64>> = (0..50_000_i64).map(|i| (i % 13 != 0).then_some((i * 7_919) % 1_000)).collect();
         let expect = expected(&keys);
         assert_eq!(sorted(&keys, 700, usize::MAX), expect);
         assert_eq!(sorted(&keys, 700, 300_000), expect);

@@ -31,7 +31,10 @@ impl Publisher {
         let named = catalog.released_paths().await?;
         for object in storage.list_released().await? {
             // The Delta log is the table's own record; its commits are small and stay.
-            if named.contains(&object.path) || object.path.contains("/_delta_log/") || now_ms - object.modified_ms < AGE_MS {
+            if named.contains(&object.path)
+                || object.path.contains("/_delta_log/")
+                || now_ms - object.modified_ms < AGE_MS
+            {
                 continue;
             }
             swept.count(object.bytes);
