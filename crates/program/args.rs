@@ -21,7 +21,7 @@ pub(crate) enum Command {
     /// Serve an existing portal
     Serve(Serve),
     /// Stage, screen and release a file as the next version of a dataset
-    Publish(Publish),
+    Publish(Box<Publish>),
     /// List datasets, or show one
     Dataset(Dataset),
     /// The steps of the road in, one by one

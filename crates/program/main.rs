@@ -49,7 +49,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Demo(demo) => demo::run(demo).await,
         Command::Serve(serve) => serve::run(serve).await,
-        Command::Publish(publish) => publish::run(publish).await,
+        Command::Publish(publish) => publish::run(*publish).await,
         Command::Dataset(dataset) => staff::dataset(dataset).await,
         Command::Revision(revision) => staff::revision(revision).await,
         Command::Query(query) => query::run(query).await,
