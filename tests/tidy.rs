@@ -29,9 +29,22 @@ const HOMES: &[(&str, &str)] = &[
 /// Files may have 500 lines; these have a reason to be longer.
 const LONG_FILES: &[(&str, &str)] = &[];
 
-/// What is never left in the code: promises, and names of types that say nothing.
-const BANNED: &[&str] =
-    &["TODO", "FIXME", "unimplemented!", "Manager {", "Manager;", "Manager(", "Helper {", "Helper;", "Helper("];
+/// What is never left in the code: promises of later work, and types named after nothing. Names that other crates
+/// gave (`DiskManagerBuilder`) and data (`City Manager`) are not ours to change, so types are matched where they end.
+const BANNED: &[&str] = &[
+    "TODO",
+    "FIXME",
+    "XXX",
+    "unimplemented!",
+    "Manager {",
+    "Manager;",
+    "Manager(",
+    "Manager<",
+    "Helper {",
+    "Helper;",
+    "Helper(",
+    "Helper<",
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -26,7 +26,7 @@ def test_a_thousand_requests_and_no_server_error(server, tmp_path):
     with report.open("w") as out:
         done = subprocess.run(
             [str(schemathesis), "run", f"{server.url}/openapi.json", "--checks", "not_a_server_error",
-             "--max-examples", str(each), "--phases", "examples,fuzzing", "--workers", "1",
+             "--max-examples", str(each), "--phases", "examples,coverage,fuzzing", "--workers", "1",
              "--request-timeout", "60", "--seed", "7"],
             stdout=out, stderr=subprocess.STDOUT, timeout=1500)
     text = report.read_text()
