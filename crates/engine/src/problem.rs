@@ -39,13 +39,7 @@ pub(crate) fn of(error: &DataFusionError, limits: &WorkLimits) -> Problem {
             tracing::info!(%message, "the question ran out of memory or spill space");
             out_of_memory(limits)
         }
-        DataFusionError::External(inner) => match inner.downcast_ref::<Problem>() {
-            Some(problem) => problem.clone(),
-            None => match inner.downcast_ref::<DataFusionError>() {
-                Some(inner) => of(inner, limits),
-                None => internal(error),
-            },
-        },
+        DataFusionError::External(inner) => of_external(inner.as_ref(), limits),
         DataFusionError::ParquetError(parquet) => of_parquet(parquet, limits),
         DataFusionError::IoError(io) if io.kind() == std::io::ErrorKind::StorageFull => out_of_memory(limits),
         DataFusionError::IoError(_)
@@ -81,6 +75,19 @@ fn out_of_memory(limits: &WorkLimits) -> Problem {
             limits.memory_bytes, limits.spill_bytes
         ),
     )
+}
+
+/// An error of another library. One in a pattern is the client's own, and its text quotes the pattern: it is neither
+/// told nor logged.
+fn of_external(error: &(dyn std::error::Error + Send + Sync + 'static), limits: &WorkLimits) -> Problem {
+    if let Some(problem) = error.downcast_ref::<Problem>() {
+        return problem.clone();
+    }
+    if let Some(inner) = error.downcast_ref::<DataFusionError>() {
+        return of(inner, limits);
+    }
+    let message = error.to_string();
+    if message.starts_with("regex parse error") { failed(&message) } else { internal(error) }
 }
 
 fn of_plan(message: &str) -> Problem {
@@ -291,6 +298,15 @@ mod tests {
                 assert!(!problem.detail.contains("SECRET"), "{problem}");
             }
         }
+    }
+
+    #[test]
+    fn a_broken_pattern_is_the_clients_and_is_not_repeated() {
+        let error = DataFusionError::External("regex parse error:\n    (SECRET\n    ^\nerror: unclosed group".into());
+        let problem = of(&error, &LIMITS);
+        assert_eq!(problem.kind, ProblemKind::QueryFailed);
+        assert!(problem.detail.contains("regular expression") && !problem.detail.contains("SECRET"), "{problem}");
+        assert_eq!(of(&DataFusionError::External("disk on fire".into()), &LIMITS).kind, ProblemKind::Internal);
     }
 
     #[test]
