@@ -1,6 +1,7 @@
 //! Both roads, end to end: what goes in comes out, and nothing else does.
 
-use http::StatusCode;
+use axum::body::Body;
+use http::{Request, StatusCode};
 
 use crate::world::World;
 
@@ -176,4 +177,51 @@ async fn error_texts_hold_no_value_of_the_data() {
         let reply = world.sql(sql, "json").await;
         assert!(!reply.text().contains("CANARY"), "{}", reply.text());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_in_a_url_are_exact_and_text_stays_text() {
+    let world = World::new().await;
+    world.publish("street-trees", "trees.csv", TREES).await;
+    world.publish("large", "l.csv", b"n\n9223372036854775807\n9223372036854775808\n9223372036854775809\n").await;
+    let count = async |query: &str| {
+        let reply = world.get(&format!("/sql?format=csv&q=select+count(*)+from+{query}")).await;
+        assert_eq!(reply.status, StatusCode::OK, "{query}: {}", reply.text());
+        reply.text().lines().nth(1).unwrap().to_owned()
+    };
+    assert_eq!(count("large+where+n=$1&p1=9223372036854775809").await, "1");
+    assert_eq!(count("large+where+n=$1&p1=9223372036854775810").await, "0");
+    assert_eq!(count("street_trees+where+height_m=$1&p1=12.50").await, "1");
+    assert_eq!(count("street_trees+where+height_m%3E$1&p1=9").await, "2");
+    assert_eq!(count("street_trees+where+species=$1&p1=5").await, "0");
+    assert_eq!(count("street_trees+where+tree_id=$1&p1=0001").await, "1");
+    assert_eq!(count("street_trees+where+tree_id=$1&p1=1").await, "0");
+    assert_eq!(count("street_trees+where+planted%3E$1&p1=2000-01-01").await, "2");
+    assert_eq!(count("street_trees+where+street+is+not+distinct+from+$1&p1=null").await, "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filtered_export_tells_its_rows_and_takes_names_as_sql_does() {
+    let world = World::new().await;
+    world.publish("street-trees", "trees.csv", TREES).await;
+    let reply = world.get("/datasets/street-trees.csv?where=Species='Oak'&select=Tree_ID,%22height_m%22").await;
+    assert_eq!((reply.status, reply.text().as_str()), (StatusCode::OK, "tree_id,height_m\n0001,12.50\n0003,4.00\n"));
+    assert_eq!((reply.header("x-portico-rows"), reply.header("content-length")), ("2", "38"));
+    let twice = world.get("/datasets/street-trees.csv?select=tree_id,TREE_ID").await;
+    assert_eq!(twice.problem(), "invalid_request");
+    assert_eq!(world.get("/datasets/street-trees.csv?select=tree").await.problem(), "unknown_column");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_explained_query_has_a_tag_of_its_own() {
+    let world = World::new().await;
+    world.publish("street-trees", "trees.csv", TREES).await;
+    let query = world.sql("select species from street_trees", "csv").await;
+    let explained = world.sql("explain select species from street_trees", "csv").await;
+    assert_ne!(query.header("etag"), explained.header("etag"));
+    // Nobody knows the length of an answer that was not made: none is claimed.
+    let head = Request::head("/sql?q=select+species+from+street_trees&format=csv").body(Body::empty()).unwrap();
+    let head = world.send(head).await;
+    assert_eq!((head.status, head.header("content-length"), head.body.len()), (StatusCode::OK, "", 0));
+    assert_eq!(head.header("etag"), query.header("etag"));
 }

@@ -28,6 +28,10 @@ use args::{Arguments, Command};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Threads that wait for files. Each keeps some of the memory that it read into, so that their number is part of what
+/// the server needs; a disk does not get faster by more of them.
+const BLOCKING_THREADS: usize = 32;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // A worker's limits and runtime are its own.
@@ -35,10 +39,11 @@ fn main() -> ExitCode {
         return finish(worker::run(worker).map(|()| ExitCode::SUCCESS));
     }
     start_log(&arguments);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return finish(Err(error.into())),
-    };
+    let runtime =
+        match tokio::runtime::Builder::new_multi_thread().max_blocking_threads(BLOCKING_THREADS).enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return finish(Err(error.into())),
+        };
     let outcome = runtime.block_on(run(arguments));
     // A task that hangs in a file system call must not keep the process.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));

@@ -101,8 +101,11 @@ pub enum ParameterValue {
     Int(i64),
     /// A double.
     Float(f64),
-    /// Text.
+    /// Text; read as the type that its place in the statement asks for.
     Text(String),
+    /// What a URL says, which has no type of its own: text where its place in the statement asks for text, else
+    /// `null`, `true`, `false` or a number where it is spelt like one, else text.
+    Bare(String),
     /// One row of one column as an Arrow IPC stream, base64: a value bound by Flight SQL, type and all.
     Arrow(String),
 }

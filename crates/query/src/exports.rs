@@ -128,6 +128,7 @@ impl Questions {
             let name = file_name(&manifest.version, request.kind);
             return Ok(self.stored(&table, file.clone(), request.kind, name));
         }
+        let request = &ExportRequest { select: columns_of(&request.select, &manifest)?, ..request.clone() };
         check_form(request, &manifest)?;
         let question = self.export_question(request, &manifest).await?;
         let files: Vec<&str> = manifest.files.iter().map(|file| file.sha256.as_str()).collect();
@@ -203,13 +204,13 @@ impl Questions {
         }
     }
 
-    /// The question whose answer is the export: it goes through the gate like any other.
+    /// The question whose answer is the export: it goes through the gate like any other. The columns are spelt as
+    /// [`columns_of`] gives them.
     pub(crate) async fn export_question(
         &self,
         request: &ExportRequest,
         manifest: &Manifest,
     ) -> Result<Question, Problem> {
-        check_columns(&request.select, manifest)?;
         let limits = &self.runner.limits.statement;
         let filter = request.filter.as_deref().map(|text| gate::parse_filter(text, limits)).transpose()?;
         let order = request.order.as_deref().map(|text| gate::parse_order(text, limits)).transpose()?;
@@ -393,19 +394,26 @@ fn selected(select: &[String], manifest: &Manifest) -> arrow_schema::Schema {
     arrow_schema::Schema::new(fields.collect::<Vec<_>>())
 }
 
-fn check_columns(select: &[String], manifest: &Manifest) -> Result<(), Problem> {
-    for (index, name) in select.iter().enumerate() {
-        if manifest.schema.field_with_name(name).is_err() {
-            return Err(Problem::new(
-                ProblemKind::UnknownColumn,
-                format!("{} has no column \"{name}\".", manifest.version.dataset),
-            ));
+/// The columns that a selection names, spelt as the version spells them: as in SQL, case does not count where it
+/// tells no columns apart, and a name may stand in double quotes.
+fn columns_of(select: &[String], manifest: &Manifest) -> Result<Vec<String>, Problem> {
+    let mut columns: Vec<String> = Vec::with_capacity(select.len());
+    for asked in select {
+        let name = asked.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(asked);
+        let fields = manifest.schema.fields();
+        let exact = fields.iter().find(|field| field.name() == name);
+        let same = |field: &&Arc<arrow_schema::Field>| field.name().eq_ignore_ascii_case(name);
+        let Some(field) = exact.or_else(|| fields.iter().find(same)) else {
+            let detail = format!("{} has no column \"{name}\".", manifest.version.dataset);
+            return Err(Problem::new(ProblemKind::UnknownColumn, detail));
+        };
+        if columns.contains(field.name()) {
+            let detail = format!("The column \"{}\" is selected twice.", field.name());
+            return Err(Problem::new(ProblemKind::InvalidRequest, detail));
         }
-        if select.iter().take(index).any(|earlier| earlier == name) {
-            return Err(Problem::new(ProblemKind::InvalidRequest, format!("The column \"{name}\" is selected twice.")));
-        }
+        columns.push(field.name().clone());
     }
-    Ok(())
+    Ok(columns)
 }
 
 /// Removes the oldest spooled exports until what is left fits; never the one that was just put there.

@@ -178,7 +178,8 @@ struct TagParts<'a> {
     parameters: &'a BTreeMap<String, ParameterValue>,
     kind: String,
     options: &'a OutputOptions,
-    work: Work,
+    /// What was asked for, and what the statement itself asks for: `EXPLAIN q` is not `q`.
+    work: (Work, Work),
     part: Option<TablePart>,
     stored_order: bool,
     /// Digests of the files of every version, so that a name used twice is not a tag used twice.
@@ -195,7 +196,7 @@ fn answer_tag(ask: &Ask, resolved: &Resolved, stored_order: bool, query_id: &str
         parameters: &ask.parameters,
         kind: ask.kind.extension(),
         options: &ask.options,
-        work: ask.work,
+        work: (ask.work, resolved.gated.work),
         part: ask.part,
         stored_order,
         files: files.map(|file| file.sha256.as_str()).collect(),

@@ -66,8 +66,10 @@ pub(crate) async fn finish(State(site): State<Arc<Site>>, request: Request, next
         write(&mut response, &site, &problem, &id, page && method != Method::HEAD);
     }
     if method == Method::HEAD {
-        // A length stays, the bytes do not.
-        *response.body_mut() = Body::empty();
+        // A length stays, the bytes do not; without one, an empty body would say that there are none.
+        let known = response.headers().contains_key(header::CONTENT_LENGTH);
+        *response.body_mut() =
+            if known { Body::empty() } else { Body::from_stream(futures::stream::empty::<Unread>()) };
     }
     protect(response.headers_mut(), tls);
     response
@@ -123,6 +125,9 @@ fn write(response: &mut Response, site: &Site, problem: &Problem, request_id: &s
     headers.insert(header::VARY, HeaderValue::from_static("accept"));
     *response.body_mut() = Body::from(body);
 }
+
+/// What a body would yield that yields nothing.
+type Unread = Result<bytes::Bytes, std::convert::Infallible>;
 
 /// Headers of every response. Public data may be read by any site; none may frame a page, guess a type, or learn
 /// from where a reader came.

@@ -17,7 +17,7 @@ use portico_model::order::{OutputOptions, TablePart};
 use portico_model::problem::{Problem, ProblemKind};
 use serde::{Deserialize, Serialize};
 
-use super::{ExportRequest, check_columns, selected};
+use super::{ExportRequest, columns_of, selected};
 use crate::answer::{Answer, Caller};
 use crate::questions::Questions;
 
@@ -129,7 +129,7 @@ impl Questions {
     pub async fn plan_flight(&self, request: &FlightRequest) -> Result<FlightPlan, Problem> {
         let table = self.readable(&request.dataset, request.version, &request.caller, request.now_ms).await?;
         let manifest = &table.record.manifest;
-        check_columns(&request.columns, manifest)?;
+        let columns = columns_of(&request.columns, manifest)?;
         if let Some(filter) = &request.filter {
             crate::gate::parse_filter(filter, &self.limits().statement)?;
         }
@@ -142,7 +142,7 @@ impl Questions {
             let ticket = ExportTicket {
                 dataset: manifest.version.dataset.clone(),
                 version: manifest.version.version,
-                columns: request.columns.clone(),
+                columns: columns.clone(),
                 filter: request.filter.clone(),
                 limit: request.limit,
                 part,

@@ -197,8 +197,10 @@ impl<K> Reader<K> {
 }
 
 async fn read_at(file: Arc<File>, offset: u64, length: u64) -> Result<Bytes, Problem> {
+    // Allocated where it is freed: what one thread allocates and another frees stays with the first for a while, and
+    // there are many threads that read.
+    let mut buffer = vec![0; usize::try_from(length).unwrap_or(0)];
     let read = tokio::task::spawn_blocking(move || {
-        let mut buffer = vec![0; usize::try_from(length).unwrap_or(0)];
         file.read_exact_at(&mut buffer, offset)?;
         Ok::<_, io::Error>(Bytes::from(buffer))
     })

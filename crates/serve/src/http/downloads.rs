@@ -115,14 +115,23 @@ pub(crate) async fn respond(
         (Some(asked), Some(length)) => asked.of(length),
         _ => Part::Whole,
     };
-    let status = if matches!(part, Part::Bytes(_)) { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+    // Reading comes before the headers: a file that is complete within a moment has a length and a number of rows.
+    let (status, stream) = match &part {
+        _ if head_only => (StatusCode::OK, None),
+        Part::Whole => (StatusCode::OK, Some(reply::begun(export.read(None).await?).await?)),
+        Part::Bytes(range) => {
+            (StatusCode::PARTIAL_CONTENT, Some(reply::begun(export.read(Some(range.clone())).await?).await?))
+        }
+        Part::Unsatisfiable => return Err(outside(export.length.unwrap_or(0))),
+    };
     let reply = describe(site, &export, target, status)
         .header(header::CONTENT_TYPE, export.kind.content_type())
         .header(header::CONTENT_DISPOSITION, names::disposition(target.inline, &export.file_name));
-    if head_only {
-        return Ok(reply.head(export.length));
-    }
-    send(reply, export, part).await
+    let Some(stream) = stream else { return Ok(reply.head(export.length)) };
+    let Part::Bytes(range) = part else { return Ok(reply.stream(stream, export.length)) };
+    let length = export.length.unwrap_or(range.end);
+    let content_range = format!("bytes {}-{}/{length}", range.start, range.end.saturating_sub(1));
+    Ok(reply.header(header::CONTENT_RANGE, content_range).stream(stream, Some(range.end - range.start)))
 }
 
 /// The headers that `200`, `206`, `304` and `HEAD` share.
@@ -137,23 +146,6 @@ fn describe(site: &Site, export: &Export, target: &Target, status: StatusCode) -
         .header(X_VERSION, export.version.version.to_string())
         .header_opt(X_ROWS, export.rows.map(|rows| rows.to_string()))
         .cache(target.policy)
-}
-
-async fn send(reply: Reply, mut export: Export, part: Part) -> Result<Response, Refusal> {
-    match part {
-        Part::Whole => {
-            let stream = reply::begun(export.read(None).await?).await?;
-            Ok(reply.stream(stream, export.length))
-        }
-        Part::Bytes(range) => {
-            let length = export.length.unwrap_or(range.end);
-            let content_range = format!("bytes {}-{}/{length}", range.start, range.end.saturating_sub(1));
-            let size = range.end - range.start;
-            let stream = reply::begun(export.read(Some(range)).await?).await?;
-            Ok(reply.header(header::CONTENT_RANGE, content_range).stream(stream, Some(size)))
-        }
-        Part::Unsatisfiable => Err(outside(export.length.unwrap_or(0))),
-    }
 }
 
 /// `416` with the length that there is.

@@ -26,9 +26,9 @@ const PARTS_MAX: u64 = 9_000;
 const PARTS_AT_ONCE: usize = 3;
 /// Bytes asked for at once when reading: long enough to be fast, short enough that a slow reader of ours never
 /// lets a request of ours to the cloud run into its time limit.
-const READ_BYTES: u64 = 2 * 1024 * 1024;
+const READ_BYTES: u64 = 1024 * 1024;
 /// Requests on the way at once when reading.
-const READS_AT_ONCE: usize = 2;
+const READS_AT_ONCE: usize = 3;
 
 /// Digest and size of some bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
