@@ -133,6 +133,10 @@ impl Fake {
             }
             "eat" => eat(number(1)).await,
             "burn" => burn(),
+            "begin-burn" => {
+                to_come.begin(&order).await;
+                burn();
+            }
             "abort" => std::process::abort(),
             "allocate" => drop(std::hint::black_box(vec![1_u8; usize::MAX / 4])),
             "overflow" => {

@@ -23,8 +23,9 @@ use super::process::LastWords;
 use super::watcher::needs_memory;
 use crate::answer::AnswerChunk;
 
-/// How long the end of a process whose connection broke is waited for.
-const END_WAIT: Duration = Duration::from_secs(2);
+/// How long the end of a process whose connection broke is waited for: its last words included, on a machine that has
+/// better things to do. What it says decides what the asker is told, so it is worth waiting for.
+const END_WAIT: Duration = Duration::from_secs(10);
 /// How long what a process sent before its end may take to arrive.
 const DRAIN: Duration = Duration::from_millis(100);
 

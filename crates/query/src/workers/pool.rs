@@ -380,7 +380,7 @@ async fn watch_over(pool: &Pool, worker: &Worker, process: &mut Process, memory_
     let mut look = tokio::time::interval(Duration::from_millis(LOOK_MS));
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        let assignment = assignments.borrow_and_update().clone();
+        let busy = assignments.borrow_and_update().is_some();
         tokio::select! {
             () = pool.stop.cancelled() => return true,
             () = process.wait() => return false,
@@ -390,7 +390,9 @@ async fn watch_over(pool: &Pool, worker: &Worker, process: &mut Process, memory_
                     return false;
                 }
             }
-            _ = look.tick(), if assignment.is_some() => {
+            _ = look.tick(), if busy => {
+                // The question of this moment: one that has just ended must not pay for the next.
+                let assignment = worker.assignment.borrow().clone();
                 let usage = worker.usage();
                 *memory_bytes = usage.map_or(*memory_bytes, |usage| usage.memory_bytes);
                 if let Some(verdict) = assignment.and_then(|assignment| assignment.judge(usage)) {

@@ -21,8 +21,9 @@ use super::pool::Bounds;
 const START: Duration = Duration::from_secs(30);
 /// Between two tries at a socket that is not there yet.
 const KNOCK: Duration = Duration::from_millis(10);
-/// How long the last words of a worker that has ended are waited for.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How long the last words of a worker that has ended are waited for. They are in the pipe when it has ended, so this
+/// is about how busy the server is; only a process that was given the pipe by the worker could hold it open.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// The longest path of a Unix socket on every system, with its closing NUL taken off.
 const SOCKET_PATH_MAX: usize = 100;
 /// What flows from a worker before the server has read it: enough for two chunks, so that neither side waits.
