@@ -41,13 +41,15 @@
 
 mod catalog;
 mod error;
+mod scrub;
 mod storage;
 
 pub use catalog::{
-    AuditEntry, Catalog, DatasetFilter, DatasetRecord, Facets, ReleaseRecord, RevisionRecord, VersionRecord,
-    VersionSummary,
+    AuditEntry, Catalog, CatalogMoment, DatasetFilter, DatasetRecord, Facets, Interrupt, Prepared, ReleaseRecord,
+    RevisionRecord, VersionRecord, VersionSummary,
 };
 pub use error::{Cause, StoreError};
+pub use scrub::{ScrubEvent, Scrubbed, Wrong};
 pub use storage::{DeltaCommit, DeltaFile, SpooledFile, StagedFile, Storage, StoredObject};
 
 /// Both halves, which belong together: a catalog names files of one storage.
