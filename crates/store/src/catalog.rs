@@ -16,6 +16,7 @@ mod audit;
 mod change;
 mod connect;
 mod datasets;
+mod dump;
 mod integrity;
 mod interruption;
 mod lease;
@@ -27,6 +28,7 @@ mod search;
 mod versions;
 
 pub use audit::AuditEntry;
+pub(crate) use dump::DumpedRow;
 pub use interruption::{CatalogMoment, Interrupt};
 pub use records::{DatasetRecord, Prepared, ReleaseRecord, RevisionRecord, VersionRecord, VersionSummary};
 pub use search::{DatasetFilter, Facets};

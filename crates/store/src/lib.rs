@@ -39,11 +39,13 @@
 //! writes no checkpoints of the Delta log; files older than their last use are found here and removed by
 //! `publish`.
 
+mod backup;
 mod catalog;
 mod error;
 mod scrub;
 mod storage;
 
+pub use backup::{CopyEvent, CopySummary};
 pub use catalog::{
     AuditEntry, Catalog, CatalogMoment, DatasetFilter, DatasetRecord, Facets, Interrupt, Prepared, ReleaseRecord,
     RevisionRecord, VersionRecord, VersionSummary,

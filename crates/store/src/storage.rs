@@ -16,6 +16,7 @@ use transfer::Measured;
 use verdicts::Verdicts;
 
 mod backend;
+mod backups;
 mod delta;
 mod durable;
 mod released;
@@ -24,6 +25,7 @@ mod staging;
 mod transfer;
 mod verdicts;
 
+pub(crate) use backups::KeptFile;
 pub use delta::{DeltaCommit, DeltaFile};
 pub use spool::SpooledFile;
 pub use staging::StagedFile;
@@ -43,6 +45,8 @@ pub(crate) enum Area {
     Spool,
     /// What is known of each finished export.
     SpoolRecords,
+    /// Heads and lists of backups, where this storage holds some.
+    Backups,
     /// Keys that the self-test tries things on.
     SelfTest,
 }
@@ -54,6 +58,7 @@ impl Area {
             Self::Released => "released",
             Self::Spool => "spool/files",
             Self::SpoolRecords => "spool/records",
+            Self::Backups => "backups",
             Self::SelfTest => "self-test",
         }
     }

@@ -35,6 +35,11 @@ pub(super) enum Kind {
     Postgres,
 }
 
+/// The numbers of the steps that this program knows.
+pub(super) fn steps() -> Vec<i64> {
+    STEPS.iter().map(|(step, _)| *step).collect()
+}
+
 /// Opens a pool and brings the tables up to date.
 pub(super) async fn open(url: &str) -> Result<(Kind, AnyPool), StoreError> {
     sqlx::any::install_default_drivers();

@@ -41,6 +41,12 @@ impl Catalog {
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 
+    /// Whether nothing was ever written.
+    pub(crate) async fn is_empty(&self) -> Result<bool, StoreError> {
+        let row = sqlx::query("SELECT seq FROM audit_end WHERE id = 1").fetch_one(self.pool()).await?;
+        Ok(row.try_get::<i64, _>(0)? == 0)
+    }
+
     /// Bytes of all files that any version names, as the catalog counts them.
     pub(crate) async fn released_bytes(&self) -> Result<u64, StoreError> {
         let row =

@@ -19,7 +19,7 @@ use super::verdicts::Kind;
 use crate::error::StoreError;
 
 /// Up to this size an object is written in one request: conditional create needs one.
-const SINGLE_PUT_BYTES: u64 = 16 * 1024 * 1024;
+pub(super) const SINGLE_PUT_BYTES: u64 = 16 * 1024 * 1024;
 /// Bytes of a part: clouds want 5 MiB at least and allow 10,000 parts.
 const PART_BYTES: u64 = 8 * 1024 * 1024;
 const PARTS_MAX: u64 = 9_000;

@@ -94,6 +94,8 @@ pub(super) struct Kind {
 impl Kind {
     pub(super) const RELEASED: Self = Self { noun: "released file", article: "a released file" };
     pub(super) const STAGED: Self = Self { noun: "staged file", article: "a staged file" };
+    pub(super) const BACKUP: Self = Self { noun: "backup", article: "a file of a backup" };
+    pub(super) const FILE: Self = Self { noun: "file", article: "a file" };
     pub(super) const EXPORT: Self = Self { noun: "export", article: "an export" };
 
     pub(super) fn corrupt(self, how: &'static str) -> StoreError {

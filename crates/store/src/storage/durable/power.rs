@@ -253,13 +253,17 @@ struct Outcome {
     lost: Vec<String>,
 }
 
-/// Cuts the power after every step.
-async fn cut_everywhere(steps: &[Step], root: &Path) -> Outcome {
+/// Cuts the power after every step from `first` on.
+async fn cut_from(first: usize, steps: &[Step], root: &Path) -> Outcome {
     let mut model = Model::default();
     let mut outcome = Outcome::default();
     for end in 0..=steps.len() {
         if let Some(step) = end.checked_sub(1).map(|last| &steps[last]) {
             model.apply(step);
+            // What was only begun or written is in nobody's promise yet.
+            if end < first || matches!(step, Step::Create(_) | Step::Write(..)) {
+                continue;
+            }
         }
         let promised: Vec<&Promise> = steps[..end]
             .iter()
@@ -271,7 +275,7 @@ async fn cut_everywhere(steps: &[Step], root: &Path) -> Outcome {
         let going = removals(&steps[..end], root);
         let seed = u64::try_from(end).unwrap();
         let random = |seed| Cut::Any(Box::new(ChaCha8Rng::seed_from_u64(seed)));
-        for mut cut in [Cut::Nothing, Cut::NamesOnly, random(seed), random(seed + 9_999)] {
+        for mut cut in [Cut::Nothing, Cut::NamesOnly, random(seed)] {
             let left = tempfile::tempdir().unwrap();
             let place = left.path().join("store");
             model.leave(root.parent().unwrap(), left.path(), &mut cut);
@@ -299,9 +303,9 @@ async fn a_power_cut_at_any_moment_loses_nothing_acknowledged() {
     let storage = Storage::assemble(Arc::new(directory), Reach::Directory(root.clone()));
     run(&storage, &journal, scratch.path()).await;
     let steps = journal.steps();
-    let outcome = cut_everywhere(&steps, &root).await;
+    let outcome = cut_from(0, &steps, &root).await;
     assert_eq!(outcome.lost, [""; 0]);
-    assert!(outcome.cuts > 200 && outcome.promises > 500, "{} cuts", outcome.cuts);
+    assert!(outcome.cuts > 150 && outcome.promises > 500, "{} cuts", outcome.cuts);
     println!("{} steps, {} power cuts, {} promises, 0 lost", steps.len(), outcome.cuts, outcome.promises);
     // Who forgets to sync loses: files and names alike.
     for forgotten in [
@@ -310,6 +314,6 @@ async fn a_power_cut_at_any_moment_loses_nothing_acknowledged() {
         |step: &Step| matches!(step, Step::SyncDirectory(path) if path.ends_with("_delta_log")),
     ] {
         let careless: Vec<Step> = steps.iter().filter(|step| !forgotten(step)).cloned().collect();
-        assert!(!cut_everywhere(&careless, &root).await.lost.is_empty());
+        assert!(!cut_from(careless.len(), &careless, &root).await.lost.is_empty());
     }
 }
