@@ -46,14 +46,19 @@ impl World {
     }
 
     pub(crate) async fn with(limits: Limits) -> Self {
+        let storage = Storage::open("memory:///", &BTreeMap::new()).unwrap();
+        let store = Store { storage, catalog: Catalog::open("sqlite::memory:").await.unwrap() };
+        Self::over(store, limits).await
+    }
+
+    /// A server over a store that is there already.
+    pub(crate) async fn over(store: Store, limits: Limits) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let directory = |name: &str| {
             let path = scratch.path().join(name);
             std::fs::create_dir(&path).unwrap();
             path
         };
-        let storage = Storage::open("memory:///", &BTreeMap::new()).unwrap();
-        let store = Store { storage, catalog: Catalog::open("sqlite::memory:").await.unwrap() };
         let settings = WorkerSettings {
             scratch: directory("worker"),
             threads: 2,
@@ -114,6 +119,17 @@ impl World {
         let (head, body) = answer.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();
         Reply { status: head.status, headers: head.headers, body }
+    }
+
+    /// As [`World::get_with`], for answers that may break: `None` when the body does.
+    pub(crate) async fn try_get(&self, path: &str, headers: &[(&str, &str)]) -> Option<(StatusCode, Vec<u8>)> {
+        let mut request = Request::get(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let (head, body) = answer.into_parts();
+        Some((head.status, body.collect().await.ok()?.to_bytes().to_vec()))
     }
 
     pub(crate) async fn get(&self, path: &str) -> Reply {

@@ -32,6 +32,12 @@ pub(crate) enum Command {
     Check(Check),
     /// Remove files that no release needs any more
     Sweep(Sweep),
+    /// Read every file and row that the portal rests on, and say what is damaged or missing
+    Scrub(Scrub),
+    /// Copy the catalog and every file that it names to another place; what is there is not copied again
+    Backup(Backup),
+    /// Fill an empty portal from a backup, then read all of it
+    Restore(Restore),
     /// Print completions for a shell
     Completions {
         /// bash, zsh, fish, elvish or powershell
@@ -267,6 +273,45 @@ pub(crate) struct Sweep {
     /// Only say what would go
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// `portico scrub`
+#[derive(Debug, Args)]
+pub(crate) struct Scrub {
+    #[command(flatten)]
+    pub(crate) portal: Portal,
+}
+
+/// Where backups are.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Place {
+    /// A directory, or file:///…, s3://bucket/prefix, gs://…, az://…
+    #[arg(value_name = "DIR|URL")]
+    pub(crate) place: String,
+    /// An option of that store, such as endpoint=…; may be given several times. Secrets come from the environment
+    #[arg(long = "option", value_name = "KEY=VALUE")]
+    pub(crate) options: Vec<String>,
+}
+
+/// `portico backup`
+#[derive(Debug, Args)]
+pub(crate) struct Backup {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) portal: Portal,
+}
+
+/// `portico restore`
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// The backup to restore, as `backup` printed it, such as 20260102T030405000Z; otherwise the newest
+    #[arg(long, value_name = "STAMP")]
+    pub(crate) at: Option<String>,
+    #[command(flatten)]
+    pub(crate) portal: Portal,
 }
 
 /// `portico worker`

@@ -84,6 +84,33 @@ impl Default for Storage {
     }
 }
 
+impl Storage {
+    /// Adds the secrets that the environment has for this kind of storage.
+    pub(crate) fn read_environment(&mut self, variable: impl Fn(&str) -> Option<String>) {
+        let scheme = self.url.split(':').next().unwrap_or_default();
+        let secrets: &[&str] = match scheme {
+            "s3" | "s3a" => &[
+                "AWS_ACCESS_KEY_ID",
+                "AWS_SECRET_ACCESS_KEY",
+                "AWS_SESSION_TOKEN",
+                "AWS_REGION",
+                "AWS_ENDPOINT",
+                "AWS_ALLOW_HTTP",
+            ],
+            "gs" => &["GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY", "GOOGLE_APPLICATION_CREDENTIALS"],
+            "az" | "abfs" | "abfss" => {
+                &["AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_KEY"]
+            }
+            _ => &[],
+        };
+        for name in secrets {
+            if let Some(value) = variable(name) {
+                self.options.entry(name.to_lowercase()).or_insert(value);
+            }
+        }
+    }
+}
+
 /// Where the catalog is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -133,27 +160,7 @@ impl Config {
         if let Some(url) = variable("PORTICO_CATALOG_URL") {
             self.catalog.url = url;
         }
-        let scheme = self.storage.url.split(':').next().unwrap_or_default();
-        let secrets: &[&str] = match scheme {
-            "s3" | "s3a" => &[
-                "AWS_ACCESS_KEY_ID",
-                "AWS_SECRET_ACCESS_KEY",
-                "AWS_SESSION_TOKEN",
-                "AWS_REGION",
-                "AWS_ENDPOINT",
-                "AWS_ALLOW_HTTP",
-            ],
-            "gs" => &["GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY", "GOOGLE_APPLICATION_CREDENTIALS"],
-            "az" | "abfs" | "abfss" => {
-                &["AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_KEY"]
-            }
-            _ => &[],
-        };
-        for name in secrets {
-            if let Some(value) = variable(name) {
-                self.storage.options.entry(name.to_lowercase()).or_insert(value);
-            }
-        }
+        self.storage.read_environment(variable);
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, reason = "a command line program answers on standard output")]
 
 mod args;
+mod backup;
 mod check;
 mod city;
 mod config;
@@ -13,6 +14,7 @@ mod demo;
 mod parts;
 mod publish;
 mod query;
+mod scrub;
 mod serve;
 mod staff;
 mod sweep;
@@ -60,6 +62,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Query(query) => query::run(query).await,
         Command::Check(check) => check::run(check).await,
         Command::Sweep(sweep) => sweep::run(sweep).await,
+        Command::Scrub(scrub) => scrub::run(scrub).await,
+        Command::Backup(said) => backup::backup(said).await,
+        Command::Restore(said) => backup::restore(said).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "portico", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

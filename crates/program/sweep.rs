@@ -15,5 +15,8 @@ pub(crate) async fn run(sweep: Sweep) -> anyhow::Result<ExitCode> {
     let swept = publisher.sweep(sweep.dry_run, parts::now_ms()).await?;
     let verb = if sweep.dry_run { "would remove" } else { "removed" };
     println!("{verb} {} files, {} bytes", swept.files, swept.bytes);
+    if swept.busy > 0 {
+        println!("passed over {} datasets that a release is at work on", swept.busy);
+    }
     Ok(ExitCode::SUCCESS)
 }

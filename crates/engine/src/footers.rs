@@ -43,6 +43,11 @@ impl Footers {
         Self { cache }
     }
 
+    /// Forgets all footers: one of them may be of a file that turned out to be damaged.
+    pub(crate) fn forget(&self) {
+        self.cache.invalidate_all();
+    }
+
     /// The footer of a file: at most one read for all who ask at once.
     pub(crate) async fn get(
         &self,

@@ -157,7 +157,11 @@ async fn answer(execution: Execution, schema: &SchemaRef, job: &Job, outlet: &mu
         tracing::error!("the plan panicked");
         return Err(Problem::internal().into());
     }
-    files.settled().await.map_err(|error| problem::internal(&error))?;
+    if let Err(error) = files.settled().await {
+        // Its footer was taken before the verdict, and must not be believed of a file that is put in its place.
+        job.core.footers.forget();
+        return Err(problem::internal(&error).into());
+    }
     let elapsed_ms = job.elapsed_ms();
     while !body.finish_part(elapsed_ms)? {
         outlet.send_all(body.take()).await?;

@@ -3,7 +3,8 @@
 //! Each file on a path is hashed whole once per worker process, on first open. Small files are hashed before the
 //! first byte is used; larger ones while the question runs, and the answer is not completed before the verdict is
 //! in. A verdict belongs to one state of one file (device, inode, size, time of change): a replaced file is
-//! hashed again. Files behind signed URLs are not hashed here: the object store checks what it holds.
+//! hashed again. Files behind signed URLs are not hashed here: the server has read those up to the same size through
+//! before it signed, and the object store keeps checksums of what it holds.
 
 use std::fs::{File, Metadata};
 use std::os::unix::fs::{FileExt, MetadataExt};

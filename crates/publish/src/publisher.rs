@@ -1,9 +1,8 @@
 //! The steps of the road in.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
 use portico_intake::IntakeError;
 use portico_intake::options::ReadOptions;
 use portico_model::dataset::DatasetMetadata;
@@ -14,7 +13,7 @@ use portico_model::name::{DatasetName, VersionRef};
 use portico_model::policy::{Action, Decision, Grant, Principal, Subject, VersionState, decide};
 use portico_model::profile::TableProfile;
 use portico_model::revision::RevisionState;
-use portico_store::{DeltaCommit, ReleaseRecord, RevisionRecord, StagedFile, Store, VersionRecord};
+use portico_store::{DeltaCommit, Prepared, ReleaseRecord, RevisionRecord, Store, VersionRecord};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use ulid::Ulid;
@@ -60,15 +59,9 @@ pub struct Revision {
     pub version: Option<VersionRef>,
 }
 
-/// What screening leaves in the revision's record besides findings and profile.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Prepared {
-    schema: SchemaRef,
-    rows: u64,
-    sort_key: Vec<String>,
-    /// Release-ready files: where they lie in staging, and what the manifest will say of them (without a path).
-    files: Vec<(StagedFile, ReleasedFile)>,
-}
+/// How long a release may work on a dataset's files before somebody else may: a release that takes longer is none
+/// the worse for it unless somebody does, and is then told to begin again.
+pub(crate) const LEASE_MS: i64 = 15 * 60 * 1000;
 
 impl Publisher {
     /// A road in over `store`, with working files under `scratch`.
@@ -122,7 +115,7 @@ impl Publisher {
             file_name: request.options.file_name.clone(),
             options_json,
             metadata_json,
-            schema_json: None,
+            prepared_json: None,
             findings: Vec::new(),
             profile: None,
             digest: None,
@@ -163,12 +156,12 @@ impl Publisher {
             tokio::task::spawn_blocking(move || screen_file(&source, &options, &limits, &directory, &mut progress))
                 .await
                 .map_err(|error| PublishError::Write(error.into()))??;
-        let prepared = self.put_prepared(id, &screened).await?;
+        let prepared = json(&self.put_prepared(id, &screened).await?)?;
         let blocked = screened.findings.iter().any(Finding::blocks);
         let updated = RevisionRecord {
             state: if blocked { RevisionState::Blocked } else { RevisionState::Screened },
             digest: Some(digest(&record, &prepared, &screened.findings)?),
-            schema_json: Some(json(&prepared)?),
+            prepared_json: Some(prepared),
             findings: screened.findings,
             profile: Some(screened.profile),
             ..record.clone()
@@ -226,18 +219,39 @@ impl Publisher {
         }
         let dataset = self.store.catalog.dataset(&record.dataset).await?;
         let root = dataset.ok_or_else(|| PublishError::UnknownRevision(id.to_owned()))?.root;
-        let prepared: Prepared = from_json(record.schema_json.as_deref().unwrap_or_default())?;
-        // The approved digest covers the files' digests, and fetching verifies those.
-        if record.approved_digest.is_none() || record.approved_digest != record.digest {
+        // The approved digest covers the files' digests, and those are verified where the files go.
+        let seen = digest(&record, record.prepared_json.as_deref().unwrap_or_default(), &record.findings)?;
+        if record.approved_digest.as_deref() != Some(seen.as_str()) {
             return Err(PublishError::DigestChanged);
         }
-        let files = self.put_files(&root, id, &prepared).await?;
+        let prepared = record.prepared()?.ok_or(PublishError::DigestChanged)?;
+        let catalog = &self.store.catalog;
+        catalog.lease(&record.dataset, id, now_ms, LEASE_MS).await?;
+        let released = self.release_leased(&record, (&root, prepared, metadata), grant.principal(), now_ms).await;
+        if let Err(error) = catalog.end_lease(&record.dataset, id).await {
+            tracing::warn!(%error, revision = %id, "the dataset's lease has to run out by itself");
+        }
+        let version = released?;
+        self.clean(&record).await;
+        Ok(version)
+    }
+
+    /// The release itself, while nobody else works on the dataset's files.
+    async fn release_leased(
+        &self,
+        record: &RevisionRecord,
+        (root, prepared, metadata): (&str, Prepared, DatasetMetadata),
+        principal: &str,
+        now_ms: i64,
+    ) -> Result<VersionRef, PublishError> {
+        let id = record.id.as_str();
+        let files = self.put_files(root, id, &prepared).await?;
         let next = self.store.catalog.next_version(&record.dataset).await?;
         let version = VersionRef { dataset: record.dataset.clone(), version: next };
         // With the number: a release that another one overtook commits anew, above it.
         let commit =
             DeltaCommit { txn: format!("{id}.{next}"), schema: prepared.schema.clone(), files: files.clone(), now_ms };
-        let delta_version = self.store.storage.commit_version(&root, &commit).await?;
+        let delta_version = self.store.storage.commit_version(root, &commit).await?;
         let manifest = Manifest {
             version: version.clone(),
             schema: prepared.schema,
@@ -258,9 +272,7 @@ impl Publisher {
             withdrawn_reason: None,
         };
         let release = ReleaseRecord { revision_id: id.to_owned(), metadata, version: released };
-        let version = self.store.catalog.release(&release, grant.principal(), now_ms).await?;
-        self.clean(&record).await;
-        Ok(version)
+        Ok(self.store.catalog.release(&release, principal, now_ms).await?)
     }
 
     /// Gives a revision up and removes its bytes.
@@ -324,13 +336,11 @@ impl Publisher {
         Ok(Prepared { schema, rows: screened.rows, sort_key, files })
     }
 
+    /// The prepared files, copied by the storage to where they are public once the catalog names them.
     async fn put_files(&self, root: &str, id: &str, prepared: &Prepared) -> Result<Vec<ReleasedFile>, PublishError> {
-        let scratch = tempfile::Builder::new().prefix("release-").tempdir_in(&self.scratch)?;
-        let local: &Path = &scratch.path().join("part");
         let mut released = Vec::with_capacity(prepared.files.len());
         for (index, (staged, file)) in prepared.files.iter().enumerate() {
-            self.store.storage.fetch_staged(staged, local).await?;
-            let path = self.store.storage.put_released(root, &prepared_key(id, index), local).await?;
+            let path = self.store.storage.release_staged(root, &prepared_key(id, index), staged).await?;
             released.push(ReleasedFile { path, ..file.clone() });
         }
         Ok(released)
@@ -338,10 +348,8 @@ impl Publisher {
 
     /// Staging is emptied as a courtesy; what stays after a crash is the sweep's.
     async fn clean(&self, record: &RevisionRecord) {
-        let prepared = record.schema_json.as_deref().and_then(|text| from_json::<Prepared>(text).ok());
-        let prepared = prepared.map(|prepared| prepared.files).unwrap_or_default();
-        for file in std::iter::once(&record.staged).chain(prepared.iter().map(|(staged, _)| staged)) {
-            if let Err(error) = self.store.storage.remove_staged(file).await {
+        for file in record.staged_files().unwrap_or_else(|_| vec![record.staged.clone()]) {
+            if let Err(error) = self.store.storage.remove_staged(&file).await {
                 tracing::warn!(%error, revision = %record.id, "a staged file stays for the sweep");
             }
         }
@@ -374,10 +382,11 @@ fn check_state(record: &RevisionRecord, next: RevisionState, step: &'static str)
 }
 
 /// What approval is bound to: the input, how it was read, the very files of the release, and what was found.
-fn digest(record: &RevisionRecord, prepared: &Prepared, findings: &[Finding]) -> Result<String, PublishError> {
+fn digest(record: &RevisionRecord, prepared: &str, findings: &[Finding]) -> Result<String, PublishError> {
     let mut hash = Sha256::new();
-    for part in [&record.staged.sha256, &record.options_json, &record.metadata_json, &json(prepared)?, &json(findings)?]
-    {
+    let findings = json(findings)?;
+    let parts = [&record.staged.sha256, &record.options_json, &record.metadata_json, prepared, findings.as_str()];
+    for part in parts {
         hash.update(part.as_bytes());
         hash.update([0]);
     }

@@ -1,13 +1,15 @@
-//! Removal of files that no release needs: leftovers of crashes, revisions given up, spooled exports.
+//! Removal of files that no release needs: leftovers of crashes and revisions given up.
 
-use portico_model::revision::RevisionState;
-use portico_store::{StagedFile, StoredObject};
+use std::collections::{BTreeMap, HashSet};
+
+use portico_store::{StagedFile, StoreError, StoredObject};
+use ulid::Ulid;
 
 use crate::error::PublishError;
-use crate::publisher::Publisher;
+use crate::publisher::{LEASE_MS, Publisher};
 
-/// How old an unnamed file must be: longer than any release takes, so that a file which is about to be named by
-/// a catalog row is never taken for a leftover.
+/// How old an unnamed file must be: longer than any step takes, so that a file which is about to be named by a
+/// catalog row is never taken for a leftover.
 const AGE_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// What a sweep removed, or would remove.
@@ -17,48 +19,107 @@ pub struct Swept {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Datasets that were passed over because a release was at work on them.
+    pub busy: u64,
 }
 
 impl Publisher {
     /// Removes released files that no version names and staged files whose revision is decided or unknown, if they
-    /// are older than a day. `dry_run` only counts.
+    /// are older than a day, and what writers left behind when they died. A dataset's files are removed under its
+    /// lease, so that none goes which a release is about to name. `dry_run` only counts.
     ///
     /// # Errors
-    /// [`PublishError::Store`] when storage or catalog fail; doing it again goes on.
+    /// [`PublishError::Store`] when storage or catalog fail; doing it again goes on. A damaged catalog is refused:
+    /// what it does not name any more may be needed.
     pub async fn sweep(&self, dry_run: bool, now_ms: i64) -> Result<Swept, PublishError> {
-        let (storage, catalog) = (&self.store.storage, &self.store.catalog);
+        self.store.catalog.integrity().await?;
         let mut swept = Swept::default();
-        let named = catalog.released_paths().await?;
-        for object in storage.list_released().await? {
-            // The Delta log is the table's own record; its commits are small and stay.
-            if named.contains(&object.path)
-                || object.path.contains("/_delta_log/")
-                || now_ms - object.modified_ms < AGE_MS
-            {
-                continue;
-            }
-            swept.count(object.bytes);
-            if !dry_run {
-                storage.remove_released(&object.path).await?;
+        let mut by_root: BTreeMap<String, Vec<StoredObject>> = BTreeMap::new();
+        for object in self.store.storage.list_released().await? {
+            if now_ms - object.modified_ms >= AGE_MS {
+                let root = object.path.split('/').next().unwrap_or_default().to_owned();
+                by_root.entry(root).or_default().push(object);
             }
         }
-        for object in storage.list_staged().await? {
-            let id = object.path.split('.').next().unwrap_or_default();
-            let open = match catalog.revision(id).await? {
-                Some(revision) => !matches!(revision.state, RevisionState::Released | RevisionState::Discarded),
-                None => false,
-            };
-            if open || now_ms - object.modified_ms < AGE_MS {
-                continue;
-            }
-            swept.count(object.bytes);
-            if !dry_run {
-                let StoredObject { path, bytes, .. } = object;
-                storage.remove_staged(&StagedFile { path, sha256: String::new(), bytes }).await?;
-            }
+        for (root, objects) in by_root {
+            self.sweep_root(&root, &objects, (dry_run, now_ms), &mut swept).await?;
+        }
+        self.sweep_staging(dry_run, now_ms, &mut swept).await?;
+        if !dry_run {
+            swept.files += self.store.storage.remove_abandoned(now_ms - AGE_MS).await?;
         }
         Ok(swept)
     }
+
+    async fn sweep_root(
+        &self,
+        root: &str,
+        objects: &[StoredObject],
+        (dry_run, now_ms): (bool, i64),
+        swept: &mut Swept,
+    ) -> Result<(), PublishError> {
+        let catalog = &self.store.catalog;
+        let Some(dataset) = catalog.dataset_at(root).await? else {
+            return self.remove_released(objects.iter(), dry_run, swept).await;
+        };
+        let name = &dataset.metadata.name;
+        let leftovers = unnamed(objects, &catalog.released_paths(name).await?);
+        if dry_run || leftovers.is_empty() {
+            return self.remove_released(leftovers.into_iter(), dry_run, swept).await;
+        }
+        let holder = format!("sweep {}", Ulid::new());
+        match catalog.lease(name, &holder, now_ms, LEASE_MS).await {
+            Ok(()) => {}
+            Err(StoreError::Conflict { .. }) => {
+                swept.busy += 1;
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        }
+        // Again, now that nobody adds to them.
+        let removed = match catalog.released_paths(name).await {
+            Ok(named) => self.remove_released(unnamed(objects, &named).into_iter(), dry_run, swept).await,
+            Err(error) => Err(error.into()),
+        };
+        catalog.end_lease(name, &holder).await?;
+        removed
+    }
+
+    async fn remove_released(
+        &self,
+        objects: impl Iterator<Item = &StoredObject>,
+        dry_run: bool,
+        swept: &mut Swept,
+    ) -> Result<(), PublishError> {
+        for object in objects {
+            if !dry_run {
+                self.store.storage.remove_released(&object.path).await?;
+            }
+            swept.count(object.bytes);
+        }
+        Ok(())
+    }
+
+    async fn sweep_staging(&self, dry_run: bool, now_ms: i64, swept: &mut Swept) -> Result<(), PublishError> {
+        let (storage, catalog) = (&self.store.storage, &self.store.catalog);
+        for object in storage.list_staged().await? {
+            let id = object.path.split('.').next().unwrap_or_default();
+            let open = catalog.revision(id).await?.is_some_and(|revision| revision.is_open());
+            if open || now_ms - object.modified_ms < AGE_MS {
+                continue;
+            }
+            let StoredObject { path, bytes, .. } = object;
+            if !dry_run {
+                storage.remove_staged(&StagedFile { path, sha256: String::new(), bytes }).await?;
+            }
+            swept.count(bytes);
+        }
+        Ok(())
+    }
+}
+
+fn unnamed<'a>(objects: &'a [StoredObject], named: &HashSet<String>) -> Vec<&'a StoredObject> {
+    objects.iter().filter(|object| !named.contains(&object.path)).collect()
 }
 
 impl Swept {

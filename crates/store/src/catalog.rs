@@ -16,15 +16,21 @@ mod audit;
 mod change;
 mod connect;
 mod datasets;
+mod dump;
+mod integrity;
+mod interruption;
 mod lease;
 mod records;
 mod releases;
 mod revisions;
+mod seals;
 mod search;
 mod versions;
 
 pub use audit::AuditEntry;
-pub use records::{DatasetRecord, ReleaseRecord, RevisionRecord, VersionRecord, VersionSummary};
+pub(crate) use dump::DumpedRow;
+pub use interruption::{CatalogMoment, Interrupt};
+pub use records::{DatasetRecord, Prepared, ReleaseRecord, RevisionRecord, VersionRecord, VersionSummary};
 pub use search::{DatasetFilter, Facets};
 
 /// Memory for version records, in bytes of their JSON: a thousand versions of a hundred columns.
@@ -38,10 +44,12 @@ pub struct Catalog {
 
 #[derive(Debug)]
 struct Inner {
+    kind: connect::Kind,
     pool: AnyPool,
     /// One writer at a time within this process: fairer than waiting in the database.
     writing: Arc<tokio::sync::Mutex<()>>,
     versions: Cache<(DatasetName, VersionNumber), Arc<records::Immutable>>,
+    interruption: interruption::Interruption,
 }
 
 type Transaction = sqlx::Transaction<'static, Any>;
@@ -55,11 +63,12 @@ impl Catalog {
     /// [`StoreError::Invalid`] for another kind of URL, [`StoreError::Unavailable`] when the database cannot be
     /// reached, [`StoreError::Unsupported`] when its tables were made by a newer release of this program.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        let pool = connect::open(url).await?;
+        let (kind, pool) = connect::open(url).await?;
         let weigh = |_: &(DatasetName, VersionNumber), record: &Arc<records::Immutable>| record.json_bytes;
         let versions = Cache::builder().weigher(weigh).max_capacity(VERSION_CACHE_BYTES).build();
         let writing = Arc::new(tokio::sync::Mutex::new(()));
-        Ok(Self { inner: Arc::new(Inner { pool, writing, versions }) })
+        let interruption = interruption::Interruption::default();
+        Ok(Self { inner: Arc::new(Inner { kind, pool, writing, versions, interruption }) })
     }
 
     /// Asks the database a trivial question, for health checks.

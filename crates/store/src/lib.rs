@@ -39,15 +39,19 @@
 //! writes no checkpoints of the Delta log; files older than their last use are found here and removed by
 //! `publish`.
 
+mod backup;
 mod catalog;
 mod error;
+mod scrub;
 mod storage;
 
+pub use backup::{CopyEvent, CopySummary};
 pub use catalog::{
-    AuditEntry, Catalog, DatasetFilter, DatasetRecord, Facets, ReleaseRecord, RevisionRecord, VersionRecord,
-    VersionSummary,
+    AuditEntry, Catalog, CatalogMoment, DatasetFilter, DatasetRecord, Facets, Interrupt, Prepared, ReleaseRecord,
+    RevisionRecord, VersionRecord, VersionSummary,
 };
 pub use error::{Cause, StoreError};
+pub use scrub::{ScrubEvent, Scrubbed, Wrong};
 pub use storage::{DeltaCommit, DeltaFile, SpooledFile, StagedFile, Storage, StoredObject};
 
 /// Both halves, which belong together: a catalog names files of one storage.

@@ -1,8 +1,8 @@
 //! Bytes by URL: three areas under one prefix, written so that a crash or a power cut loses nothing promised.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
@@ -12,15 +12,20 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload}
 use tempfile::TempDir;
 
 use crate::error::StoreError;
+use transfer::Measured;
+use verdicts::Verdicts;
 
 mod backend;
+mod backups;
 mod delta;
 mod durable;
 mod released;
 mod spool;
 mod staging;
 mod transfer;
+mod verdicts;
 
+pub(crate) use backups::KeptFile;
 pub use delta::{DeltaCommit, DeltaFile};
 pub use spool::SpooledFile;
 pub use staging::StagedFile;
@@ -40,6 +45,8 @@ pub(crate) enum Area {
     Spool,
     /// What is known of each finished export.
     SpoolRecords,
+    /// Heads and lists of backups, where this storage holds some.
+    Backups,
     /// Keys that the self-test tries things on.
     SelfTest,
 }
@@ -51,6 +58,7 @@ impl Area {
             Self::Released => "released",
             Self::Spool => "spool/files",
             Self::SpoolRecords => "spool/records",
+            Self::Backups => "backups",
             Self::SelfTest => "self-test",
         }
     }
@@ -79,8 +87,8 @@ struct Inner {
     store: Arc<dyn ObjectStore>,
     /// How workers get at released files.
     reach: Reach,
-    /// Released files whose digest this process has seen to be right.
-    verified: Mutex<HashSet<String>>,
+    /// Objects whose digest this process has seen to be right.
+    verdicts: Verdicts,
 }
 
 /// How a worker process reads a released file.
@@ -88,8 +96,15 @@ struct Inner {
 enum Reach {
     /// By its path below this directory.
     Directory(PathBuf),
-    /// By a signed URL; the path is the prefix in the bucket.
-    Signed(Arc<dyn Signer>, Path),
+    /// By a signed URL.
+    Signed {
+        /// Who signs.
+        signer: Arc<dyn Signer>,
+        /// The prefix in the bucket.
+        prefix: Path,
+        /// The files that this process has opened and found to be right.
+        opened: moka::future::Cache<(Path, Measured), ()>,
+    },
     /// By a copy in this directory, made when first asked for; one at a time.
     Copies(TempDir, tokio::sync::Mutex<()>),
 }
@@ -117,7 +132,7 @@ impl Storage {
     }
 
     fn assemble(store: Arc<dyn ObjectStore>, reach: Reach) -> Self {
-        Self { inner: Arc::new(Inner { store, reach, verified: Mutex::new(HashSet::new()) }) }
+        Self { inner: Arc::new(Inner { store, reach, verdicts: Verdicts::new() }) }
     }
 
     /// The local directory that holds all released files and nothing else, where there is one: all that a worker
@@ -127,7 +142,7 @@ impl Storage {
         match &self.inner.reach {
             Reach::Directory(root) => Some(root.join(Area::Released.prefix())),
             Reach::Copies(directory, _) => Some(directory.path().to_owned()),
-            Reach::Signed(..) => None,
+            Reach::Signed { .. } => None,
         }
     }
 

@@ -99,7 +99,7 @@ impl Portal {
             file_name: "f.csv".into(),
             options_json: "{}".into(),
             metadata_json: "{}".into(),
-            schema_json: None,
+            prepared_json: None,
             findings: Vec::new(),
             profile: None,
             digest: Some("d".into()),

@@ -177,7 +177,7 @@ async fn approved(store: &Store, dataset: &DatasetName, number: u32) -> String {
         file_name: "f.csv".into(),
         options_json: "{}".into(),
         metadata_json: "{}".into(),
-        schema_json: None,
+        prepared_json: None,
         findings: Vec::new(),
         profile: None,
         digest: Some("d".into()),

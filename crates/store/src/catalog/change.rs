@@ -5,6 +5,7 @@ use sqlx::Row;
 use tokio::sync::OwnedMutexGuard;
 
 use super::audit::{AuditEntry, What};
+use super::interruption::{CatalogMoment, Interruption};
 use super::{Catalog, Transaction};
 use crate::error::StoreError;
 
@@ -14,6 +15,7 @@ pub(super) struct Change {
     pub(super) transaction: Transaction,
     sequence: i64,
     hash: String,
+    interruption: Interruption,
     /// Given back after the transaction has ended: fields are dropped in this order.
     _turn: OwnedMutexGuard<()>,
 }
@@ -23,12 +25,14 @@ impl Catalog {
     /// first.
     pub(super) async fn change(&self) -> Result<Change, StoreError> {
         let turn = std::sync::Arc::clone(&self.inner.writing).lock_owned().await;
+        let interruption = self.inner.interruption.clone();
+        interruption.at(CatalogMoment::Begin).await?;
         let mut transaction = self.pool().begin().await?;
         let end = sqlx::query("UPDATE audit_end SET seq = seq WHERE id = 1 RETURNING seq, hash")
             .fetch_one(&mut *transaction)
             .await?;
         let (sequence, hash) = (end.try_get(0)?, end.try_get(1)?);
-        Ok(Change { transaction, sequence, hash, _turn: turn })
+        Ok(Change { transaction, sequence, hash, interruption, _turn: turn })
     }
 }
 
@@ -71,6 +75,8 @@ impl Change {
             .bind(self.hash)
             .execute(&mut *self.transaction)
             .await?;
-        Ok(self.transaction.commit().await?)
+        self.interruption.at(CatalogMoment::Commit).await?;
+        self.transaction.commit().await?;
+        self.interruption.at(CatalogMoment::Committed).await
     }
 }

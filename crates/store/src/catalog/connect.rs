@@ -6,10 +6,14 @@ use std::time::Duration;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyConnection, AnyPool, Connection, Executor, Row};
 
+use super::seals;
 use crate::error::StoreError;
 
 /// The steps that made the tables what they are, in order; a step is never changed once released.
-const STEPS: [(i64, &str); 1] = [(1, include_str!("../../migrations/0001_catalog.sql"))];
+const STEPS: [(i64, &str); 2] =
+    [(1, include_str!("../../migrations/0001_catalog.sql")), (SEALS, include_str!("../../migrations/0002_seals.sql"))];
+/// The step after which every row has a seal.
+const SEALS: i64 = 2;
 /// SQLite answers from a file; more connections would only wait for each other.
 const SQLITE_CONNECTIONS: u32 = 4;
 const POSTGRES_CONNECTIONS: u32 = 8;
@@ -25,14 +29,19 @@ const SQLITE_MEMORY_SETTINGS: &str = "PRAGMA foreign_keys = ON;";
 
 /// Which database, as far as that matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     SqliteFile,
     SqliteMemory,
     Postgres,
 }
 
+/// The numbers of the steps that this program knows.
+pub(super) fn steps() -> Vec<i64> {
+    STEPS.iter().map(|(step, _)| *step).collect()
+}
+
 /// Opens a pool and brings the tables up to date.
-pub(super) async fn open(url: &str) -> Result<AnyPool, StoreError> {
+pub(super) async fn open(url: &str) -> Result<(Kind, AnyPool), StoreError> {
     sqlx::any::install_default_drivers();
     let (kind, url) = understand(url)?;
     let options: AnyConnectOptions =
@@ -63,7 +72,7 @@ pub(super) async fn open(url: &str) -> Result<AnyPool, StoreError> {
     let mut connection = pool.acquire().await?;
     migrate(kind, &mut connection).await?;
     drop(connection);
-    Ok(pool)
+    Ok((kind, pool))
 }
 
 fn understand(url: &str) -> Result<(Kind, String), StoreError> {
@@ -113,6 +122,9 @@ async fn migrate(kind: Kind, connection: &mut AnyConnection) -> Result<(), Store
     for (step, sql) in STEPS {
         if !done.contains(&step) {
             transaction.execute(sqlx::raw_sql(sql)).await?;
+            if step == SEALS {
+                seals::seal_all(&mut transaction).await?;
+            }
             sqlx::query("INSERT INTO catalog_step (step) VALUES ($1)").bind(step).execute(&mut *transaction).await?;
         }
     }
@@ -122,6 +134,25 @@ async fn migrate(kind: Kind, connection: &mut AnyConnection) -> Result<(), Store
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn every_connection_to_sqlite_syncs_its_log_at_every_commit() {
+        let directory = tempfile::tempdir().unwrap();
+        let (kind, pool) = open(&format!("sqlite://{}/catalog.sqlite", directory.path().display())).await.unwrap();
+        assert_eq!(kind, Kind::SqliteFile);
+        let mut held = Vec::new();
+        for _ in 0..SQLITE_CONNECTIONS {
+            let mut connection = pool.acquire().await.unwrap();
+            for (asked, wanted) in
+                [("PRAGMA synchronous", "2"), ("PRAGMA journal_mode", "wal"), ("PRAGMA foreign_keys", "1")]
+            {
+                let row = sqlx::query(asked).fetch_one(&mut *connection).await.unwrap();
+                let said = row.try_get::<String, _>(0).or_else(|_| row.try_get::<i64, _>(0).map(|n| n.to_string()));
+                assert_eq!(said.unwrap(), wanted, "{asked}");
+            }
+            held.push(connection);
+        }
+    }
 
     #[test]
     fn urls_are_understood_and_others_refused() {

@@ -12,17 +12,10 @@ use ulid::Ulid;
 use super::audit::What;
 use super::change::Change;
 use super::records::{self, DatasetRecord};
+use super::seals::{self, dataset_columns};
 use super::{Catalog, search};
 use crate::error::StoreError;
 use crate::storage::hex;
-
-/// The columns of a [`DatasetRecord`].
-macro_rules! dataset_columns {
-    () => {
-        "root, metadata, current_version, created_ms, updated_ms"
-    };
-}
-pub(super) use dataset_columns;
 
 impl Catalog {
     /// Makes a dataset, or gives it other metadata. A new one gets a root of its own, which no name is read from.
@@ -64,7 +57,23 @@ impl Catalog {
             .bind(name.as_str())
             .fetch_optional(self.pool())
             .await?;
-        row.as_ref().map(from_row).transpose()
+        named(row.as_ref(), name)
+    }
+
+    /// The dataset whose files lie under a root of the released area.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the database does not answer.
+    pub async fn dataset_at(&self, root: &str) -> Result<Option<DatasetRecord>, StoreError> {
+        let row = sqlx::query(concat!("SELECT ", dataset_columns!(), " FROM dataset WHERE root = $1"))
+            .bind(root)
+            .fetch_optional(self.pool())
+            .await?;
+        let record = row.as_ref().map(from_row).transpose()?;
+        match record {
+            Some(record) if record.root != root => Err(other_row()),
+            found => Ok(found),
+        }
     }
 }
 
@@ -74,7 +83,7 @@ pub(super) async fn find(change: &mut Change, name: &DatasetName) -> Result<Opti
         .bind(name.as_str())
         .fetch_optional(&mut *change.transaction)
         .await?;
-    row.as_ref().map(from_row).transpose()
+    named(row.as_ref(), name)
 }
 
 /// Gives a dataset other metadata, and the search what it is found by.
@@ -95,10 +104,24 @@ pub(super) async fn describe(change: &mut Change, metadata: &DatasetMetadata, no
         .bind(metadata.name.as_str())
         .execute(&mut *change.transaction)
         .await?;
-    put_keywords(change, metadata).await
+    put_keywords(change, metadata).await?;
+    seals::seal_dataset(&mut change.transaction, metadata.name.as_str()).await
+}
+
+/// The record of a row that was looked up by name: a damaged index may have led to another.
+fn named(row: Option<&AnyRow>, name: &DatasetName) -> Result<Option<DatasetRecord>, StoreError> {
+    match row.map(from_row).transpose()? {
+        Some(record) if record.metadata.name != *name => Err(other_row()),
+        found => Ok(found),
+    }
+}
+
+fn other_row() -> StoreError {
+    StoreError::corrupt("a catalog row", "an index leads to another row")
 }
 
 pub(super) fn from_row(row: &AnyRow) -> Result<DatasetRecord, StoreError> {
+    seals::check(&seals::DATASET, row)?;
     let current: Option<i64> = row.try_get("current_version")?;
     Ok(DatasetRecord {
         metadata: records::from_json(&row.try_get::<String, _>("metadata")?)?,
@@ -125,12 +148,35 @@ async fn create(change: &mut Change, metadata: &DatasetMetadata, now_ms: i64) ->
     .bind(now_ms)
     .execute(&mut *change.transaction)
     .await?;
-    put_keywords(change, metadata).await
+    put_keywords(change, metadata).await?;
+    seals::seal_dataset(&mut change.transaction, metadata.name.as_str()).await
+}
+
+/// What a dataset is found by, as the database keeps it.
+pub(super) struct FoundBy {
+    /// Order of the name, text of the search, department as written, department as compared.
+    pub(super) columns: Vec<String>,
+    /// In order, each once.
+    pub(super) keywords: Vec<String>,
+}
+
+/// What a dataset with these metadata is to be found by.
+pub(super) fn found_by(metadata: &DatasetMetadata) -> FoundBy {
+    let columns = vec![
+        hex(metadata.name.as_str().as_bytes()),
+        search::text_of(metadata),
+        records::plain(&metadata.department),
+        search::key(&metadata.department),
+    ];
+    FoundBy { columns, keywords: keywords(metadata).into_iter().collect() }
+}
+
+fn keywords(metadata: &DatasetMetadata) -> BTreeSet<String> {
+    metadata.keywords.iter().map(|keyword| search::key(keyword)).filter(|keyword| !keyword.is_empty()).collect()
 }
 
 async fn put_keywords(change: &mut Change, metadata: &DatasetMetadata) -> Result<(), StoreError> {
-    let keywords: BTreeSet<String> = metadata.keywords.iter().map(|keyword| search::key(keyword)).collect();
-    for keyword in keywords.iter().filter(|keyword| !keyword.is_empty()) {
+    for keyword in keywords(metadata) {
         sqlx::query("INSERT INTO dataset_keyword (dataset, keyword) VALUES ($1, $2)")
             .bind(metadata.name.as_str())
             .bind(keyword.as_str())

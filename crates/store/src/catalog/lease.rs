@@ -1,10 +1,15 @@
-//! Leases: who is releasing a dataset now. The first fence between two writers; the Delta log's conditional
-//! create and the checks of the release itself are the others, and they hold when a lease has run out.
+//! Leases: who is changing a dataset's files now, a release or a sweep. The first fence between two writers; the
+//! Delta log's conditional create and the checks of the release itself are the others.
+//!
+//! A lease outlives its end in one way: its row keeps the name of the last holder. A release whose lease ran out
+//! and went to somebody else is told so by [`check`], in the transaction that would have made it public, even when
+//! that somebody has finished long ago: a sweep in between may have taken the release's files for leftovers.
 
 use portico_model::name::DatasetName;
 use sqlx::Row;
 
 use super::Catalog;
+use super::change::Change;
 use crate::error::StoreError;
 
 impl Catalog {
@@ -22,7 +27,7 @@ impl Catalog {
         if let Some(row) = row {
             let (other, expires_ms): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
             if other != holder && expires_ms > now_ms {
-                return Err(StoreError::conflict("another release of the dataset is under way"));
+                return Err(StoreError::conflict("another release or a sweep of the dataset is under way"));
             }
         }
         sqlx::query(
@@ -42,11 +47,25 @@ impl Catalog {
     /// # Errors
     /// [`StoreError::Unavailable`] when the database does not answer; the lease then runs out by itself.
     pub async fn end_lease(&self, dataset: &DatasetName, holder: &str) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM lease WHERE dataset = $1 AND holder = $2")
+        sqlx::query("UPDATE lease SET expires_ms = 0 WHERE dataset = $1 AND holder = $2")
             .bind(dataset.as_str())
             .bind(holder)
             .execute(self.pool())
             .await?;
         Ok(())
+    }
+}
+
+/// Whether nobody but `holder` was the last to hold the dataset's lease.
+pub(super) async fn check(change: &mut Change, dataset: &DatasetName, holder: &str) -> Result<(), StoreError> {
+    let row = sqlx::query("SELECT holder FROM lease WHERE dataset = $1")
+        .bind(dataset.as_str())
+        .fetch_optional(&mut *change.transaction)
+        .await?;
+    match row {
+        Some(row) if row.try_get::<String, _>(0)? != holder => {
+            Err(StoreError::conflict("the release took too long, and somebody else worked on the dataset since"))
+        }
+        _ => Ok(()),
     }
 }

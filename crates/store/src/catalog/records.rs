@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use arrow_schema::SchemaRef;
 use portico_model::dataset::DatasetMetadata;
 use portico_model::finding::Finding;
-use portico_model::manifest::Manifest;
+use portico_model::manifest::{Manifest, ReleasedFile};
 use portico_model::name::{DatasetName, VersionNumber, VersionRef};
 use portico_model::policy::VersionState;
 use portico_model::profile::TableProfile;
@@ -85,8 +86,9 @@ pub struct RevisionRecord {
     pub options_json: String,
     /// The proposed metadata, a `DatasetMetadata`.
     pub metadata_json: String,
-    /// The data dictionary as it came, if there is one.
-    pub schema_json: Option<String>,
+    /// What screening made of the file, a [`Prepared`], as the digest covers it; absent until it is screened.
+    #[serde(alias = "schema_json")]
+    pub prepared_json: Option<String>,
     /// What the checks saw.
     pub findings: Vec<Finding>,
     /// The figures, once profiled.
@@ -103,6 +105,44 @@ pub struct RevisionRecord {
     pub approved_digest: Option<String>,
     /// The version that it became.
     pub version: Option<VersionNumber>,
+}
+
+/// What screening leaves behind: the very files that a release will publish.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Prepared {
+    /// The schema of the files.
+    pub schema: SchemaRef,
+    /// Rows in all files.
+    pub rows: u64,
+    /// The columns that the rows are sorted by.
+    pub sort_key: Vec<String>,
+    /// The files: where they lie in staging, and what the manifest will say of them, without a path.
+    pub files: Vec<(StagedFile, ReleasedFile)>,
+}
+
+impl RevisionRecord {
+    /// What screening left behind; `None` until it has.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when it does not read.
+    pub fn prepared(&self) -> Result<Option<Prepared>, StoreError> {
+        self.prepared_json.as_deref().map(from_json).transpose()
+    }
+
+    /// Every file that the revision has in staging: the one that came, then the prepared ones.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when the record of the prepared ones does not read.
+    pub fn staged_files(&self) -> Result<Vec<StagedFile>, StoreError> {
+        let prepared = self.prepared()?.map(|prepared| prepared.files).unwrap_or_default();
+        Ok(std::iter::once(self.staged.clone()).chain(prepared.into_iter().map(|(staged, _)| staged)).collect())
+    }
+
+    /// Whether its bytes in staging are still needed.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        !matches!(self.state, RevisionState::Released | RevisionState::Discarded)
+    }
 }
 
 /// Everything that a release writes at once.
@@ -125,6 +165,8 @@ pub(super) struct Immutable {
     pub(super) findings: Arc<Vec<Finding>>,
     pub(super) delta_version: i64,
     pub(super) approved_by: String,
+    /// The digest of manifest, profile and findings as the database keeps them.
+    pub(super) content_sha256: String,
     /// What it weighs in the cache.
     pub(super) json_bytes: u32,
 }

@@ -9,7 +9,8 @@ use sqlx::Row;
 use super::audit::What;
 use super::change::Change;
 use super::records::{self, ReleaseRecord, RevisionRecord, VersionRecord};
-use super::{Catalog, datasets, revisions};
+use super::seals::{self, version_columns};
+use super::{Catalog, datasets, lease, revisions};
 use crate::error::StoreError;
 
 impl Catalog {
@@ -30,8 +31,8 @@ impl Catalog {
     /// that it became and changes nothing, so that a caller who does not know whether it worked asks again.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when the revision is not approved, the number is not the next one or a later
-    /// Delta version is public already; [`StoreError::NotFound`] when revision or dataset do not exist;
+    /// [`StoreError::Conflict`] when the revision is not approved, the number is not the next one, a later Delta
+    /// version is public already, or the dataset's lease has gone to somebody else; [`StoreError::NotFound`] when revision or dataset do not exist;
     /// [`StoreError::Invalid`] when the record contradicts itself.
     pub async fn release(
         &self,
@@ -55,6 +56,7 @@ impl Catalog {
             return Err(StoreError::conflict(format!("the revision is {}", revision.state.as_str())));
         }
         datasets::find(&mut change, dataset).await?.ok_or(StoreError::not_found("dataset"))?;
+        lease::check(&mut change, dataset, &release.revision_id).await?;
         check_follows(&mut change, record).await?;
         insert(&mut change, &release.revision_id, record).await?;
         datasets::describe(&mut change, &release.metadata, now_ms).await?;
@@ -95,12 +97,15 @@ impl Catalog {
         let dataset = &version.dataset;
         let mut change = self.change().await?;
         let record = datasets::find(&mut change, dataset).await?.ok_or(StoreError::not_found("version"))?;
-        let row = sqlx::query("SELECT state FROM version WHERE dataset = $1 AND version = $2")
-            .bind(dataset.as_str())
-            .bind(i64::from(version.version))
-            .fetch_optional(&mut *change.transaction)
-            .await?;
-        let state: String = row.ok_or(StoreError::not_found("version"))?.try_get(0)?;
+        let row =
+            sqlx::query(concat!("SELECT ", version_columns!(), " FROM version WHERE dataset = $1 AND version = $2"))
+                .bind(dataset.as_str())
+                .bind(i64::from(version.version))
+                .fetch_optional(&mut *change.transaction)
+                .await?
+                .ok_or(StoreError::not_found("version"))?;
+        seals::check(&seals::VERSION, &row)?;
+        let state: String = row.try_get("state")?;
         if records::parse_state(&state)? == VersionState::Withdrawn {
             return Ok(());
         }
@@ -111,6 +116,7 @@ impl Catalog {
             .bind(i64::from(version.version))
             .execute(&mut *change.transaction)
             .await?;
+        seals::seal_version(&mut change.transaction, dataset.as_str(), i64::from(version.version)).await?;
         if record.current == Some(version.version) {
             let row = sqlx::query("SELECT MAX(version) FROM version WHERE dataset = $1 AND state = $2")
                 .bind(dataset.as_str())
@@ -163,9 +169,13 @@ async fn check_follows(change: &mut Change, record: &VersionRecord) -> Result<()
 }
 
 async fn insert(change: &mut Change, revision_id: &str, record: &VersionRecord) -> Result<(), StoreError> {
+    let manifest = records::to_json(record.manifest.as_ref())?;
+    let profile = records::to_json(record.profile.as_ref())?;
+    let findings = records::to_json(record.findings.as_ref())?;
+    let content_sha256 = seals::of_content(&manifest, &profile, &findings);
     sqlx::query(
         "INSERT INTO version (dataset, version, revision, state, released_ms, rows, bytes, delta_version, approved_by, \
-         manifest, profile, findings) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+         manifest, profile, findings, content_sha256) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind(record.version.dataset.as_str())
     .bind(i64::from(record.version.version))
@@ -176,12 +186,14 @@ async fn insert(change: &mut Change, revision_id: &str, record: &VersionRecord) 
     .bind(records::to_count(record.manifest.bytes)?)
     .bind(record.delta_version)
     .bind(records::plain(&record.approved_by))
-    .bind(records::to_json(record.manifest.as_ref())?)
-    .bind(records::to_json(record.profile.as_ref())?)
-    .bind(records::to_json(record.findings.as_ref())?)
+    .bind(manifest)
+    .bind(profile)
+    .bind(findings)
+    .bind(content_sha256)
     .execute(&mut *change.transaction)
     .await?;
-    Ok(())
+    let (dataset, version) = (record.version.dataset.as_str(), i64::from(record.version.version));
+    seals::seal_version(&mut change.transaction, dataset, version).await
 }
 
 /// Moves the current pointer.
@@ -197,5 +209,5 @@ async fn point(
         .bind(dataset.as_str())
         .execute(&mut *change.transaction)
         .await?;
-    Ok(())
+    seals::seal_dataset(&mut change.transaction, dataset.as_str()).await
 }

@@ -9,6 +9,7 @@ use sqlx::any::AnyRow;
 use super::audit::What;
 use super::change::Change;
 use super::records::{self, RevisionRecord};
+use super::seals::{self, revision_columns};
 use super::{Catalog, datasets};
 use crate::error::StoreError;
 
@@ -38,6 +39,7 @@ impl Catalog {
         .bind(records::to_json(revision)?)
         .execute(&mut *change.transaction)
         .await?;
+        seals::seal_revision(&mut change.transaction, &revision.id).await?;
         let detail = json!({ "sha256": revision.staged.sha256, "bytes": revision.staged.bytes });
         change.audit(&revision.created_by, revision.created_ms, what("revision.staged", revision), detail).await?;
         change.commit().await
@@ -48,8 +50,11 @@ impl Catalog {
     /// # Errors
     /// [`StoreError::Unavailable`] when the database does not answer.
     pub async fn revision(&self, id: &str) -> Result<Option<RevisionRecord>, StoreError> {
-        let row = sqlx::query("SELECT record FROM revision WHERE id = $1").bind(id).fetch_optional(self.pool()).await?;
-        row.as_ref().map(from_row).transpose()
+        let row = sqlx::query(concat!("SELECT ", revision_columns!(), " FROM revision WHERE id = $1"))
+            .bind(id)
+            .fetch_optional(self.pool())
+            .await?;
+        identified(row.as_ref(), id)
     }
 
     /// The revisions of a dataset, newest first.
@@ -57,10 +62,14 @@ impl Catalog {
     /// # Errors
     /// [`StoreError::Unavailable`] when the database does not answer.
     pub async fn revisions(&self, dataset: &DatasetName) -> Result<Vec<RevisionRecord>, StoreError> {
-        let rows = sqlx::query("SELECT record FROM revision WHERE dataset = $1 ORDER BY created_ms DESC, id DESC")
-            .bind(dataset.as_str())
-            .fetch_all(self.pool())
-            .await?;
+        let rows = sqlx::query(concat!(
+            "SELECT ",
+            revision_columns!(),
+            " FROM revision WHERE dataset = $1 ORDER BY created_ms DESC, id DESC"
+        ))
+        .bind(dataset.as_str())
+        .fetch_all(self.pool())
+        .await?;
         rows.iter().map(from_row).collect()
     }
 
@@ -108,11 +117,11 @@ impl Catalog {
 
 /// A revision as the change sees it.
 pub(super) async fn find(change: &mut Change, id: &str) -> Result<Option<RevisionRecord>, StoreError> {
-    let row = sqlx::query("SELECT record FROM revision WHERE id = $1")
+    let row = sqlx::query(concat!("SELECT ", revision_columns!(), " FROM revision WHERE id = $1"))
         .bind(id)
         .fetch_optional(&mut *change.transaction)
         .await?;
-    row.as_ref().map(from_row).transpose()
+    identified(row.as_ref(), id)
 }
 
 /// Writes a revision that exists.
@@ -124,11 +133,20 @@ pub(super) async fn write(change: &mut Change, revision: &RevisionRecord, now_ms
         .bind(revision.id.as_str())
         .execute(&mut *change.transaction)
         .await?;
-    Ok(())
+    seals::seal_revision(&mut change.transaction, &revision.id).await
+}
+
+/// The record of a row that was looked up by id: a damaged index may have led to another.
+fn identified(row: Option<&AnyRow>, id: &str) -> Result<Option<RevisionRecord>, StoreError> {
+    match row.map(from_row).transpose()? {
+        Some(record) if record.id != id => Err(StoreError::corrupt("a catalog row", "an index leads to another row")),
+        found => Ok(found),
+    }
 }
 
 fn from_row(row: &AnyRow) -> Result<RevisionRecord, StoreError> {
-    records::from_json(&row.try_get::<String, _>(0)?)
+    seals::check(&seals::REVISION, row)?;
+    records::from_json(&row.try_get::<String, _>("record")?)
 }
 
 fn what<'a>(action: &'static str, revision: &'a RevisionRecord) -> What<'a> {

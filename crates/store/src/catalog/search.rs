@@ -9,8 +9,9 @@ use sqlx::query::Query;
 use sqlx::{Any, Row};
 
 use super::Catalog;
-use super::datasets::{dataset_columns, from_row};
+use super::datasets::from_row;
 use super::records::{self, DatasetRecord};
+use super::seals::dataset_columns;
 use crate::error::StoreError;
 
 /// Words of a search that count; more would not narrow it.

@@ -22,6 +22,9 @@ use crate::error::StoreError;
 /// Names that come from the environment: those that a client does not know are of no concern here.
 const ENVIRONMENT_PREFIXES: [&str; 4] = ["aws_", "google_", "gcp_", "azure_"];
 
+/// Opened files remembered; beyond it the oldest are looked at again.
+const OPENED_MAX: u64 = 65_536;
+
 /// What [`open`] found behind a URL.
 pub(super) struct Opened {
     /// The store, rooted at the URL's path.
@@ -85,7 +88,10 @@ fn directory(url: &Url) -> Result<Opened, StoreError> {
 fn cloud<S: ObjectStore + Signer>(store: Arc<S>, prefix: Path) -> Result<Opened, StoreError> {
     let signer: Arc<dyn Signer> = Arc::<S>::clone(&store);
     let store: Arc<dyn ObjectStore> = store;
-    Ok(Opened { store: Arc::new(PrefixStore::new(store, prefix.clone())), reach: Reach::Signed(signer, prefix) })
+    Ok(Opened {
+        store: Arc::new(PrefixStore::new(store, prefix.clone())),
+        reach: Reach::Signed { signer, prefix, opened: moka::future::Cache::new(OPENED_MAX) },
+    })
 }
 
 /// The options as a client's own keys. Unknown ones are refused: a misspelt `allow_http` would otherwise show as
@@ -144,7 +150,7 @@ mod tests {
         let az = options(&[("account_name", "a"), ("account_key", "a2V5")]);
         for (url, options) in [("s3://bucket/some/prefix", &s3), ("az://container/prefix", &az)] {
             let opened = open(url, options);
-            assert!(matches!(opened, Ok(Opened { reach: Reach::Signed(..), .. })), "{url}: {:?}", opened.err());
+            assert!(matches!(opened, Ok(Opened { reach: Reach::Signed { .. }, .. })), "{url}: {:?}", opened.err());
         }
     }
 }

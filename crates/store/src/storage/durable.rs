@@ -5,12 +5,12 @@
 //! that holds the name is synced too, with every directory that was made for it.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Seek, SeekFrom, Write};
+use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path as FsPath, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::UNIX_EPOCH;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -19,12 +19,19 @@ use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart,
+    CopyMode, CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, RenameTargetMode, Result, UploadPart,
 };
 
+use self::disk::Disk;
 use crate::error::StoreError;
 
+mod disk;
+#[cfg(test)]
+mod power;
+
+/// Names removed at once.
+const REMOVALS_AT_ONCE: usize = 8;
 /// Where files lie until they are complete: on the same file system, in no area.
 const UNFINISHED: &str = "unfinished";
 
@@ -33,16 +40,21 @@ const UNFINISHED: &str = "unfinished";
 pub(super) struct DurableDirectory {
     inner: LocalFileSystem,
     root: PathBuf,
+    disk: Disk,
 }
 
 impl DurableDirectory {
     /// Opens a directory, making it if it is not there. Staging is closed to other accounts.
     pub(super) fn open(root: &FsPath) -> std::result::Result<Self, StoreError> {
+        Self::on(Disk::default(), root)
+    }
+
+    fn on(disk: Disk, root: &FsPath) -> std::result::Result<Self, StoreError> {
         let prepare = || -> std::io::Result<PathBuf> {
-            make_directory(&root.join(UNFINISHED))?;
+            disk.make_directory(&root.join(UNFINISHED))?;
             let root = fs::canonicalize(root)?;
             for area in ["staging", "released", "spool"] {
-                make_directory(&root.join(area))?;
+                disk.make_directory(&root.join(area))?;
             }
             close_to_others(&root.join("staging"))?;
             close_to_others(&root.join(UNFINISHED))?;
@@ -50,7 +62,7 @@ impl DurableDirectory {
         };
         let root = prepare().map_err(StoreError::local_file)?;
         let inner = LocalFileSystem::new_with_prefix(&root).map_err(StoreError::storage)?;
-        Ok(Self { inner, root })
+        Ok(Self { inner, root, disk })
     }
 
     /// The directory, absolute and without links.
@@ -82,9 +94,10 @@ impl ObjectStore for DurableDirectory {
             return Err(not_implemented("attributes of objects"));
         }
         let target = self.inner.path_to_filesystem(location)?;
-        let unfinished = self.unfinished();
+        let (disk, unfinished) = (self.disk.clone(), self.unfinished());
         blocking(move || {
-            let written = write_new(&unfinished, &payload).and_then(|()| publish(&unfinished, &target, replace));
+            let written =
+                write_new(&disk, &unfinished, &payload).and_then(|()| disk.publish(&unfinished, &target, replace));
             if written.is_err() {
                 let _ = fs::remove_file(&unfinished);
             }
@@ -103,15 +116,11 @@ impl ObjectStore for DurableDirectory {
             return Err(not_implemented("attributes of objects"));
         }
         let target = self.inner.path_to_filesystem(location)?;
-        let unfinished = self.unfinished();
-        let path = unfinished.clone();
-        let file = blocking(move || create_new(&path)).await?;
-        Ok(Box::new(DurableUpload {
-            file: Arc::new(Mutex::new(file)),
-            unfinished: Some(unfinished),
-            target,
-            offset: 0,
-        }))
+        let (disk, path) = (self.disk.clone(), self.unfinished());
+        let unfinished = path.clone();
+        let file = blocking(move || disk.create(&path)).await?;
+        let file = Arc::new(Unfinished { disk: self.disk.clone(), file, path: unfinished });
+        Ok(Box::new(DurableUpload { file, target, offset: 0, ended: false }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -123,19 +132,17 @@ impl ObjectStore for DurableDirectory {
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        let inner = self.inner.clone();
-        self.inner
-            .delete_stream(locations)
-            .then(move |deleted| {
-                let target = deleted.as_ref().ok().map(|location| inner.path_to_filesystem(location));
-                async move {
-                    if let Some(target) = target.transpose()? {
-                        blocking(move || sync_parent(&target)).await?;
-                    }
-                    deleted
-                }
-            })
-            .boxed()
+        let (inner, disk) = (self.inner.clone(), self.disk.clone());
+        let remove = move |location: Result<Path>| {
+            let (inner, disk) = (inner.clone(), disk.clone());
+            async move {
+                let location = location?;
+                let target = inner.path_to_filesystem(&location)?;
+                blocking(move || disk.remove(&target)).await?;
+                Ok(location)
+            }
+        };
+        locations.map(remove).buffered(REMOVALS_AT_ONCE).boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
@@ -157,31 +164,49 @@ impl ObjectStore for DurableDirectory {
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        // A copy is a second name for bytes that are on the disk already.
-        self.inner.copy_opts(from, to, options).await?;
-        let target = self.inner.path_to_filesystem(to)?;
-        blocking(move || sync_parents(&target)).await
+        let (from, to) = (self.inner.path_to_filesystem(from)?, self.inner.path_to_filesystem(to)?);
+        let (disk, unfinished) = (self.disk.clone(), self.unfinished());
+        // A copy is a second name for bytes that are on the disk already: objects are replaced, never written into.
+        blocking(move || {
+            made_now(&from)?;
+            match options.mode {
+                CopyMode::Create => disk.link(&from, &to),
+                CopyMode::Overwrite => {
+                    disk.link(&from, &unfinished)?;
+                    disk.publish(&unfinished, &to, true)
+                }
+            }
+        })
+        .await
     }
 
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
-        self.inner.rename_opts(from, to, options).await?;
-        let (source, target) = (self.inner.path_to_filesystem(from)?, self.inner.path_to_filesystem(to)?);
-        blocking(move || {
-            sync_parents(&target)?;
-            sync_parent(&source)
-        })
-        .await
+        let mode = match options.target_mode {
+            RenameTargetMode::Create => CopyMode::Create,
+            RenameTargetMode::Overwrite => CopyMode::Overwrite,
+        };
+        self.copy_opts(from, to, CopyOptions::new().with_mode(mode)).await?;
+        let (disk, source) = (self.disk.clone(), self.inner.path_to_filesystem(from)?);
+        blocking(move || disk.remove(&source)).await
     }
 }
 
 /// An object written in parts.
 #[derive(Debug)]
 struct DurableUpload {
-    file: Arc<Mutex<File>>,
-    /// Taken when the upload is complete or given up.
-    unfinished: Option<PathBuf>,
+    file: Arc<Unfinished>,
     target: PathBuf,
     offset: u64,
+    /// Complete or given up.
+    ended: bool,
+}
+
+/// A file that has not got its name yet.
+#[derive(Debug)]
+struct Unfinished {
+    disk: Disk,
+    file: File,
+    path: PathBuf,
 }
 
 #[async_trait]
@@ -191,38 +216,37 @@ impl MultipartUpload for DurableUpload {
         let offset = self.offset;
         self.offset = offset.saturating_add(u64::try_from(data.content_length()).unwrap_or(u64::MAX));
         let file = Arc::clone(&self.file);
-        blocking(move || {
-            let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-            file.seek(SeekFrom::Start(offset))?;
-            data.iter().try_for_each(|chunk| file.write_all(chunk))
-        })
-        .boxed()
+        blocking(move || file.disk.write_at(&file.file, &file.path, offset, data.as_ref())).boxed()
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        let Some(unfinished) = self.unfinished.clone() else { return Err(failed("the upload has ended")) };
+        if self.ended {
+            return Err(failed("the upload has ended"));
+        }
         let (file, target) = (Arc::clone(&self.file), self.target.clone());
         blocking(move || {
-            file.lock().unwrap_or_else(PoisonError::into_inner).sync_all()?;
-            publish(&unfinished, &target, true)
+            file.disk.sync(&file.file, &file.path)?;
+            file.disk.publish(&file.path, &target, true)
         })
         .await?;
-        self.unfinished = None;
+        self.ended = true;
         Ok(PutResult { e_tag: None, version: None })
     }
 
     async fn abort(&mut self) -> Result<()> {
-        match self.unfinished.take() {
-            Some(unfinished) => blocking(move || fs::remove_file(unfinished)).await,
-            None => Ok(()),
+        if self.ended {
+            return Ok(());
         }
+        self.ended = true;
+        let file = Arc::clone(&self.file);
+        blocking(move || file.disk.forget(&file.path)).await
     }
 }
 
 impl Drop for DurableUpload {
     fn drop(&mut self) {
-        if let Some(unfinished) = self.unfinished.take() {
-            let _ = fs::remove_file(unfinished);
+        if !self.ended {
+            let _ = fs::remove_file(&self.file.path);
         }
     }
 }
@@ -245,66 +269,16 @@ pub(super) async fn remove_abandoned(root: PathBuf, before_ms: i64) -> std::resu
     .map_err(StoreError::storage)
 }
 
-fn create_new(path: &FsPath) -> std::io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).open(path)
+fn write_new(disk: &Disk, path: &FsPath, payload: &PutPayload) -> std::io::Result<()> {
+    let file = disk.create(path)?;
+    disk.write_at(&file, path, 0, payload.as_ref())?;
+    disk.sync(&file, path)
 }
 
-fn write_new(path: &FsPath, payload: &PutPayload) -> std::io::Result<()> {
-    let mut file = create_new(path)?;
-    payload.iter().try_for_each(|chunk| file.write_all(chunk))?;
-    file.sync_all()
-}
-
-/// Gives a synced file its name, and makes the name durable.
-fn publish(unfinished: &FsPath, target: &FsPath, replace: bool) -> std::io::Result<()> {
-    let parent = parent_of(target)?;
-    make_directory(parent)?;
-    if replace {
-        fs::rename(unfinished, target)?;
-        return sync_parent(target);
-    }
-    let linked = fs::hard_link(unfinished, target);
-    // Synced also when the name is there: its writer may have died before this, and who finds it relies on it.
-    sync_parent(target)?;
-    linked?;
-    fs::remove_file(unfinished)
-}
-
-/// Makes a directory and its missing ancestors; each new name is synced.
-fn make_directory(path: &FsPath) -> std::io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let parent = parent_of(path)?;
-    make_directory(parent)?;
-    match fs::create_dir(path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error),
-    }
-    sync_directory(parent)
-}
-
-fn parent_of(path: &FsPath) -> std::io::Result<&FsPath> {
-    match path.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => Ok(FsPath::new(".")),
-        Some(parent) => Ok(parent),
-        None => Err(std::io::Error::from(ErrorKind::NotFound)),
-    }
-}
-
-fn sync_parent(path: &FsPath) -> std::io::Result<()> {
-    sync_directory(parent_of(path)?)
-}
-
-/// After the library may have made directories: the name, and the name of the directory that holds it.
-fn sync_parents(path: &FsPath) -> std::io::Result<()> {
-    sync_parent(path)?;
-    sync_parent(parent_of(path)?)
-}
-
-fn sync_directory(path: &FsPath) -> std::io::Result<()> {
-    File::open(path)?.sync_all()
+/// A copy is as old as its making, as it is on every cloud, or a sweep would take a new file for an old leftover.
+#[allow(clippy::disallowed_methods, reason = "the clock of a storage is its own, as a cloud's is")]
+fn made_now(path: &FsPath) -> std::io::Result<()> {
+    File::options().write(true).open(path)?.set_modified(SystemTime::now())
 }
 
 #[cfg(unix)]

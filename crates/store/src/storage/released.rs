@@ -2,83 +2,118 @@
 
 use std::ops::Range;
 use std::path::{Path as FsPath, PathBuf};
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use object_store::{CopyMode, CopyOptions, ObjectStore, ObjectStoreExt};
 use portico_model::manifest::ReleasedFile;
 use portico_model::order::FileAccess;
 
+use super::staging::StagedFile;
 use super::transfer::{self, IfExists, Measured};
+use super::verdicts::{Kind, Verdicts};
 use super::{Area, Reach, Storage, StoredObject, check_key};
 use crate::error::StoreError;
 
 /// How long a signed URL works: a worker may read for as long as an answer may take, an hour by default.
 const SIGNED_FOR: Duration = Duration::from_secs(2 * 60 * 60);
-/// Local files up to this size are read through when this process first hands them out, which takes some tens of
-/// milliseconds; larger ones are left to the checksums of their pages and to the scrub.
-const VERIFY_AT_FIRST_OPEN_BYTES: u64 = 64 * 1024 * 1024;
-/// Paths remembered as verified; at this many the memory is emptied, which costs only time.
-const VERIFIED_MAX: usize = 65_536;
+/// Files up to this size are read through before this process first hands anything of them out, which takes some
+/// tens of milliseconds. A larger one is digested while it is read: by the worker, whose answer is not complete
+/// before the verdict, or on its way to the client, who does not get the last chunk of a damaged file.
+pub(super) const VERIFY_FIRST_BYTES: u64 = 64 * 1024 * 1024;
 
-const WHAT: &str = "released file";
 const DELTA_LOG: &str = "_delta_log";
 
 impl Storage {
-    /// Puts a local Parquet file into the released area, under a path that is made of the dataset's root, the
-    /// caller's `file_id` and the digest of the bytes: one path only ever holds one content. Doing it again
-    /// answers the same path, once the bytes there have been read and found to be the same.
+    /// Makes a staged file a released one, under a path that is made of the dataset's root, the caller's `file_id`
+    /// and the digest of the bytes: one path only ever holds one content. The storage copies by itself; what came
+    /// out is read through before this returns. Doing it again answers the same path.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] for a root or id that is no key, [`StoreError::NotFound`] when the staged file is
+    /// gone, [`StoreError::Corrupt`] when its bytes, or those at the path, are not those that were staged,
+    /// [`StoreError::Unavailable`] when the storage fails.
+    pub async fn release_staged(&self, root: &str, file_id: &str, file: &StagedFile) -> Result<String, StoreError> {
+        let relative = released_path(root, file_id, &file.sha256)?;
+        let (from, to) = (self.path(Area::Staging, &file.path)?, self.path(Area::Released, &relative)?);
+        let expected = file.measured();
+        let copied = if transfer::exists(&self.inner.store, &to).await? {
+            // Another try was here: of this process, or of one that died, or one whose answer got lost.
+            false
+        } else {
+            Verdicts::look(&self.inner.store, &from, &expected, Kind::STAGED).await?;
+            copy_once(&self.inner.store, &from, &to).await?
+        };
+        match self.verify_at(&to, &expected, Kind::RELEASED).await {
+            // What was copied wrongly, or from a damaged file, must not stand in the way of the next try.
+            Err(error @ StoreError::Corrupt { .. }) if copied => {
+                self.remove(&to).await?;
+                Err(error)
+            }
+            verified => verified.map(|()| relative),
+        }
+    }
+
+    /// Puts a local Parquet file into the released area, under a path as [`Storage::release_staged`] makes it.
+    /// Doing it again answers the same path, once the bytes there have been read and found to be the same.
     ///
     /// # Errors
     /// [`StoreError::Invalid`] for a root or id that is no key, [`StoreError::Corrupt`] when the path exists
     /// and holds other bytes, [`StoreError::Unavailable`] when reading or writing fails.
     pub async fn put_released(&self, root: &str, file_id: &str, local: &FsPath) -> Result<String, StoreError> {
-        let (root, file_id) = (check_key(root)?, check_key(file_id)?);
         let measured = transfer::measure(local).await?;
-        let digest: String = measured.sha256.chars().take(32).collect();
-        let relative = format!("{root}/{file_id}-{digest}.parquet");
+        let relative = released_path(root, file_id, &measured.sha256)?;
         let path = self.path(Area::Released, &relative)?;
         match transfer::upload(&self.inner.store, &path, local, IfExists::Refuse).await {
-            Ok(written) if written == measured => {}
+            Ok(written) if written == measured => Ok(relative),
             Ok(_) => {
                 self.remove(&path).await?;
-                return Err(StoreError::conflict("the local file changed while it was read"));
+                Err(StoreError::conflict("the local file changed while it was read"))
             }
-            // Another try was here: of this process, or of one that died, or one whose answer got lost.
-            Err(StoreError::Conflict { .. }) => same(&transfer::digest(&self.inner.store, &path).await?, &measured)?,
-            Err(error) => return Err(error),
+            // Another try was here, as above.
+            Err(StoreError::Conflict { .. }) => {
+                self.verify_at(&path, &measured, Kind::RELEASED).await?;
+                Ok(relative)
+            }
+            Err(error) => Err(error),
         }
-        self.remember(&relative);
-        Ok(relative)
     }
 
     /// How a worker reads a released file: by its absolute path, by a URL signed for two hours, or by the path
     /// of a copy.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] when a local file is gone, [`StoreError::Corrupt`] when it has not the size of
+    /// [`StoreError::NotFound`] when the file is gone, [`StoreError::Corrupt`] when it has not the size of
     /// the manifest or, at the first opening, not its digest.
     pub async fn access(&self, file: &ReleasedFile) -> Result<FileAccess, StoreError> {
         let path = self.path(Area::Released, &file.path)?;
+        let expected = measured(file);
         match &self.inner.reach {
             Reach::Directory(root) => {
-                self.check_at_first_open(file).await?;
+                self.check_at_first_open(&path, &expected).await?;
                 Ok(FileAccess::Path(absolute(root.join(path.as_ref()))?))
             }
-            Reach::Signed(signer, prefix) => {
+            Reach::Signed { signer, prefix, opened } => {
+                // Once per process: a question each time would cost more than the answer is worth.
+                let check = self.check_at_first_open(&path, &expected);
+                let checked = opened.try_get_with((path.clone(), expected.clone()), check).await;
+                checked.map_err(|error| super::verdicts::shared(&error, Kind::RELEASED))?;
                 let full = prefix.parts().chain(path.parts()).collect();
                 let url = signer.signed_url(http::Method::GET, &full, SIGNED_FOR).await;
-                Ok(FileAccess::Url(url.map_err(|error| StoreError::object(WHAT, error))?.into()))
+                Ok(FileAccess::Url(url.map_err(|error| StoreError::object(Kind::RELEASED.noun, error))?.into()))
             }
             Reach::Copies(directory, turn) => {
                 let copy = directory.path().join(file.path.replace('/', "-"));
                 let _turn = turn.lock().await;
                 if !copy.exists() {
                     let half = copy.with_extension("unfinished");
-                    let got = transfer::download(&self.inner.store, &path, file.bytes, &half).await?;
-                    same(&got, &Measured { sha256: file.sha256.clone(), bytes: file.bytes })?;
+                    let meta = Verdicts::look(&self.inner.store, &path, &expected, Kind::RELEASED).await?;
+                    let got = transfer::download(&self.inner.store, &meta, &half, Kind::RELEASED.noun).await?;
+                    if got != expected {
+                        return Err(Kind::RELEASED.corrupt("its digest is not the recorded one"));
+                    }
                     tokio::fs::rename(&half, &copy).await.map_err(StoreError::local_file)?;
                 }
                 Ok(FileAccess::Path(absolute(copy)?))
@@ -86,29 +121,46 @@ impl Storage {
         }
     }
 
-    /// The bytes of a released file, or a range of them, in chunks of some megabytes at most. A whole file is
-    /// digested on the way and fails before its last chunk when it is not what was released.
+    /// The bytes of a released file, or a range of them, in chunks of some megabytes at most. Nothing comes out of
+    /// a file that has not been read through in the state it is in; a large one that is asked for whole is
+    /// digested on its way and fails before its last chunk when it is not what was released.
     ///
     /// # Errors
-    /// [`StoreError::OutOfRange`] for an empty range or one that ends after the file; the stream fails with
-    /// [`StoreError::NotFound`], [`StoreError::Corrupt`] or [`StoreError::Unavailable`].
+    /// [`StoreError::OutOfRange`] for an empty range or one that ends after the file, [`StoreError::NotFound`],
+    /// [`StoreError::Corrupt`] or [`StoreError::Unavailable`], each at once or from the stream.
     pub async fn read_released(
         &self,
         file: &ReleasedFile,
         range: Option<Range<u64>>,
     ) -> Result<BoxStream<'static, Result<Bytes, StoreError>>, StoreError> {
         let path = self.path(Area::Released, &file.path)?;
-        let whole = 0..file.bytes;
+        self.read_recorded(&path, measured(file), range, Kind::RELEASED).await
+    }
+
+    /// Reads an object that is recorded with its digest, as [`Storage::read_released`] says.
+    pub(super) async fn read_recorded(
+        &self,
+        path: &Path,
+        expected: Measured,
+        range: Option<Range<u64>>,
+        what: Kind,
+    ) -> Result<BoxStream<'static, Result<Bytes, StoreError>>, StoreError> {
+        let whole = 0..expected.bytes;
         let range = range.unwrap_or_else(|| whole.clone());
-        if range.end > file.bytes || (range.is_empty() && range != whole) {
+        if range.end > expected.bytes || (range.is_empty() && range != whole) {
             return Err(StoreError::OutOfRange);
         }
-        let chunks = transfer::chunks(&self.inner.store, &path, range.clone(), WHAT);
+        let store = &self.inner.store;
+        let meta = Verdicts::look(store, path, &expected, what).await?;
+        if range != whole || expected.bytes <= VERIFY_FIRST_BYTES {
+            self.inner.verdicts.ensure(store, &meta, &expected, what).await?;
+        }
+        let chunks = transfer::chunks(store, &meta, range.clone(), what.noun);
         if range != whole {
             return Ok(chunks);
         }
-        let expected = Measured { sha256: file.sha256.clone(), bytes: file.bytes };
-        Ok(transfer::verified(chunks, expected, "a released file"))
+        // Digesting costs little beside reading, and finds what has been lost since the verdict.
+        Ok(transfer::verified(chunks, expected, what))
     }
 
     /// Reads a released file through and compares its digest with the manifest's: the scrub.
@@ -116,11 +168,7 @@ impl Storage {
     /// # Errors
     /// [`StoreError::NotFound`] when it is gone, [`StoreError::Corrupt`] when it is not what was released.
     pub async fn verify_released(&self, file: &ReleasedFile) -> Result<(), StoreError> {
-        let path = self.path(Area::Released, &file.path)?;
-        let found = transfer::digest(&self.inner.store, &path).await?;
-        same(&found, &Measured { sha256: file.sha256.clone(), bytes: file.bytes })?;
-        self.remember(&file.path);
-        Ok(())
+        self.verify_at(&self.path(Area::Released, &file.path)?, &measured(file), Kind::RELEASED).await
     }
 
     /// The data files in the released area, of all datasets, the Delta logs left out.
@@ -143,39 +191,54 @@ impl Storage {
         if path.split('/').any(|part| part == DELTA_LOG) {
             return Err(StoreError::invalid("the Delta log is not a data file"));
         }
-        let full = self.path(Area::Released, path)?;
-        self.inner.verified.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
-        self.remove(&full).await
+        self.remove(&self.path(Area::Released, path)?).await
     }
 
-    async fn check_at_first_open(&self, file: &ReleasedFile) -> Result<(), StoreError> {
-        let path = self.path(Area::Released, &file.path)?;
-        let known = self.inner.verified.lock().unwrap_or_else(PoisonError::into_inner).contains(&file.path);
-        if !known && file.bytes <= VERIFY_AT_FIRST_OPEN_BYTES {
-            return self.verify_released(file).await;
+    /// Reads an object through, whatever was found before.
+    pub(super) async fn verify_at(&self, path: &Path, expected: &Measured, what: Kind) -> Result<(), StoreError> {
+        let store = &self.inner.store;
+        let meta = Verdicts::look(store, path, expected, what).await?;
+        if transfer::digest(store, &meta, what.noun).await? != *expected {
+            return Err(what.corrupt("its digest is not the recorded one"));
         }
-        let size = self.inner.store.head(&path).await.map_err(|error| StoreError::object(WHAT, error))?.size;
-        if size == file.bytes {
-            Ok(())
-        } else {
-            Err(StoreError::corrupt("a released file", "its size is not the recorded one"))
-        }
+        self.inner.verdicts.remember(&meta, expected).await;
+        Ok(())
     }
 
-    fn remember(&self, path: &str) {
-        let mut verified = self.inner.verified.lock().unwrap_or_else(PoisonError::into_inner);
-        if verified.len() >= VERIFIED_MAX {
-            verified.clear();
+    async fn check_at_first_open(&self, path: &Path, expected: &Measured) -> Result<(), StoreError> {
+        let meta = Verdicts::look(&self.inner.store, path, expected, Kind::RELEASED).await?;
+        if expected.bytes > VERIFY_FIRST_BYTES {
+            return Ok(());
         }
-        verified.insert(path.to_owned());
+        self.inner.verdicts.ensure(&self.inner.store, &meta, expected, Kind::RELEASED).await
     }
 }
 
-fn same(found: &Measured, expected: &Measured) -> Result<(), StoreError> {
-    if found == expected {
-        Ok(())
-    } else {
-        Err(StoreError::corrupt("a released file", "its digest is not the recorded one"))
+fn measured(file: &ReleasedFile) -> Measured {
+    Measured { sha256: file.sha256.clone(), bytes: file.bytes }
+}
+
+fn released_path(root: &str, file_id: &str, sha256: &str) -> Result<String, StoreError> {
+    let (root, file_id) = (check_key(root)?, check_key(file_id)?);
+    let digest: String = sha256.chars().take(32).collect();
+    Ok(format!("{root}/{file_id}-{}.parquet", check_key(&digest)?))
+}
+
+/// Copies an object to a path that was empty a moment ago. Where the storage can, it refuses to replace; where it
+/// cannot, whoever was faster has put the same bytes there, for the path says what it holds. Answers whether this
+/// call has copied.
+async fn copy_once(store: &dyn ObjectStore, from: &Path, to: &Path) -> Result<bool, StoreError> {
+    let refusing = CopyOptions::new().with_mode(CopyMode::Create);
+    let copied = match store.copy_opts(from, to, refusing).await {
+        Err(object_store::Error::NotSupported { .. } | object_store::Error::NotImplemented { .. }) => {
+            store.copy(from, to).await
+        }
+        other => other,
+    };
+    match copied {
+        Ok(()) => Ok(true),
+        Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Ok(false),
+        Err(error) => Err(StoreError::object(Kind::STAGED.noun, error)),
     }
 }
 

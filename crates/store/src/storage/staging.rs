@@ -4,7 +4,8 @@ use std::path::Path as FsPath;
 
 use serde::{Deserialize, Serialize};
 
-use super::transfer::{self, IfExists};
+use super::transfer::{self, IfExists, Measured};
+use super::verdicts::{Kind, Verdicts};
 use super::{Area, Storage, StoredObject, check_key};
 use crate::error::StoreError;
 
@@ -17,6 +18,12 @@ pub struct StagedFile {
     pub sha256: String,
     /// Its size.
     pub bytes: u64,
+}
+
+impl StagedFile {
+    pub(super) fn measured(&self) -> Measured {
+        Measured { sha256: self.sha256.clone(), bytes: self.bytes }
+    }
 }
 
 impl Storage {
@@ -39,12 +46,23 @@ impl Storage {
     /// staged.
     pub async fn fetch_staged(&self, file: &StagedFile, into: &FsPath) -> Result<(), StoreError> {
         let path = self.path(Area::Staging, &file.path)?;
-        let measured = transfer::download(&self.inner.store, &path, file.bytes, into).await?;
-        if measured.sha256 == file.sha256 {
-            Ok(())
-        } else {
-            Err(StoreError::corrupt("a staged file", "its digest is not the recorded one"))
-        }
+        let expected = file.measured();
+        let meta = Verdicts::look(&self.inner.store, &path, &expected, Kind::STAGED).await?;
+        let measured = transfer::download(&self.inner.store, &meta, into, Kind::STAGED.noun).await?;
+        if measured == expected { Ok(()) } else { Err(Kind::STAGED.corrupt("its digest is not the recorded one")) }
+    }
+
+    /// Reads a staged file through and compares its digest with the recorded one.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when it is gone, [`StoreError::Corrupt`] when its bytes are not those that were
+    /// staged.
+    pub async fn verify_staged(&self, file: &StagedFile) -> Result<(), StoreError> {
+        let path = self.path(Area::Staging, &file.path)?;
+        let expected = file.measured();
+        let meta = Verdicts::look(&self.inner.store, &path, &expected, Kind::STAGED).await?;
+        let found = transfer::digest(&self.inner.store, &meta, Kind::STAGED.noun).await?;
+        if found == expected { Ok(()) } else { Err(Kind::STAGED.corrupt("its digest is not the recorded one")) }
     }
 
     /// Removes a staged file; one that is gone already is fine.

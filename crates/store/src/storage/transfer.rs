@@ -11,14 +11,15 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, WriteMultipart};
+use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, WriteMultipart};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
+use super::verdicts::Kind;
 use crate::error::StoreError;
 
 /// Up to this size an object is written in one request: conditional create needs one.
-const SINGLE_PUT_BYTES: u64 = 16 * 1024 * 1024;
+pub(super) const SINGLE_PUT_BYTES: u64 = 16 * 1024 * 1024;
 /// Bytes of a part: clouds want 5 MiB at least and allow 10,000 parts.
 const PART_BYTES: u64 = 8 * 1024 * 1024;
 const PARTS_MAX: u64 = 9_000;
@@ -31,7 +32,7 @@ const READ_BYTES: u64 = 1024 * 1024;
 const READS_AT_ONCE: usize = 3;
 
 /// Digest and size of some bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Measured {
     /// SHA-256, lower-case hex.
     pub(super) sha256: String,
@@ -126,13 +127,13 @@ pub(super) async fn exists(store: &dyn ObjectStore, path: &Path) -> Result<bool,
 /// Copies an object to a local file, which is replaced.
 pub(super) async fn download(
     store: &Arc<dyn ObjectStore>,
-    path: &Path,
-    bytes: u64,
+    meta: &ObjectMeta,
     into: &FsPath,
+    what: &'static str,
 ) -> Result<Measured, StoreError> {
     let mut file = tokio::fs::File::create(into).await.map_err(StoreError::local_file)?;
-    let mut digest = Sha256::new();
-    let mut stream = chunks(store, path, 0..bytes, "file");
+    let (mut digest, bytes) = (Sha256::new(), meta.size);
+    let mut stream = chunks(store, meta, 0..bytes, what);
     while let Some(chunk) = stream.try_next().await? {
         digest.update(&chunk);
         file.write_all(&chunk).await.map_err(StoreError::local_file)?;
@@ -141,11 +142,14 @@ pub(super) async fn download(
     Ok(Measured { sha256: hex(&digest.finalize()), bytes })
 }
 
-/// Reads an object through for its digest.
-pub(super) async fn digest(store: &Arc<dyn ObjectStore>, path: &Path) -> Result<Measured, StoreError> {
-    let bytes = store.head(path).await.map_err(|error| StoreError::object("file", error))?.size;
-    let mut digest = Sha256::new();
-    let mut stream = chunks(store, path, 0..bytes, "file");
+/// Reads an object, in the state that was seen, through for its digest.
+pub(super) async fn digest(
+    store: &Arc<dyn ObjectStore>,
+    meta: &ObjectMeta,
+    what: &'static str,
+) -> Result<Measured, StoreError> {
+    let (mut digest, bytes) = (Sha256::new(), meta.size);
+    let mut stream = chunks(store, meta, 0..bytes, what);
     while let Some(chunk) = stream.try_next().await? {
         digest.update(&chunk);
     }
@@ -153,21 +157,29 @@ pub(super) async fn digest(store: &Arc<dyn ObjectStore>, path: &Path) -> Result<
 }
 
 /// A range of an object as a stream of chunks, the next one fetched while the last is used. Fails when the
-/// object is shorter than the range.
+/// object is shorter than the range, and when it is not in the state that was seen any more.
 pub(super) fn chunks(
     store: &Arc<dyn ObjectStore>,
-    path: &Path,
+    meta: &ObjectMeta,
     range: Range<u64>,
     what: &'static str,
 ) -> BoxStream<'static, Result<Bytes, StoreError>> {
-    let (store, path, end) = (Arc::clone(store), path.clone(), range.end);
+    let (store, path, tag, end) = (Arc::clone(store), meta.location.clone(), meta.e_tag.clone(), range.end);
     let step = usize::try_from(READ_BYTES).unwrap_or(usize::MAX);
     let read = move |start: u64| {
-        let (store, path) = (Arc::clone(&store), path.clone());
+        let (store, path, tag) = (Arc::clone(&store), path.clone(), tag.clone());
         async move {
             let part = start..end.min(start.saturating_add(READ_BYTES));
             let wanted = part.end - part.start;
-            let bytes = store.get_range(&path, part).await.map_err(|error| StoreError::object(what, error))?;
+            let options = GetOptions::new().with_range(Some(part)).with_if_match(tag);
+            let bytes = match store.get_opts(&path, options).await {
+                Ok(found) => found.bytes().await,
+                Err(object_store::Error::Precondition { .. }) => {
+                    return Err(StoreError::corrupt(what, "it was replaced while it was read"));
+                }
+                Err(error) => Err(error),
+            };
+            let bytes = bytes.map_err(|error| StoreError::object(what, error))?;
             if u64::try_from(bytes.len()).is_ok_and(|length| length == wanted) {
                 Ok(bytes)
             } else {
@@ -183,7 +195,7 @@ pub(super) fn chunks(
 pub(super) fn verified(
     chunks: BoxStream<'static, Result<Bytes, StoreError>>,
     expected: Measured,
-    what: &'static str,
+    what: Kind,
 ) -> BoxStream<'static, Result<Bytes, StoreError>> {
     let state = (Sha256::new(), 0_u64);
     chunks
@@ -193,7 +205,7 @@ pub(super) fn verified(
                 digest.update(&chunk);
                 let seen = seen.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
                 if seen >= expected.bytes && hex(&digest.clone().finalize()) != expected.sha256 {
-                    return Err(StoreError::corrupt(what, "its digest is not the recorded one"));
+                    return Err(what.corrupt("its digest is not the recorded one"));
                 }
                 *state = Some((digest, seen));
                 Ok(chunk)

@@ -109,7 +109,7 @@ async fn older_versions_stay_readable_and_are_kept_in_memory() {
         assert_eq!(catalog.version(&name("parks"), 1).await.unwrap(), None);
         assert_eq!(catalog.current_version(&name("parks")).await.unwrap(), None);
         assert_eq!(catalog.current_version(&name("trees")).await.unwrap().unwrap().version, version(3));
-        let paths = catalog.released_paths().await.unwrap();
+        let paths = catalog.released_paths(&name("trees")).await.unwrap();
         assert_eq!(paths.len(), 3);
         assert!(paths.contains("ROOT/02R.parquet"));
     }

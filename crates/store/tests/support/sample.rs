@@ -76,7 +76,7 @@ pub(crate) fn revision(id: &str, dataset: &str) -> RevisionRecord {
         file_name: "trees.csv".into(),
         options_json: "{}".into(),
         metadata_json: serde_json::to_string(&metadata(dataset)).unwrap(),
-        schema_json: None,
+        prepared_json: None,
         findings: Vec::new(),
         profile: None,
         digest: None,

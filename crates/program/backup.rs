@@ -1,0 +1,78 @@
+//! `portico backup` and `portico restore`: the portal into another storage, and back.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use portico_store::{CopyEvent, CopySummary, Storage};
+
+use crate::args::{Backup, Place, Restore};
+use crate::config::Config;
+use crate::{parts, scrub};
+
+/// Copies catalog and files; what is in the place already is not copied again.
+pub(crate) async fn backup(backup: Backup) -> anyhow::Result<ExitCode> {
+    let config = Config::load(backup.portal.config.as_deref(), backup.portal.data.as_deref())?;
+    let store = parts::open_store(&config).await?;
+    let place = open(&backup.place)?;
+    let bar = scrub::bytes_bar("backing up");
+    let done = store.backup(&place, parts::now_ms(), &mut |event| count(&bar, event)).await;
+    bar.finish_and_clear();
+    let done = done.context("the backup is not complete; doing it again goes on where it stopped")?;
+    println!("backup {}: {}", done.stamp, said(&done));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Fills an empty portal, then reads all of it.
+pub(crate) async fn restore(restore: Restore) -> anyhow::Result<ExitCode> {
+    let config = Config::load(restore.portal.config.as_deref(), restore.portal.data.as_deref())?;
+    let place = open(&restore.place)?;
+    let store = parts::open_store(&config).await?;
+    store.storage.self_test().await.context("a portal would not be safe on this storage")?;
+    let bar = scrub::bytes_bar("restoring");
+    let done = store.restore(&place, restore.at.as_deref(), &mut |event| count(&bar, event)).await;
+    bar.finish_and_clear();
+    let done = done.context("nothing is restored; doing it again goes on where it stopped")?;
+    println!("restored {}: {}", done.stamp, said(&done));
+    let seen = scrub::scrub_store(&store).await?;
+    if seen.wrong == 0 {
+        println!("scrubbed: all of it is as it was promised");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("{} things are wrong: docs/operations.md says what to do", seen.wrong);
+    Ok(ExitCode::from(scrub::WRONG))
+}
+
+fn count(bar: &indicatif::ProgressBar, event: CopyEvent) {
+    match event {
+        CopyEvent::Total(bytes) => bar.set_length(bytes),
+        CopyEvent::Copied(bytes) | CopyEvent::Kept(bytes) => bar.inc(bytes),
+    }
+}
+
+fn said(done: &CopySummary) -> String {
+    let kept = done.files.saturating_sub(done.copied_files);
+    format!(
+        "{} rows of the catalog, {} files of {} bytes ({} copied, {} bytes; {kept} were there)",
+        done.rows, done.files, done.bytes, done.copied_files, done.copied_bytes
+    )
+}
+
+/// A directory, or a URL as the configuration has them for the storage.
+fn open(place: &Place) -> anyhow::Result<Storage> {
+    let url = if place.place.contains("://") {
+        place.place.clone()
+    } else {
+        let path = std::path::absolute(&place.place).with_context(|| format!("{} is no path", place.place))?;
+        let url = url::Url::from_directory_path(&path);
+        url.map_err(|()| anyhow::anyhow!("{} is no path", place.place))?.to_string()
+    };
+    let mut options = BTreeMap::new();
+    for option in &place.options {
+        let (key, value) = option.split_once('=').with_context(|| format!("--option {option}: want KEY=VALUE"))?;
+        options.insert(key.to_owned(), value.to_owned());
+    }
+    let mut said = crate::config::Storage { url, options };
+    said.read_environment(crate::config::environment);
+    Storage::open(&said.url, &said.options).with_context(|| format!("the backup {} cannot be opened", place.place))
+}

@@ -1,0 +1,228 @@
+//! The whole catalog as lines of JSON, out of one database and into another, SQLite or PostgreSQL alike.
+//!
+//! A dump is one moment: it is read in one transaction. It is loaded into an empty catalog, all or nothing.
+
+use std::io::{BufRead, Write};
+
+use futures::TryStreamExt;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
+use sqlx::{Any, Row};
+
+use super::Catalog;
+use super::connect::{self, Kind};
+use super::seals::{self, Sealed};
+use crate::error::StoreError;
+
+/// A table: how all of it is read, how a row is written, and which of its columns are numbers.
+struct Table {
+    name: &'static str,
+    select: &'static str,
+    insert: &'static str,
+    /// `n` for a number, `t` for text, one for each column.
+    columns: &'static str,
+    sealed: Option<&'static Sealed>,
+}
+
+/// The tables in an order in which every row finds what it refers to. Leases are nobody's but the living's.
+const TABLES: [Table; 6] = [
+    Table {
+        name: "dataset",
+        select: "SELECT name, root, metadata, name_order, search_text, department, department_key, current_version, \
+                 created_ms, updated_ms, seal FROM dataset ORDER BY name",
+        insert: "INSERT INTO dataset (name, root, metadata, name_order, search_text, department, department_key, \
+                 current_version, created_ms, updated_ms, seal) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        columns: "tttttttnnnt",
+        sealed: Some(&seals::DATASET),
+    },
+    Table {
+        name: "dataset_keyword",
+        select: "SELECT dataset, keyword FROM dataset_keyword ORDER BY dataset, keyword",
+        insert: "INSERT INTO dataset_keyword (dataset, keyword) VALUES ($1, $2)",
+        columns: "tt",
+        sealed: None,
+    },
+    Table {
+        name: "revision",
+        select: "SELECT id, dataset, state, created_ms, updated_ms, record, seal FROM revision ORDER BY id",
+        insert: "INSERT INTO revision (id, dataset, state, created_ms, updated_ms, record, seal) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        columns: "tttnntt",
+        sealed: Some(&seals::REVISION),
+    },
+    Table {
+        name: "version",
+        select: "SELECT dataset, version, revision, state, released_ms, rows, bytes, delta_version, approved_by, \
+                 withdrawn_reason, manifest, profile, findings, content_sha256, seal FROM version \
+                 ORDER BY dataset, version",
+        insert: "INSERT INTO version (dataset, version, revision, state, released_ms, rows, bytes, delta_version, \
+                 approved_by, withdrawn_reason, manifest, profile, findings, content_sha256, seal) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+        columns: "tnttnnnnttttttt",
+        sealed: Some(&seals::VERSION),
+    },
+    Table {
+        name: "audit",
+        select: "SELECT seq, at_ms, principal, action, dataset, revision, version, detail, previous, hash FROM audit \
+                 ORDER BY seq",
+        insert: "INSERT INTO audit (seq, at_ms, principal, action, dataset, revision, version, detail, previous, \
+                 hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        columns: "nnttttnttt",
+        sealed: None,
+    },
+    Table {
+        name: "audit_end",
+        select: "SELECT seq, hash, id FROM audit_end WHERE id = 1",
+        insert: "UPDATE audit_end SET seq = $1, hash = $2 WHERE id = $3",
+        columns: "ntn",
+        sealed: None,
+    },
+];
+
+/// One line of a dump.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Line {
+    /// The first: the steps that made the tables.
+    Steps(Vec<i64>),
+    /// A row, by its table.
+    Row(String, Vec<Value>),
+    /// The last, without which a dump is not complete: the rows.
+    End(u64),
+}
+
+/// A row of a dump that files hang on.
+pub(crate) enum DumpedRow<'a> {
+    /// A dataset: its name and root.
+    Dataset(&'a str, &'a str),
+    /// A revision: its record.
+    Revision(&'a str),
+    /// A version: its dataset, its version of the Delta table, its manifest.
+    Version(&'a str, i64, &'a str),
+}
+
+impl Catalog {
+    /// Writes the catalog as it is at one moment, and shows each row that files hang on. Damaged rows are refused.
+    pub(crate) async fn dump(
+        &self,
+        into: &mut (dyn Write + Send),
+        show: &mut (dyn FnMut(DumpedRow<'_>) -> Result<(), StoreError> + Send),
+    ) -> Result<u64, StoreError> {
+        let begin = match self.inner.kind {
+            Kind::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            Kind::SqliteFile | Kind::SqliteMemory => "BEGIN",
+        };
+        let mut transaction = self.pool().begin_with(begin).await?;
+        write_line(into, &Line::Steps(connect::steps()))?;
+        let mut count = 0_u64;
+        for table in &TABLES {
+            let mut rows = sqlx::query(table.select).fetch(&mut *transaction);
+            while let Some(row) = rows.try_next().await? {
+                if let Some(sealed) = table.sealed {
+                    seals::check(sealed, &row)?;
+                }
+                let mut values = Vec::with_capacity(table.columns.len());
+                for (index, kind) in table.columns.bytes().enumerate() {
+                    values.push(match kind {
+                        b'n' => row.try_get::<Option<i64>, _>(index)?.map_or(Value::Null, Value::from),
+                        _ => row.try_get::<Option<String>, _>(index)?.map_or(Value::Null, Value::from),
+                    });
+                }
+                shown(table.name, &values, show)?;
+                write_line(into, &Line::Row(table.name.to_owned(), values))?;
+                count = count.saturating_add(1);
+            }
+        }
+        write_line(into, &Line::End(count))?;
+        Ok(count)
+    }
+
+    /// Fills this catalog, which must be empty, with a dump.
+    pub(crate) async fn load(&self, from: &mut (dyn BufRead + Send)) -> Result<u64, StoreError> {
+        let mut transaction = self.pool().begin().await?;
+        // The lock that every writer takes first.
+        let end = sqlx::query("UPDATE audit_end SET seq = seq WHERE id = 1 RETURNING seq")
+            .fetch_one(&mut *transaction)
+            .await?;
+        let datasets = sqlx::query("SELECT COUNT(*) FROM dataset").fetch_one(&mut *transaction).await?;
+        if end.try_get::<i64, _>(0)? != 0 || datasets.try_get::<i64, _>(0)? != 0 {
+            return Err(StoreError::conflict("the catalog to restore into is not empty"));
+        }
+        let mut line = String::new();
+        let mut count = 0_u64;
+        let mut ended = false;
+        while read_line(from, &mut line)? {
+            let read: Line = serde_json::from_str(&line).map_err(|error| StoreError::corrupt(WHAT, error))?;
+            match read {
+                Line::Steps(steps) if steps == connect::steps() => {}
+                Line::Steps(_) => {
+                    let what = "the backup was made by another release of this program".to_owned();
+                    return Err(StoreError::Unsupported { what });
+                }
+                Line::Row(name, values) => {
+                    let table = TABLES.iter().find(|table| table.name == name);
+                    let table = table.ok_or_else(|| StoreError::corrupt(WHAT, "a row of no table"))?;
+                    bound(table, values)?.execute(&mut *transaction).await?;
+                    count = count.saturating_add(1);
+                }
+                Line::End(rows) => ended = rows == count,
+            }
+        }
+        if !ended {
+            return Err(StoreError::corrupt(WHAT, "it is not complete"));
+        }
+        transaction.commit().await?;
+        Ok(count)
+    }
+}
+
+const WHAT: &str = "a backup of the catalog";
+
+fn shown(
+    table: &str,
+    values: &[Value],
+    show: &mut (dyn FnMut(DumpedRow<'_>) -> Result<(), StoreError> + Send),
+) -> Result<(), StoreError> {
+    let text = |index: usize| values.get(index).and_then(Value::as_str).unwrap_or_default();
+    match table {
+        "dataset" => show(DumpedRow::Dataset(text(0), text(1))),
+        "revision" => show(DumpedRow::Revision(text(5))),
+        "version" => {
+            if seals::of_content(text(10), text(11), text(12)) != text(13) {
+                return Err(StoreError::corrupt("a catalog row", "the digest of a manifest does not fit"));
+            }
+            let delta_version = values.get(7).and_then(Value::as_i64).unwrap_or_default();
+            show(DumpedRow::Version(text(0), delta_version, text(10)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn bound(table: &Table, values: Vec<Value>) -> Result<Query<'static, Any, AnyArguments>, StoreError> {
+    if values.len() != table.columns.len() {
+        return Err(StoreError::corrupt(WHAT, "a row of another width"));
+    }
+    let mut query = sqlx::query(table.insert);
+    for (value, kind) in values.into_iter().zip(table.columns.bytes()) {
+        query = match (kind, value) {
+            (b'n', Value::Null) => query.bind(None::<i64>),
+            (b'n', value) => query.bind(value.as_i64()),
+            (_, Value::String(text)) => query.bind(Some(text)),
+            (_, _) => query.bind(None::<String>),
+        };
+    }
+    Ok(query)
+}
+
+fn write_line(into: &mut dyn Write, line: &Line) -> Result<(), StoreError> {
+    serde_json::to_writer(&mut *into, line).map_err(StoreError::storage)?;
+    into.write_all(b"\n").map_err(StoreError::local_file)
+}
+
+fn read_line(from: &mut dyn BufRead, line: &mut String) -> Result<bool, StoreError> {
+    line.clear();
+    Ok(from.read_line(line).map_err(StoreError::local_file)? > 0)
+}

@@ -1,0 +1,251 @@
+//! The scrub: every byte that the catalog promises is read and compared with the promise.
+//!
+//! Disks lose bits without saying so, buckets lose objects, people restore half of a backup. A scrub reads everything
+//! once, holds one file's chunk and one manifest in memory, changes nothing, and says what is wrong in words that name
+//! datasets and versions.
+
+use std::collections::BTreeMap;
+
+use futures::StreamExt;
+use portico_model::name::{DatasetName, VersionNumber, VersionRef};
+use portico_model::policy::VersionState;
+
+use crate::Store;
+use crate::catalog::VersionRecord;
+use crate::error::StoreError;
+
+/// Datasets and audit rows read at a time.
+const PAGE: i64 = 500;
+/// Files read at once: one waits for the disk while the other is digested.
+const FILES_AT_ONCE: usize = 2;
+
+/// What a scrub says on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScrubEvent {
+    /// So many bytes are to be read, as the catalog has it.
+    Total(u64),
+    /// So many more were read.
+    Read(u64),
+    /// Something is wrong.
+    Wrong(Wrong),
+}
+
+/// One thing that is not as it was promised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wrong {
+    /// What it is about: `street-trees version 3`, `the audit log`.
+    pub about: String,
+    /// How, with what the database or the storage said.
+    pub how: String,
+}
+
+/// What a scrub looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scrubbed {
+    /// Datasets.
+    pub datasets: u64,
+    /// Versions.
+    pub versions: u64,
+    /// Files: of versions, of open revisions, finished exports.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Rows of the audit log.
+    pub audit_rows: u64,
+    /// Things that are wrong.
+    pub wrong: u64,
+}
+
+/// One scrub under way.
+struct Scrub<'a> {
+    store: &'a Store,
+    said: &'a mut (dyn FnMut(ScrubEvent) + Send),
+    seen: Scrubbed,
+}
+
+impl Store {
+    /// Reads everything that the catalog promises: the database's own check, the audit chain, every row's seal, every
+    /// file of every version, withdrawn ones included, the Delta log, the files of open revisions, finished exports.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when catalog or storage do not answer: nothing is known then. What is wrong is no
+    /// error, but said and counted.
+    pub async fn scrub(&self, said: &mut (dyn FnMut(ScrubEvent) + Send)) -> Result<Scrubbed, StoreError> {
+        let mut scrub = Scrub { store: self, said, seen: Scrubbed::default() };
+        scrub.catalog().await?;
+        let mut after = String::new();
+        loop {
+            let page = scrub.or_wrong("the list of datasets", self.catalog.dataset_names(&after, PAGE).await)?;
+            let Some(last) = page.as_ref().and_then(|page| page.last()).cloned() else { break };
+            for name in page.unwrap_or_default() {
+                match DatasetName::parse(&name) {
+                    Ok(name) => scrub.dataset(&name).await?,
+                    Err(error) => scrub.wrong(&name, &error),
+                }
+            }
+            after = last;
+        }
+        scrub.exports().await?;
+        Ok(scrub.seen)
+    }
+}
+
+impl Scrub<'_> {
+    async fn catalog(&mut self) -> Result<(), StoreError> {
+        let catalog = &self.store.catalog;
+        self.or_wrong("the catalog", catalog.integrity().await)?;
+        let rows = self.or_wrong("the audit log", catalog.verify_audit().await)?;
+        self.seen.audit_rows = rows.and_then(|rows| u64::try_from(rows).ok()).unwrap_or_default();
+        let total = self.or_wrong("the catalog", catalog.released_bytes().await)?;
+        (self.said)(ScrubEvent::Total(total.unwrap_or_default()));
+        Ok(())
+    }
+
+    async fn dataset(&mut self, name: &DatasetName) -> Result<(), StoreError> {
+        self.seen.datasets += 1;
+        let catalog = &self.store.catalog;
+        let found = self.or_wrong(name, catalog.dataset(name).await)?;
+        if found.is_some() {
+            match self.or_wrong(name, catalog.is_found_by_its_metadata(name).await)? {
+                Some(false) => self.wrong(name, &"it is not found by what its metadata say"),
+                Some(true) | None => {}
+            }
+        }
+        let Some(record) = found.flatten() else { return Ok(()) };
+        let versions = self.or_wrong(name, catalog.versions(name).await)?.unwrap_or_default();
+        let newest = versions.iter().find(|version| version.state == VersionState::Released);
+        if record.current != newest.map(|version| version.version) {
+            self.wrong(name, &"its current version is not the newest that is released");
+        }
+        let audited = self.audited(name).await?;
+        for version in &versions {
+            self.seen.versions += 1;
+            let about = format!("{name} version {}", version.version);
+            let found = catalog.version_as_stored(name, version.version).await;
+            if let Some(version) = self.or_wrong(&about, found)?.flatten() {
+                self.version(&about, &record.root, &version, &audited).await?;
+            }
+        }
+        self.revisions(name).await
+    }
+
+    /// The digests of each version's files, as the audit log has them.
+    async fn audited(&mut self, name: &DatasetName) -> Result<BTreeMap<VersionNumber, Vec<String>>, StoreError> {
+        let mut audited = BTreeMap::new();
+        let mut after = 0;
+        loop {
+            let page = self.store.catalog.audit(Some(name), after, PAGE).await;
+            let page = self.or_wrong("the audit log", page)?.unwrap_or_default();
+            let Some(last) = page.last() else { return Ok(audited) };
+            after = last.sequence;
+            for entry in page.into_iter().filter(|entry| entry.action == "version.released") {
+                let number = entry.version.and_then(|number| VersionNumber::try_from(number).ok());
+                let files = serde_json::from_str::<serde_json::Value>(&entry.detail)
+                    .ok()
+                    .and_then(|detail| serde_json::from_value::<Vec<String>>(detail.get("files")?.clone()).ok());
+                if let (Some(number), Some(files)) = (number, files) {
+                    audited.insert(number, files);
+                }
+            }
+        }
+    }
+
+    async fn version(
+        &mut self,
+        about: &str,
+        root: &str,
+        version: &VersionRecord,
+        audited: &BTreeMap<VersionNumber, Vec<String>>,
+    ) -> Result<(), StoreError> {
+        let files = &version.manifest.files;
+        let digests: Vec<&str> = files.iter().map(|file| file.sha256.as_str()).collect();
+        let released = audited.get(&version.version.version);
+        if !released.is_some_and(|released| *released == digests) {
+            self.wrong(about, &"the audit log does not know its release with these files");
+        }
+        let storage = &self.store.storage;
+        let held = self.or_wrong(about, storage.delta_files(root, Some(version.delta_version)).await)?;
+        if let Some(held) = held {
+            let mut held: Vec<(&str, u64)> = held.iter().map(|file| (file.path.as_str(), file.bytes)).collect();
+            let mut named: Vec<(&str, u64)> = files.iter().map(|file| (file.path.as_str(), file.bytes)).collect();
+            held.sort_unstable();
+            named.sort_unstable();
+            if held != named {
+                self.wrong(about, &"its version of the Delta table holds other files");
+            }
+        }
+        let checks = files
+            .iter()
+            .enumerate()
+            .map(|(index, file)| async move { (index, file.bytes, storage.verify_released(file).await) });
+        let mut checks = futures::stream::iter(checks).buffered(FILES_AT_ONCE);
+        while let Some((index, bytes, checked)) = checks.next().await {
+            self.file(&format!("{about}, file {index}"), bytes, checked)?;
+        }
+        Ok(())
+    }
+
+    /// Every revision's row, what became of it, and the files of those that are open.
+    async fn revisions(&mut self, name: &DatasetName) -> Result<(), StoreError> {
+        let Store { storage, catalog } = self.store;
+        let revisions = catalog.revisions(name).await;
+        for revision in self.or_wrong(name, revisions)?.unwrap_or_default() {
+            let about = format!("revision {} of {name}", revision.id);
+            let became = self.or_wrong(&about, catalog.version_of_revision(&revision.id).await)?;
+            let says = revision.version.map(|version| VersionRef { dataset: name.clone(), version });
+            if became.is_some_and(|became| became != says) {
+                self.wrong(&about, &"it says that it became another version than there is");
+            }
+            if !revision.is_open() {
+                continue;
+            }
+            for file in self.or_wrong(&about, revision.staged_files())?.unwrap_or_default() {
+                let checked = storage.verify_staged(&file).await;
+                self.file(&about, file.bytes, checked)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn exports(&mut self) -> Result<(), StoreError> {
+        let storage = &self.store.storage;
+        for object in storage.spool_list().await? {
+            // One that was being put while it was looked at, or was removed since, is not lost.
+            let checked = match storage.spool_verify(&object.path).await {
+                Err(StoreError::NotFound { .. }) => Ok(()),
+                checked => checked,
+            };
+            self.file("a finished export", object.bytes, checked)?;
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, about: &str, bytes: u64, checked: Result<(), StoreError>) -> Result<(), StoreError> {
+        self.seen.files += 1;
+        self.seen.bytes = self.seen.bytes.saturating_add(bytes);
+        (self.said)(ScrubEvent::Read(bytes));
+        self.or_wrong(about, checked).map(drop)
+    }
+
+    /// What was found; that something is wrong or missing is said, that nobody answers is passed on.
+    fn or_wrong<T>(
+        &mut self,
+        about: impl std::fmt::Display,
+        found: Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        match found {
+            Ok(found) => Ok(Some(found)),
+            Err(error @ (StoreError::Corrupt { .. } | StoreError::NotFound { .. } | StoreError::Invalid { .. })) => {
+                let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
+                self.wrong(about, &format!("{error}{}", source.unwrap_or_default()));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn wrong(&mut self, about: impl std::fmt::Display, how: &dyn std::fmt::Display) {
+        self.seen.wrong += 1;
+        (self.said)(ScrubEvent::Wrong(Wrong { about: about.to_string(), how: how.to_string() }));
+    }
+}

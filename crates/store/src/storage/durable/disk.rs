@@ -1,0 +1,148 @@
+//! What is asked of the file system, and in which order: the only place of the store that changes files.
+//!
+//! A file is durable when it has been synced after its last byte, a name when its directory has been synced after
+//! it was given. Nothing here returns before both are true of what it was asked for. In tests the disk keeps a
+//! journal, from which `power` makes what a power cut at any moment may leave.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Result};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use bytes::Bytes;
+
+/// The file system. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Disk {
+    #[cfg(test)]
+    journal: Option<super::power::Journal>,
+}
+
+#[cfg(test)]
+use super::power::Step;
+
+impl Disk {
+    /// A disk that keeps a journal.
+    #[cfg(test)]
+    pub(super) fn recorded(journal: super::power::Journal) -> Self {
+        Self { journal: Some(journal) }
+    }
+
+    #[cfg(test)]
+    fn note(&self, step: Step) {
+        if let Some(journal) = &self.journal {
+            journal.push(step);
+        }
+    }
+
+    /// Begins a file that is not there.
+    pub(super) fn create(&self, path: &Path) -> Result<File> {
+        let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        #[cfg(test)]
+        self.note(Step::Create(path.to_owned()));
+        Ok(file)
+    }
+
+    /// Writes at a place in a file.
+    pub(super) fn write_at(&self, file: &File, path: &Path, mut offset: u64, chunks: &[Bytes]) -> Result<()> {
+        let _named = path;
+        for chunk in chunks {
+            file.write_all_at(chunk, offset)?;
+            #[cfg(test)]
+            self.note(Step::Write(path.to_owned(), offset, chunk.clone()));
+            offset = offset.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+        }
+        Ok(())
+    }
+
+    /// Makes the bytes of a file durable.
+    pub(super) fn sync(&self, file: &File, path: &Path) -> Result<()> {
+        let _named = path;
+        file.sync_all()?;
+        #[cfg(test)]
+        self.note(Step::SyncFile(path.to_owned()));
+        Ok(())
+    }
+
+    /// Gives a synced file its name in place of the one that it was written under, and makes the name durable.
+    pub(super) fn publish(&self, unfinished: &Path, target: &Path, replace: bool) -> Result<()> {
+        self.make_directory(parent_of(target)?)?;
+        if replace {
+            self.rename(unfinished, target)?;
+            return self.sync_parent(target);
+        }
+        self.link(unfinished, target)?;
+        self.forget(unfinished)
+    }
+
+    /// Gives bytes that are durable a second name, which must be free, and makes it durable.
+    pub(super) fn link(&self, from: &Path, to: &Path) -> Result<()> {
+        self.make_directory(parent_of(to)?)?;
+        let linked = fs::hard_link(from, to);
+        #[cfg(test)]
+        if linked.is_ok() {
+            self.note(Step::Link(from.to_owned(), to.to_owned()));
+        }
+        // Synced also when the name is there: its writer may have died before this, and who finds it relies on it.
+        self.sync_parent(to)?;
+        linked
+    }
+
+    /// Removes a name, durably.
+    pub(super) fn remove(&self, path: &Path) -> Result<()> {
+        self.forget(path)?;
+        self.sync_parent(path)
+    }
+
+    /// Removes a name that may come back after a power cut.
+    pub(super) fn forget(&self, path: &Path) -> Result<()> {
+        fs::remove_file(path)?;
+        #[cfg(test)]
+        self.note(Step::Unlink(path.to_owned()));
+        Ok(())
+    }
+
+    /// Makes a directory and its missing ancestors; each new name is durable.
+    pub(super) fn make_directory(&self, path: &Path) -> Result<()> {
+        if path.is_dir() {
+            return Ok(());
+        }
+        let parent = parent_of(path)?;
+        self.make_directory(parent)?;
+        match fs::create_dir(path) {
+            Ok(()) => {
+                #[cfg(test)]
+                self.note(Step::MakeDirectory(path.to_owned()));
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+        self.sync_directory(parent)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        fs::rename(from, to)?;
+        #[cfg(test)]
+        self.note(Step::Rename(from.to_owned(), to.to_owned()));
+        Ok(())
+    }
+
+    fn sync_parent(&self, path: &Path) -> Result<()> {
+        self.sync_directory(parent_of(path)?)
+    }
+
+    fn sync_directory(&self, path: &Path) -> Result<()> {
+        File::open(path)?.sync_all()?;
+        #[cfg(test)]
+        self.note(Step::SyncDirectory(path.to_owned()));
+        Ok(())
+    }
+}
+
+fn parent_of(path: &Path) -> Result<&Path> {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Ok(Path::new(".")),
+        Some(parent) => Ok(parent),
+        None => Err(std::io::Error::from(ErrorKind::NotFound)),
+    }
+}
