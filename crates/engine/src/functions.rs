@@ -1,58 +1,113 @@
 //! The functions that statements may call, registered in this one place.
 //!
-//! Today it is DataFusion's set less [`LEFT_OUT`]; a reviewed allow-list, with versions of ours that bound what
-//! they allocate and check integer overflow, takes its place here. Table functions are not registered at all.
+//! A session starts without any and is given what [`reviewed`] names; the record of the review, a row for every name
+//! with its class, its bound and a statement that shows it, is `functions.toml`. What could make much out of little
+//! stands behind a bound ([`bounded`]), what could wrap around is checked or exact ([`arithmetic`], [`exact`]), and
+//! the last step of analysis ([`rewrite`]) sees to it that no plan calls anything else.
+
+mod arithmetic;
+mod bounded;
+mod bounds;
+mod exact;
+mod pattern;
+mod reviewed;
+mod rewrite;
+mod series;
+mod sizes;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
+use datafusion::catalog::TableFunction;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SessionStateDefaults;
-use datafusion::execution::session_state::SessionStateBuilder;
-use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, WindowUDF};
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::{AggregateUDF, Expr, LogicalPlan, ScalarUDF, WindowFunctionDefinition, WindowUDF};
 
-/// Names and aliases that are not offered, with the reason.
-pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
-    ("input_file_name", "tells where a file lies"),
-    ("file_row_index", "tells how files are cut"),
-    ("version", "tells the engine's version"),
-    ("arrow_metadata", "tells fields' internal metadata"),
-    ("arrow_field", "tells fields' internal metadata"),
-    ("with_metadata", "writes fields' metadata, which formats interpret"),
-    ("generate_series", "makes arrays of any length from two numbers"),
-    ("range", "makes arrays of any length from two numbers"),
-];
+use arithmetic::Checked;
+use bounded::Bounded;
+use bounds::Bound;
 
 /// The functions on offer.
 pub(crate) struct Functions {
     scalar: Vec<Arc<ScalarUDF>>,
-    higher_order: Vec<Arc<HigherOrderUDF>>,
     aggregate: Vec<Arc<AggregateUDF>>,
     window: Vec<Arc<WindowUDF>>,
+    table: Vec<Arc<TableFunction>>,
 }
 
 impl Functions {
-    /// All that is on offer.
+    /// All that has been reviewed, of what the engine has.
     pub(crate) fn offered() -> Self {
         let mut scalar = SessionStateDefaults::default_scalar_functions();
-        scalar.retain(|function| is_offered(function.name()) && function.aliases().iter().all(|a| is_offered(a)));
+        scalar.retain(|function| reviewed::SCALAR.contains(&function.name()));
+        let mut aggregate = SessionStateDefaults::default_aggregate_functions();
+        aggregate.retain(|function| reviewed::AGGREGATE.contains(&function.name()));
+        let mut window = SessionStateDefaults::default_window_functions();
+        window.retain(|function| reviewed::WINDOW.contains(&function.name()));
+        let mut table = SessionStateDefaults::default_table_functions();
+        table.retain(|function| reviewed::TABLE.contains(&function.name()));
         Self {
-            scalar,
-            higher_order: SessionStateDefaults::default_higher_order_functions(),
-            aggregate: SessionStateDefaults::default_aggregate_functions(),
-            window: SessionStateDefaults::default_window_functions(),
+            scalar: scalar.into_iter().map(bounded::bounded).collect(),
+            aggregate: aggregate.into_iter().map(exact::exact).collect(),
+            window,
+            table: table.into_iter().map(series::bounded).collect(),
         }
     }
 
-    /// Gives a session these functions and no others.
+    /// Gives a session these functions and no others, and the rule that keeps plans to them.
     pub(crate) fn register(self, builder: SessionStateBuilder) -> SessionStateBuilder {
         builder
             .with_scalar_functions(self.scalar)
-            .with_higher_order_functions(self.higher_order)
             .with_aggregate_functions(self.aggregate)
             .with_window_functions(self.window)
+            .with_table_function_list(self.table)
             .with_expr_planners(SessionStateDefaults::default_expr_planners())
+            .with_analyzer_rule(Arc::new(rewrite::OurFunctions))
     }
 }
 
-fn is_offered(name: &str) -> bool {
-    LEFT_OUT.iter().all(|(left_out, _)| *left_out != name)
+/// Checks that a plan, as it is going to run, calls nothing but what its session has registered.
+///
+/// # Errors
+/// [`DataFusionError::Internal`]: a rule of the optimiser has written a call of its own.
+pub(crate) fn check_closed(plan: &LogicalPlan, state: &SessionState) -> Result<()> {
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|part| match unregistered(part, state) {
+                Some(name) => Err(DataFusionError::Internal(format!("a plan calls {name}, which is not registered"))),
+                None => Ok(TreeNodeRecursion::Continue),
+            })
+        })
+    })?;
+    Ok(())
+}
+
+/// The name of a function that is not registered in this form.
+fn unregistered<'e>(expr: &'e Expr, state: &SessionState) -> Option<&'e str> {
+    match expr {
+        Expr::ScalarFunction(call) => {
+            let name = call.func.name();
+            let is_bounded = Bound::of(name).is_none() || call.func.inner().is::<Bounded>();
+            let registered = state.scalar_functions().contains_key(name) && is_bounded;
+            (!registered && !call.func.inner().is::<Checked>()).then_some(name)
+        }
+        // None is registered: what they take, a lambda, is not in the dialect that statements are read in.
+        Expr::HigherOrderFunction(call) => Some(call.func.name()),
+        Expr::AggregateFunction(call) => unregistered_aggregate(&call.func, state),
+        Expr::WindowFunction(call) => match &call.fun {
+            WindowFunctionDefinition::AggregateUDF(function) => unregistered_aggregate(function, state),
+            WindowFunctionDefinition::WindowUDF(function) => {
+                (!state.window_functions().contains_key(function.name())).then_some(function.name())
+            }
+        },
+        _ => None,
+    }
+}
+
+fn unregistered_aggregate<'e>(function: &'e AggregateUDF, state: &SessionState) -> Option<&'e str> {
+    let registered = state.aggregate_functions().get(function.name());
+    registered.is_none_or(|registered| registered.as_ref() != function).then_some(function.name())
 }

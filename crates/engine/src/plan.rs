@@ -23,7 +23,7 @@ use crate::files::ReleasedFiles;
 use crate::service::Core;
 use crate::session::{Session, Thrift};
 use crate::table::ReleasedTable;
-use crate::{explain, gate, output, parameters, problem};
+use crate::{explain, functions, gate, output, parameters, problem};
 
 /// Stack of the planning thread: what the gates let through has been planned with a tenth of it.
 const STACK_BYTES: usize = 64 * 1024 * 1024;
@@ -108,6 +108,7 @@ async fn plan_in(session: &Session, order: &WorkOrder) -> Result<Planned> {
         return Ok(Planned { schema, rest: Rest::Describe(parameters) });
     }
     let plan = state.optimize(&parameters::bind(plan, &order.parameters)?)?;
+    functions::check_closed(&plan, state)?;
     keep_useful_orders(&plan)?;
     let physical = state.query_planner().create_physical_plan(&plan, state).await?;
     let schema = output::plain_schema(&physical.schema());

@@ -101,7 +101,10 @@ fn of_plan(message: &str) -> Problem {
         return Problem::new(ProblemKind::FunctionNotAllowed, detail);
     }
     if message.to_lowercase().starts_with("table function") {
-        return Problem::new(ProblemKind::FunctionNotAllowed, "There are no functions that make tables.");
+        return Problem::new(
+            ProblemKind::FunctionNotAllowed,
+            "The functions that make tables are generate_series and range.",
+        );
     }
     if message.contains("placeholder") || message.contains("Placeholder") {
         let detail = "A parameter of the statement has no value or no type. Bind every $1 or $name; \
@@ -204,6 +207,8 @@ fn failed(message: &str) -> Problem {
         ("divide by zero", "d"),
         ("Cannot cast", "c"),
         ("Error parsing", "c"),
+        ("to store in a Decimal", "c"),
+        ("Timestamp out of range", "o"),
         ("more than one row", "s"),
         ("regex", "r"),
         ("Regular expression", "r"),

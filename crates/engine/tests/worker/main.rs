@@ -9,6 +9,8 @@
 
 mod answers;
 mod city;
+mod functions;
 mod limits;
+mod overflow;
 mod plans;
 mod stored;

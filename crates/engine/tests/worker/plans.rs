@@ -45,8 +45,8 @@ async fn only_tables_of_the_order_exist() {
         "information_schema.tables",
         "pg_catalog.pg_tables",
         "permits",
-        "generate_series(1, 10)",
-        "range(1, 10)",
+        "read_csv('/etc/passwd')",
+        "list_files('/')",
     ] {
         let problem = city.refused(&format!("SELECT * FROM {table}")).await;
         let kinds = [ProblemKind::NotFound, ProblemKind::InvalidSql, ProblemKind::FunctionNotAllowed];
@@ -57,9 +57,16 @@ async fn only_tables_of_the_order_exist() {
 #[tokio::test]
 async fn functions_that_tell_too_much_are_not_offered() {
     let city = City::new();
-    for call in
-        ["input_file_name()", "file_row_index()", "version()", "arrow_metadata(id)", "range(1, 10)", "no_such(id)"]
-    {
+    for call in [
+        "input_file_name()",
+        "file_row_index()",
+        "version()",
+        "arrow_metadata(id)",
+        "arrow_cast(id, 'FixedSizeBinary(2000000000)')",
+        "cast_to_type(id, 1)",
+        "union_tag(id)",
+        "no_such(id)",
+    ] {
         let problem = city.refused(&format!(r#"SELECT {call} FROM "permits@3""#)).await;
         assert_eq!(problem.kind, ProblemKind::FunctionNotAllowed, "{call}: {problem}");
     }
@@ -84,7 +91,7 @@ async fn errors_tell_no_value_of_the_data() {
         (r#"SELECT CAST(note AS DATE) FROM "permits@3""#, "could not be converted"),
         (r#"SELECT 1 / (id - 7) FROM "permits@3""#, "divided by zero"),
         (r#"SELECT (SELECT note FROM "permits@3") AS x"#, "more than one row"),
-        (r#"SELECT arrow_cast(note, 'Timestamp(Second, None)') FROM "permits@3""#, "could not be converted"),
+        (r#"SELECT CAST(note AS TIMESTAMP) FROM "permits@3""#, "could not be converted"),
     ] {
         let problem = city.refused(sql).await;
         assert_eq!(problem.kind, ProblemKind::QueryFailed, "{sql}: {problem}");

@@ -1,0 +1,162 @@
+//! The last step of analysing a plan, before anything is folded or simplified: every call becomes one of ours.
+//!
+//! The engine's planners write calls of its own functions for syntax (`SUBSTRING … FROM`, `[1, 2]`, `||` on lists):
+//! they are replaced by what is registered under the same name, or refused. Operators that could go wrong become
+//! [`Checked`]. Types are settled by then, parameters are bound.
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::error::Result;
+use datafusion::logical_expr::expr::{AggregateFunction, BinaryExpr, Like, ScalarFunction};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator};
+use datafusion::optimizer::AnalyzerRule;
+use portico_model::problem::ProblemKind;
+
+use super::arithmetic::{Checked, Operation};
+use super::bounded::{bounded, refused};
+use super::pattern;
+
+/// Centroids of an approximate percentile: its memory, and its exactness, grow with them.
+const CENTROIDS_MAX: i128 = 10_000;
+
+/// The rule.
+#[derive(Debug)]
+pub(crate) struct OurFunctions;
+
+impl AnalyzerRule for OurFunctions {
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        Ok(plan.transform_up_with_subqueries(rewrite_node)?.data)
+    }
+
+    fn name(&self) -> &str {
+        "our_functions"
+    }
+}
+
+fn rewrite_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let schema = merge_schema(&plan.inputs());
+    let names = NamePreserver::new(&plan);
+    plan.map_expressions(|expr| {
+        let name = names.save(&expr);
+        Ok(expr.transform_up(|expr| rewrite(expr, &schema))?.update_data(|expr| name.restore(expr)))
+    })?
+    .map_data(LogicalPlan::recompute_schema)
+}
+
+fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    Ok(match expr {
+        Expr::ScalarFunction(call) => {
+            let func = bounded(call.func.clone());
+            if Arc::ptr_eq(&func, &call.func) {
+                Transformed::no(Expr::ScalarFunction(call))
+            } else {
+                Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args: call.args }))
+            }
+        }
+        Expr::BinaryExpr(binary) => rewrite_operator(binary, schema)?,
+        Expr::Negative(operand) => match type_of(&operand, schema)? {
+            integer if integer.is_signed_integer() => {
+                Transformed::yes(call(Operation::Negate, integer, vec![*operand]))
+            }
+            _ => Transformed::no(Expr::Negative(operand)),
+        },
+        Expr::SimilarTo(like) => {
+            check_pattern("SIMILAR TO", &like.pattern)?;
+            Transformed::no(Expr::SimilarTo(Like { ..like }))
+        }
+        Expr::AggregateFunction(aggregate) => {
+            check_centroids(&aggregate)?;
+            Transformed::no(Expr::AggregateFunction(aggregate))
+        }
+        other => Transformed::no(other),
+    })
+}
+
+fn rewrite_operator(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let BinaryExpr { left, op, right } = binary;
+    if matches!(op, Operator::RegexMatch | Operator::RegexIMatch | Operator::RegexNotMatch | Operator::RegexNotIMatch) {
+        check_pattern(&op.to_string(), &right)?;
+    }
+    let Some(operation) = Checked::operation(op) else {
+        return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })));
+    };
+    if operation == Operation::Concat {
+        let data_type =
+            Expr::BinaryExpr(BinaryExpr { left: left.clone(), op, right: right.clone() }).get_type(schema)?;
+        return Ok(Transformed::yes(call(operation, data_type, vec![*left, *right])));
+    }
+    // Operands of integers have been brought to one type, the result's. The cheaper one is asked.
+    let (near, far) = if is_leaf(&right) { (&right, &left) } else { (&left, &right) };
+    let data_type = type_of(near, schema)?;
+    if data_type.is_integer() && type_of(far, schema)? == data_type {
+        return Ok(Transformed::yes(call(operation, data_type, vec![*left, *right])));
+    }
+    Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })))
+}
+
+fn call(operation: Operation, data_type: DataType, args: Vec<Expr>) -> Expr {
+    Expr::ScalarFunction(ScalarFunction { func: Arc::new(Checked::function(operation, data_type)), args })
+}
+
+fn is_leaf(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(..) | Expr::Column(_) | Expr::Cast(_))
+}
+
+/// The type of an expression, without going down where it is known on top: chains of operators are long.
+fn type_of(expr: &Expr, schema: &DFSchema) -> Result<DataType> {
+    if let Expr::ScalarFunction(call) = expr
+        && let Some(checked) = call.func.inner().downcast_ref::<Checked>()
+    {
+        return Ok(checked.data_type().clone());
+    }
+    expr.get_type(schema)
+}
+
+fn literal(expr: &Expr) -> Option<&ScalarValue> {
+    match expr {
+        Expr::Literal(value, _) => Some(value),
+        Expr::Cast(cast) => literal(&cast.expr),
+        Expr::Alias(alias) => literal(&alias.expr),
+        _ => None,
+    }
+}
+
+/// A pattern beside an operator is a literal, or a parameter that is not bound yet.
+fn check_pattern(name: &str, pattern: &Expr) -> Result<()> {
+    match pattern {
+        Expr::Placeholder(_) => Ok(()),
+        Expr::Cast(cast) => check_pattern(name, &cast.expr),
+        _ => match literal(pattern) {
+            Some(value) => pattern::check_scalar(name, value, None),
+            None => {
+                let detail = format!("{name} takes its pattern as a literal, not from a column or calculation.");
+                Err(refused(ProblemKind::FunctionNotAllowed, detail))
+            }
+        },
+    }
+}
+
+fn check_centroids(aggregate: &AggregateFunction) -> Result<()> {
+    let place = match aggregate.func.name() {
+        "approx_percentile_cont" => 2,
+        "approx_percentile_cont_with_weight" => 3,
+        _ => return Ok(()),
+    };
+    let Some(centroids) = aggregate.params.args.get(place) else { return Ok(()) };
+    let number = literal(centroids).and_then(|value| value.cast_to(&DataType::Int64).ok());
+    match number {
+        Some(ScalarValue::Int64(Some(number))) if i128::from(number) <= CENTROIDS_MAX => Ok(()),
+        _ if matches!(centroids, Expr::Placeholder(_)) => Ok(()),
+        _ => {
+            let name = aggregate.func.name();
+            let detail = format!("{name} takes a literal number of centroids of at most {CENTROIDS_MAX}.");
+            Err(refused(ProblemKind::QueryFailed, detail))
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! How long a series of numbers, days or moments would be, as a list and as a table.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{
+    DataType, Date32Type, IntervalMonthDayNanoType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType,
+};
+
+use datafusion::catalog::{TableFunction, TableFunctionArgs, TableFunctionImpl, TableProvider};
+use datafusion::error::Result;
+use datafusion::logical_expr::{ColumnarValue, Expr};
+use portico_model::problem::ProblemKind;
+
+use super::bounded::refused;
+use super::sizes::Argument;
+
+/// Rows of a series in a FROM. They are made as they are read; joined with others they are work.
+const ROWS_MAX: u64 = 1_000_000;
+
+const DAY_NANOS: i128 = 86_400_000_000_000;
+/// The shortest month.
+const MONTH_NANOS: i128 = 28 * DAY_NANOS;
+
+/// A function that makes a table, behind a bound.
+#[derive(Debug)]
+struct BoundedSeries(Arc<TableFunction>);
+
+/// The function as it is registered.
+pub(super) fn bounded(stock: Arc<TableFunction>) -> Arc<TableFunction> {
+    let name = stock.name().to_owned();
+    Arc::new(TableFunction::new(name, Arc::new(BoundedSeries(stock))))
+}
+
+impl TableFunctionImpl for BoundedSeries {
+    fn call_with_args(&self, args: TableFunctionArgs) -> Result<Arc<dyn TableProvider>> {
+        let arguments = args.exprs().iter().map(|expr| match expr {
+            Expr::Literal(value, _) => Argument::of(&ColumnarValue::Scalar(value.clone())),
+            _ => {
+                let detail = format!("{} in a FROM takes constants only.", self.0.name());
+                Err(refused(ProblemKind::FunctionNotAllowed, detail))
+            }
+        });
+        if length(&arguments.collect::<Result<Vec<_>>>()?, 0) > ROWS_MAX {
+            let detail = format!("{} in a FROM makes at most {ROWS_MAX} rows.", self.0.name());
+            return Err(refused(ProblemKind::QueryFailed, detail));
+        }
+        self.0.create_table_provider_with_args(args)
+    }
+}
+
+/// Values of a row's series, its last one included whether it belongs to it or not.
+pub(super) fn length(arguments: &[Argument], row: usize) -> u64 {
+    let place = |argument: &Argument| moment(argument, row);
+    let (start, stop, step) = match arguments {
+        [stop] => (Some(0), place(stop), Some(1)),
+        [start, stop] => (place(start), place(stop), Some(1)),
+        [start, stop, step] => (place(start), place(stop), moment(step, row)),
+        _ => return 0,
+    };
+    match (start, stop, step) {
+        (Some(start), Some(stop), Some(step)) if step != 0 => {
+            let steps = (stop - start) / step;
+            if steps < 0 { 0 } else { u64::try_from(steps).unwrap_or(u64::MAX).saturating_add(1) }
+        }
+        // A null makes a null; a step of nothing is refused by the function.
+        _ => 0,
+    }
+}
+
+/// A number, or a place in time in nanoseconds.
+fn moment(argument: &Argument, row: usize) -> Option<i128> {
+    let array = argument.array();
+    let row = if array.len() == 1 { 0 } else { row };
+    if row >= array.len() || array.is_null(row) {
+        return None;
+    }
+    match array.data_type() {
+        DataType::Int64 => Some(i128::from(argument.integer(row))),
+        DataType::Date32 => Some(i128::from(array.as_primitive::<Date32Type>().value(row)) * DAY_NANOS),
+        DataType::Timestamp(unit, _) => Some(match unit {
+            TimeUnit::Second => i128::from(array.as_primitive::<TimestampSecondType>().value(row)) * 1_000_000_000,
+            TimeUnit::Millisecond => {
+                i128::from(array.as_primitive::<TimestampMillisecondType>().value(row)) * 1_000_000
+            }
+            TimeUnit::Microsecond => i128::from(array.as_primitive::<TimestampMicrosecondType>().value(row)) * 1_000,
+            TimeUnit::Nanosecond => i128::from(array.as_primitive::<TimestampNanosecondType>().value(row)),
+        }),
+        DataType::Interval(_) => {
+            // Of another kind of interval the shortest is assumed.
+            let Some(intervals) = array.as_primitive_opt::<IntervalMonthDayNanoType>() else { return Some(1) };
+            let interval = intervals.value(row);
+            Some(
+                i128::from(interval.months) * MONTH_NANOS
+                    + i128::from(interval.days) * DAY_NANOS
+                    + i128::from(interval.nanoseconds),
+            )
+        }
+        DataType::Null => None,
+        // As if it were a step of the smallest kind.
+        _ => Some(1),
+    }
+}
