@@ -11,6 +11,7 @@
 #![allow(clippy::print_stdout, reason = "tests say what they skip")]
 
 mod durable;
+mod hygiene;
 mod roads;
 mod tidy;
 mod world;

@@ -79,7 +79,11 @@ impl World {
             store: store.clone(),
             questions,
             limits,
-            settings: SiteSettings { title: "Test".to_owned(), public_url: Some("https://data.example".to_owned()) },
+            settings: SiteSettings {
+                title: "Test".to_owned(),
+                public_url: Some("https://data.example".to_owned()),
+                ..SiteSettings::default()
+            },
             clock: Arc::new(|| NOW_MS),
         };
         let router = portico_serve::router(Arc::new(site));
@@ -118,6 +122,9 @@ impl World {
         let answer = self.router.clone().oneshot(request).await.unwrap();
         let (head, body) = answer.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();
+        if head.status.is_client_error() || head.status.is_server_error() {
+            crate::hygiene::check(&String::from_utf8_lossy(&body));
+        }
         Reply { status: head.status, headers: head.headers, body }
     }
 
@@ -130,6 +137,14 @@ impl World {
         let answer = self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
         let (head, body) = answer.into_parts();
         Some((head.status, body.collect().await.ok()?.to_bytes().to_vec()))
+    }
+
+    /// Status and text of an answer whose problem the test judges itself.
+    pub(crate) async fn send_unjudged(&self, request: Request<Body>) -> (u16, String) {
+        let answer = self.router.clone().oneshot(request).await.unwrap();
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        (status, String::from_utf8_lossy(&body).into_owned())
     }
 
     pub(crate) async fn get(&self, path: &str) -> Reply {

@@ -31,6 +31,9 @@ pub(crate) struct Config {
 pub(crate) struct Server {
     /// Address of HTTP and gRPC.
     pub(crate) listen: SocketAddr,
+    /// Networks of proxies before this server: only their `X-Forwarded-For`, `Forwarded`, `X-Forwarded-Proto` and
+    /// `X-Forwarded-Host` are believed.
+    pub(crate) trusted_proxies: Vec<String>,
     /// A second address for the same, where a firewall wants gRPC apart. None by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) grpc_listen: Option<SocketAddr>,
@@ -56,6 +59,7 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            trusted_proxies: Vec::new(),
             grpc_listen: None,
             metrics_listen: None,
             title: "Open Data Portal".to_owned(),
@@ -169,6 +173,9 @@ impl Config {
         let mut faults = Vec::new();
         if !self.server.public_url.is_empty() && url::Url::parse(&self.server.public_url).is_err() {
             faults.push("server.public_url is not a URL".to_owned());
+        }
+        if let Err(text) = portico_serve::TrustedProxies::parse(&self.server.trusted_proxies) {
+            faults.push(format!("server.trusted_proxies: {text:?} is no network such as 10.0.0.0/8"));
         }
         if self.server.tls_certificate.is_some() != self.server.tls_key.is_some() {
             faults.push("server.tls_certificate and server.tls_key go together".to_owned());

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use portico_serve::{Site, SiteSettings};
+use portico_serve::{ConnectionSettings, Site, SiteSettings, TrustedProxies};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
@@ -43,13 +43,16 @@ pub(crate) async fn serve_store(
     let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?;
     let scratch = Scratch::open(config)?;
     let questions = parts::open_questions(config, &store, &scratch).await?;
+    let trusted_proxies = TrustedProxies::parse(&config.server.trusted_proxies)
+        .map_err(|text| anyhow::anyhow!("server.trusted_proxies: {text:?} is no network"))?;
     let settings = SiteSettings {
+        trusted_proxies: trusted_proxies.clone(),
         title: config.server.title.clone(),
         public_url: Some(config.server.public_url.clone()).filter(|url| !url.is_empty()),
     };
     let site = Arc::new(Site { store, questions, limits: config.limits.clone(), settings, clock: parts::clock() });
-    let tls = tls(config)?;
-    let scheme = if tls.is_some() { "https" } else { "http" };
+    let connections = ConnectionSettings { limits: config.limits.http.clone(), tls: tls(config)?, trusted_proxies };
+    let scheme = if connections.tls.is_some() { "https" } else { "http" };
     let address = format!("{scheme}://{}", listener.local_addr()?);
 
     let stop = Stop::new()?;
@@ -57,19 +60,19 @@ pub(crate) async fn serve_store(
     let mut servers = tokio::task::JoinSet::new();
     if let Some(address) = config.server.metrics_listen {
         let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-        let (limits, stopped) = (config.limits.http.clone(), stop.stopped());
+        let (settings, stopped) = (ConnectionSettings { tls: None, ..connections.clone() }, stop.stopped());
         let router = portico_serve::metrics_router(metrics);
-        servers.spawn(async move { portico_serve::run(listener, router, &limits, None, stopped).await });
+        servers.spawn(async move { portico_serve::run(listener, router, settings, stopped).await });
     }
     if let Some(address) = config.server.grpc_listen {
         let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-        let (limits, stopped, router, tls) = (config.limits.http.clone(), stop.stopped(), router.clone(), tls.clone());
-        servers.spawn(async move { portico_serve::run(listener, router, &limits, tls, stopped).await });
+        let (settings, stopped, router) = (connections.clone(), stop.stopped(), router.clone());
+        servers.spawn(async move { portico_serve::run(listener, router, settings, stopped).await });
     }
     greet(&address);
     println!("portico ready {address}");
     tracing::info!(%address, "ready");
-    portico_serve::run(listener, router, &config.limits.http, tls, stop.stopped()).await?;
+    portico_serve::run(listener, router, connections, stop.stopped()).await?;
     while let Some(ended) = servers.join_next().await {
         ended??;
     }

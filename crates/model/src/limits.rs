@@ -105,6 +105,11 @@ pub struct QueryLimits {
     pub queue_wait_ms: u64,
     /// Slowest reader of an answer that a worker is held for, in bytes a second.
     pub reader_bytes_per_s: u64,
+    /// Work that one address block may have done for ever, in milliseconds of a worker a second: one worker. 0 is no
+    /// limit.
+    pub work_ms_per_s: u64,
+    /// Work that it may have done beyond that before it waits, in milliseconds: two minutes of a second worker.
+    pub work_burst_ms: u64,
     /// Bytes of spooled exports on disk; the oldest go first.
     pub spool_bytes: u64,
 }
@@ -125,6 +130,8 @@ impl Default for QueryLimits {
             waiting: 256,
             queue_wait_ms: 30_000,
             reader_bytes_per_s: 16 * KIB,
+            work_ms_per_s: 1_000,
+            work_burst_ms: 120_000,
             spool_bytes: 32 * GIB,
         }
     }
@@ -136,15 +143,23 @@ impl Default for QueryLimits {
 pub struct HttpLimits {
     /// Connections open at once.
     pub connections: u64,
-    /// Connections open at once from one address; 0 is no limit, for servers behind a proxy.
+    /// Connections open at once from one address; 0 is no limit. Trusted proxies have none.
     pub connections_per_address: u64,
+    /// Requests a second from one address block: an office behind one address, or one reader of a large file in
+    /// ranges. 0 is no limit.
+    pub requests_per_s: u64,
+    /// Requests at once from one address block: a page with its parts for each of a hundred readers, or a scan of
+    /// many small ranges.
+    pub requests_burst: u64,
     /// Time for a request's headers, in milliseconds.
     pub header_ms: u64,
-    /// Time for a request's body, in milliseconds.
+    /// Time for a request's body, in milliseconds: a statement of the longest in a tenth of it, over a modem.
     pub body_ms: u64,
     /// Time that a connection may stay without a request, in milliseconds.
     pub idle_ms: u64,
-    /// Bytes of all headers of a request.
+    /// Bytes of a request's address with its query string: a statement of the longest, escaped.
+    pub uri_bytes: u64,
+    /// Bytes of all headers of a request, the address included.
     pub header_bytes: u64,
     /// Headers of a request.
     pub headers: u64,
@@ -163,9 +178,12 @@ impl Default for HttpLimits {
         Self {
             connections: 1_024,
             connections_per_address: 256,
+            requests_per_s: 200,
+            requests_burst: 2_000,
             header_ms: 10_000,
-            body_ms: 30_000,
+            body_ms: 12_000,
             idle_ms: 60_000,
+            uri_bytes: 24 * KIB,
             header_bytes: 32 * KIB,
             headers: 100,
             body_bytes: MIB,

@@ -69,6 +69,8 @@ problem_kinds! {
     Withdrawn = "withdrawn", "That version was withdrawn";
     /// A body, URL or statement over its size limit.
     TooLarge = "too_large", "The request is too large";
+    /// An address over its size limit.
+    UriTooLong = "uri_too_long", "The address is too long";
     /// A range outside the file.
     RangeNotSatisfiable = "range_not_satisfiable", "The range lies outside the file";
     /// A statement over a limit of complexity, refused before it is planned.

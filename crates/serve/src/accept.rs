@@ -1,8 +1,8 @@
 //! The accept loop: connections in, with a limit on everything a stranger can hold on to.
 //!
 //! ```text
-//! listener ─▶ slots (in all, per address) ─▶ TLS ─▶ drain (slowest reader) ─▶ HTTP/1.1 or HTTP/2 ─▶ router
-//!                                                     └── activity: first request, idle, stalled streams ──┘
+//! listener ─▶ slots (in all, per address) ─▶ drain (slowest reader) ─▶ TLS ─▶ frames (HTTP/2 floods) ─▶ HTTP ─▶ router
+//!                       activity: first request, idle, stalled streams        patience: a body's pieces ┘
 //! ```
 //!
 //! An HTTP/1.1 connection that is kept alive waits for its next request as long as for any headers (`header_ms`),
@@ -13,6 +13,8 @@
 
 mod activity;
 mod drain;
+mod frames;
+mod patience;
 mod slots;
 mod tls;
 
@@ -40,15 +42,20 @@ use tower::ServiceExt;
 
 use activity::{Activity, TrackedBody, Verdict};
 use drain::Drain;
+use frames::Frames;
+use patience::PatientBody;
 use slots::{Slot, Slots};
 
+use crate::client::TrustedProxies;
+
 pub use slots::address_block;
+pub(crate) use slots::block;
 pub use tls::{TlsError, tls_acceptor};
 
-/// Who is at the other end, as an extension of every request.
+/// What is at the other end of the connection, as an extension of every request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// The address of the connection. Headers such as `X-Forwarded-For` have no say in it.
+    /// The address of the connection: a proxy's, where there is one.
     pub address: IpAddr,
     /// Whether the connection is encrypted.
     pub tls: bool,
@@ -60,8 +67,8 @@ const PENDING_RESETS_MAX: usize = 20;
 /// Streams that we had to reset because of the client's errors, then the connection ends.
 const ERROR_RESETS_MAX: usize = 64;
 
-/// Bytes buffered for one HTTP/2 stream that its client does not read.
-const STREAM_BUFFER_BYTES: usize = 256 * 1024;
+/// Bytes buffered for one HTTP/2 stream that its client does not read: all streams of a connection are 8 MiB.
+const STREAM_BUFFER_BYTES: usize = 64 * 1024;
 
 /// HTTP/2 pings, so that a client that vanished without a word is noticed.
 const PING: Duration = Duration::from_secs(30);
@@ -72,30 +79,40 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The smallest read buffer that hyper takes, in bytes.
 const BUFFER_BYTES_MIN: usize = 8 * 1024;
 
+/// How connections are served.
+#[derive(Clone, Default)]
+pub struct ConnectionSettings {
+    /// What a connection may hold on to.
+    pub limits: HttpLimits,
+    /// What encrypts; without it connections are in clear.
+    pub tls: Option<TlsAcceptor>,
+    /// Proxies: all their clients come from one address, so that they have no share of connections to keep to.
+    pub trusted_proxies: TrustedProxies,
+}
+
 /// What all connections share.
 struct Door {
     router: Router,
     builder: auto::Builder<TokioExecutor>,
-    limits: HttpLimits,
-    tls: Option<TlsAcceptor>,
+    settings: ConnectionSettings,
 }
 
 /// Serves `router` on `listener` until `shutdown` resolves; then stops accepting, lets requests under way finish
-/// for the grace time of `limits`, and cuts the rest.
+/// for the grace time, and cuts the rest.
 ///
 /// # Errors
 /// When the listener itself cannot be used; trouble with one connection ends that connection only.
 pub async fn run(
     listener: TcpListener,
     router: Router,
-    limits: &HttpLimits,
-    tls: Option<TlsAcceptor>,
+    settings: ConnectionSettings,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     listener.local_addr()?;
-    let door = Arc::new(Door { router, builder: builder(limits), limits: limits.clone(), tls });
+    let door = Arc::new(Door { router, builder: builder(&settings.limits), settings });
+    let limits = &door.settings.limits;
     let total = Arc::new(Semaphore::new(size(limits.connections).clamp(1, Semaphore::MAX_PERMITS)));
-    let slots = Slots::new(limits.connections_per_address);
+    let (slots, unlimited) = (Slots::new(limits.connections_per_address), Slots::new(0));
     let (stop, stopping) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
@@ -108,7 +125,8 @@ pub async fn run(
         match accepted {
             Ok((stream, peer, permit)) => {
                 // An address over its share is closed without a word: any word would cost more than it is worth.
-                let Some(slot) = slots.take(peer.ip()) else { continue };
+                let trusted = door.settings.trusted_proxies.contains(peer.ip());
+                let Some(slot) = (if trusted { &unlimited } else { &slots }).take(peer.ip()) else { continue };
                 let (door, stopping) = (Arc::clone(&door), stopping.clone());
                 connections.spawn(connection(door, stream, peer.ip(), stopping, (permit, slot)));
             }
@@ -170,10 +188,10 @@ async fn connection(
     // Small answers leave at once; a failure to set this costs milliseconds and nothing else.
     let _ = stream.set_nodelay(true);
     let stream = Drain::new(stream);
-    match &door.tls {
+    match &door.settings.tls {
         None => exchange(&door, stream, Peer { address, tls: false }, stopping).await,
         Some(tls) => {
-            let handshake = timeout(Duration::from_millis(door.limits.header_ms), tls.accept(stream)).await;
+            let handshake = timeout(Duration::from_millis(door.settings.limits.header_ms), tls.accept(stream)).await;
             match handshake {
                 Ok(Ok(stream)) => exchange(&door, stream, Peer { address, tls: true }, stopping).await,
                 Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
@@ -188,16 +206,18 @@ async fn exchange<S>(door: &Door, stream: S, peer: Peer, mut stopping: watch::Re
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let activity = Activity::new(&door.limits);
+    let activity = Activity::new(&door.settings.limits);
+    let gap = Duration::from_millis(door.settings.limits.idle_ms);
     let tracked = Arc::clone(&activity);
     let router = door.router.clone();
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         let running = tracked.begin();
         let router = router.clone();
         request.extensions_mut().insert(peer);
-        async move { router.oneshot(request.map(Body::new)).await.map(|r| r.map(|body| TrackedBody::new(body, running))) }
+        let request = request.map(|body| Body::new(PatientBody::new(body, gap)));
+        async move { router.oneshot(request).await.map(|r| r.map(|body| TrackedBody::new(body, running))) }
     });
-    let mut connection = pin!(door.builder.serve_connection(TokioIo::new(stream), service));
+    let mut connection = pin!(door.builder.serve_connection(TokioIo::new(Frames::new(stream)), service));
     let mut ticks = interval(activity.tick());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut leaving = false;
@@ -231,102 +251,4 @@ fn size(limit: u64) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use axum::routing::get;
-    use futures::{StreamExt, stream};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::sync::oneshot;
-
-    use super::*;
-
-    /// Serves a small router on a free port; ends when the sender is used or dropped.
-    async fn serve(limits: HttpLimits) -> (SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<io::Result<()>>) {
-        let broken = || async {
-            let lost = async {
-                sleep(Duration::from_millis(5)).await;
-                Err(io::Error::other("lost"))
-            };
-            Body::from_stream(stream::iter([Ok("half")]).chain(stream::once(lost)))
-        };
-        let who = |request: Request<Body>| async move { format!("{:?}", request.extensions().get::<Peer>()) };
-        let never = || std::future::pending::<&str>();
-        let router = Router::new().route("/who", get(who)).route("/broken", get(broken)).route("/never", get(never));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let task = tokio::spawn(async move {
-            run(listener, router, &limits, None, async {
-                let _ = stopped.await;
-            })
-            .await
-        });
-        (address, stop, task)
-    }
-
-    async fn exchange(address: SocketAddr, request: &str) -> String {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        let _ = stream.read_to_string(&mut answer).await;
-        answer
-    }
-
-    #[tokio::test]
-    async fn requests_know_their_peer() {
-        let (address, _stop, _task) = serve(HttpLimits::default()).await;
-        let answer = exchange(address, "GET /who HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
-        assert!(answer.contains("Some(Peer { address: 127.0.0.1, tls: false })"), "{answer}");
-    }
-
-    #[tokio::test]
-    async fn a_failed_answer_has_no_final_chunk() {
-        let (address, _stop, _task) = serve(HttpLimits::default()).await;
-        let answer = exchange(address, "GET /broken HTTP/1.1\r\nHost: x\r\n\r\n").await;
-        assert!(answer.contains("half") && !answer.contains("0\r\n\r\n"), "{answer}");
-    }
-
-    #[tokio::test]
-    async fn who_says_nothing_is_cut() {
-        let limits = HttpLimits { header_ms: 40, ..HttpLimits::default() };
-        let (address, _stop, _task) = serve(limits).await;
-        assert_eq!(exchange(address, "").await, "");
-        assert!(!exchange(address, "GET /who HTTP/1.1\r\nHo").await.contains("200"));
-    }
-
-    #[tokio::test]
-    async fn an_idle_connection_is_closed() {
-        let limits = HttpLimits { idle_ms: 40, ..HttpLimits::default() };
-        let (address, _stop, _task) = serve(limits).await;
-        let answer = exchange(address, "GET /who HTTP/1.1\r\nHost: x\r\n\r\n").await;
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    }
-
-    #[tokio::test]
-    async fn one_address_has_its_share_of_connections() {
-        let limits = HttpLimits { connections_per_address: 1, ..HttpLimits::default() };
-        let (address, _stop, _task) = serve(limits).await;
-        let mut first = TcpStream::connect(address).await.unwrap();
-        first.write_all(b"GET /who HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-        assert_ne!(first.read_u8().await.unwrap(), 0);
-        assert_eq!(exchange(address, "GET /who HTTP/1.1\r\nHost: x\r\n\r\n").await, "");
-    }
-
-    #[tokio::test]
-    async fn what_outlasts_the_grace_time_is_cut() {
-        let (address, stop, task) = serve(HttpLimits { grace_ms: 20, ..HttpLimits::default() }).await;
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(b"GET /never HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-        exchange(address, "GET /who HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
-        stop.send(()).unwrap();
-        task.await.unwrap().unwrap();
-        assert!(TcpStream::connect(address).await.is_err());
-    }
-
-    #[tokio::test]
-    async fn too_many_headers_are_refused() {
-        let (address, _stop, _task) = serve(HttpLimits::default()).await;
-        let headers: String = (0..200).map(|i| format!("x-{i}: 1\r\n")).collect();
-        let answer = exchange(address, &format!("GET /who HTTP/1.1\r\nHost: x\r\n{headers}\r\n")).await;
-        assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
-    }
-}
+mod tests;

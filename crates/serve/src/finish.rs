@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, head
 use portico_model::problem::{Problem, ProblemKind};
 
 use crate::accept::Peer;
+use crate::client::Client;
 use crate::http::cache::CachePolicy;
 use crate::http::negotiate;
 use crate::observe::RequestId;
@@ -21,7 +22,7 @@ use crate::site::Site;
 /// Response headers that scripts of other sites may read.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "accept-ranges, content-disposition, content-encoding, content-length, content-location, content-range, etag, \
-     last-modified, link, repr-digest, retry-after, x-portico-query-id, x-portico-rows, x-portico-version, \
+     last-modified, link, ratelimit, ratelimit-policy, repr-digest, retry-after, x-portico-query-id, x-portico-rows, x-portico-version, \
      x-portico-versions, x-request-id",
 );
 
@@ -32,6 +33,12 @@ const ALLOWED: HeaderValue = HeaderValue::from_static(
 
 /// What a data file may do when a browser opens it: nothing. Pages replace this with [`pages::POLICY`].
 const DATA_POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; sandbox");
+
+/// What a page of ours may use of its reader's machine: nothing.
+const PERMISSIONS: HeaderValue = HeaderValue::from_static(
+    "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(), \
+     midi=(), payment=(), usb=()",
+);
 
 /// A day, in seconds: how long a browser may keep the answer to a preflight.
 const PREFLIGHT_AGE_S: HeaderValue = HeaderValue::from_static("86400");
@@ -50,7 +57,8 @@ pub(crate) async fn finish(State(site): State<Arc<Site>>, request: Request, next
     let method = request.method().clone();
     let page = negotiate::prefers_page(request.headers());
     let id = request.extensions().get::<RequestId>().map(|id| id.as_str().to_owned()).unwrap_or_default();
-    let tls = request.extensions().get::<Peer>().is_some_and(|peer| peer.tls);
+    let tls = request.extensions().get::<Client>().is_some_and(|client| client.tls);
+    let credential = request.headers().contains_key(header::AUTHORIZATION);
     let mut response = if is_addressed(&request) {
         next.run(request).await
     } else {
@@ -72,6 +80,9 @@ pub(crate) async fn finish(State(site): State<Arc<Site>>, request: Request, next
             if known { Body::empty() } else { Body::from_stream(futures::stream::empty::<Unread>()) };
     }
     protect(response.headers_mut(), tls);
+    if credential {
+        keep_private(response.headers_mut());
+    }
     response
 }
 
@@ -137,6 +148,9 @@ fn protect(headers: &mut HeaderMap, tls: bool) {
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(own("cross-origin-resource-policy"), HeaderValue::from_static("cross-origin"));
+    headers.insert(own("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
+    headers.insert(own("permissions-policy"), PERMISSIONS);
+    headers.insert(own("x-permitted-cross-domain-policies"), HeaderValue::from_static("none"));
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(DATA_POLICY);
@@ -144,6 +158,12 @@ fn protect(headers: &mut HeaderMap, tls: bool) {
         let year = HeaderValue::from_static("max-age=31536000");
         headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
     }
+}
+
+/// An answer to somebody in particular lies in no cache, whatever it holds.
+fn keep_private(headers: &mut HeaderMap) {
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(CachePolicy::Private.header()));
+    headers.append(header::VARY, HeaderValue::from_static("authorization"));
 }
 
 #[cfg(test)]

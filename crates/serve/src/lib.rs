@@ -18,12 +18,14 @@
 
 mod accept;
 mod catalog;
+mod client;
 mod finish;
 mod flight;
 mod http;
 mod observe;
 mod pages;
 mod problem;
+mod rates;
 mod released;
 mod router;
 mod site;
@@ -34,7 +36,8 @@ mod testing;
 mod tests;
 
 pub use crate::http::service::metrics_router;
-pub use accept::{Peer, TlsError, address_block, run, tls_acceptor};
+pub use accept::{ConnectionSettings, Peer, TlsError, address_block, run, tls_acceptor};
+pub use client::TrustedProxies;
 pub use observe::RequestId;
 pub use problem::{PROBLEM_CODE_METADATA, PROBLEMS_PATH, grpc_code, grpc_status, http_status};
 pub use router::router;

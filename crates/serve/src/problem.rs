@@ -41,6 +41,7 @@ pub const fn http_status(kind: ProblemKind) -> StatusCode {
         ProblemKind::Withdrawn => StatusCode::GONE,
         ProblemKind::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         ProblemKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ProblemKind::UriTooLong => StatusCode::URI_TOO_LONG,
         ProblemKind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         ProblemKind::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
         // 422 and not 5xx or 408: a proxy that retries a bomb doubles it.
@@ -78,6 +79,7 @@ pub const fn grpc_code(kind: ProblemKind) -> tonic::Code {
         ProblemKind::PreconditionFailed | ProblemKind::ReleaseBlocked => tonic::Code::FailedPrecondition,
         ProblemKind::RangeNotSatisfiable => tonic::Code::OutOfRange,
         ProblemKind::TooLarge
+        | ProblemKind::UriTooLong
         | ProblemKind::QueryMemory
         | ProblemKind::AnswerTooLarge
         | ProblemKind::TooManyRequests => tonic::Code::ResourceExhausted,

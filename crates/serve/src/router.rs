@@ -1,8 +1,9 @@
 //! Every route, in one list, and the layers around them.
 //!
 //! ```text
-//! request ─▶ observe (id, log, figures) ─▶ finish (problems, headers) ─▶ panics caught ─┬─ application/grpc ─▶ Flight
-//!                                                                                       └─ everything else ─▶ routes
+//! request ─▶ identify (client) ─▶ observe (id, log, figures) ─▶ finish (problems, headers) ─▶ admit (rates) ─┐
+//!                   routes ◀─ everything else ─┬─ panics caught ◀────────────────────────────────────────────┘
+//!                   Flight ◀─ application/grpc ┘
 //! ```
 
 use std::any::Any;
@@ -17,6 +18,7 @@ use portico_model::problem::Problem;
 use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::client::identify;
 use crate::finish::{self, finish, is_grpc};
 use crate::flight;
 use crate::http::asker::{Asker, Visit};
@@ -25,6 +27,7 @@ use crate::http::{datasets, names, parts, service, sql};
 use crate::observe::observe;
 use crate::pages;
 use crate::problem::{Refusal, problem_of_status};
+use crate::rates::{Gate, Rates, admit};
 use crate::site::Site;
 
 /// One route: its pattern, the paths that it stands for in the API's description, and what answers.
@@ -168,10 +171,13 @@ fn grpc(site: &Arc<Site>) -> Router {
 
 /// Puts HTTP and gRPC behind one door, with the layers that both have.
 fn compose(http: Router, grpc: Router, site: Arc<Site>) -> Router {
+    let gate = Gate { site: Arc::clone(&site), rates: Arc::new(Rates::new(&site.limits)) };
     http.layer(from_fn_with_state(grpc, by_content_type))
         .layer(CatchPanicLayer::custom(caught))
+        .layer(from_fn_with_state(gate, admit))
         .layer(from_fn_with_state(Arc::clone(&site), finish))
-        .layer(from_fn_with_state(site, observe))
+        .layer(from_fn_with_state(Arc::clone(&site), observe))
+        .layer(from_fn_with_state(site, identify))
 }
 
 /// gRPC is told by its content type alone: its paths and ours never meet.

@@ -6,6 +6,8 @@ use portico_model::limits::Limits;
 use portico_query::questions::Questions;
 use portico_store::Store;
 
+use crate::client::TrustedProxies;
+
 /// Milliseconds since the Unix epoch, UTC, whenever asked: the program gives the real clock, tests a fixed one.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
@@ -50,10 +52,12 @@ pub struct SiteSettings {
     /// The URL that the public uses, such as `https://data.example.gov`, without a path's trailing slash.
     /// Without one, links are relative to the request.
     pub public_url: Option<String>,
+    /// The proxies whose word is taken for who the client is.
+    pub trusted_proxies: TrustedProxies,
 }
 
 impl Default for SiteSettings {
     fn default() -> Self {
-        Self { title: "Open data".to_owned(), public_url: None }
+        Self { title: "Open data".to_owned(), public_url: None, trusted_proxies: TrustedProxies::default() }
     }
 }

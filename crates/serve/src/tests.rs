@@ -1,7 +1,10 @@
 //! The site as a client sees it, through the router, without a port.
 
+mod attacks;
 mod catalog;
 mod downloads;
 mod pages;
+mod rates;
+mod replay;
 mod sql;
 mod surface;

@@ -59,7 +59,8 @@ pub fn address_block(address: IpAddr) -> String {
     }
 }
 
-fn block(address: IpAddr) -> IpAddr {
+/// The same as an address: the block's first.
+pub(crate) fn block(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),

@@ -11,8 +11,10 @@ use portico_query::answer::Caller;
 use tonic::{Request, Response, Status};
 
 use super::{Flow, Reply};
-use crate::accept::{Peer, address_block};
+use crate::accept::address_block;
+use crate::client::Client;
 use crate::problem::grpc_status;
+use crate::rates::Meter;
 
 /// The name, and the bearer token, of somebody who does not want to be anybody: clients that cannot leave the
 /// handshake out send it with any password.
@@ -22,6 +24,7 @@ const ANONYMOUS: &str = "anonymous";
 pub(super) struct Visitor {
     pub(super) caller: Caller,
     pub(super) options: OutputOptions,
+    pub(super) meter: Meter,
 }
 
 impl Visitor {
@@ -39,11 +42,12 @@ impl Visitor {
             Some("zstd") => IpcCompression::Zstd,
             Some(_) => return Err(super::bad("x-portico-ipc-compression is lz4 or zstd.")),
         };
-        let peer = request.extensions().get::<Peer>();
-        let address_block = peer.map_or_else(|| "local".to_owned(), |peer| address_block(peer.address));
+        let client = request.extensions().get::<Client>();
+        let address_block = client.map_or_else(|| "local".to_owned(), |client| address_block(client.address));
         Ok(Self {
             caller: Caller { address_block, principal: Principal::Anonymous },
             options: OutputOptions { ipc_compression, ..OutputOptions::default() },
+            meter: request.extensions().get::<Meter>().cloned().unwrap_or_default(),
         })
     }
 }

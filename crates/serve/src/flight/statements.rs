@@ -51,13 +51,13 @@ pub(super) async fn info(
 /// The answer's rows.
 pub(super) async fn get(site: &Site, visitor: &Visitor, statement: Statement) -> Result<Flow<FlightData>, Problem> {
     let question = site.questions.gate(&ask(site, visitor, &statement, Work::Answer)?).await?;
-    Ok(answers::flow(site.questions.answer(question).await?))
+    Ok(answers::flow(visitor.meter.answer(site, question).await?))
 }
 
 /// Plans without running: schemas of the answer and of the parameters.
 pub(super) async fn describe(site: &Site, visitor: &Visitor, statement: &Statement) -> Result<Answer, Problem> {
     let question = site.questions.gate(&ask(site, visitor, statement, Work::Describe)?).await?;
-    site.questions.answer(question).await
+    visitor.meter.answer(site, question).await
 }
 
 fn ask(site: &Site, visitor: &Visitor, statement: &Statement, work: Work) -> Result<Ask, Problem> {

@@ -4,16 +4,16 @@ use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, header};
 use portico_model::policy::Principal;
 use portico_query::answer::Caller;
 
-use crate::accept::{Peer, address_block};
+use crate::accept::address_block;
+use crate::client::Client;
 use crate::http::parameters::Parameters;
 use crate::problem::Refusal;
 
-/// The caller of a request: the block of the connection's own address. Headers that name another address are not
-/// believed, so that nobody gets a second share of the limits by inventing one.
+/// The caller of a request: the block of its client's address.
 #[derive(Clone, Debug)]
 pub(crate) struct Asker(pub(crate) Caller);
 
@@ -22,7 +22,8 @@ impl<S: Sync> FromRequestParts<S> for Asker {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
         // Without a connection, as in a test, everyone is the same caller.
-        let block = parts.extensions.get::<Peer>().map_or_else(|| "local".to_owned(), |p| address_block(p.address));
+        let client = parts.extensions.get::<Client>();
+        let block = client.map_or_else(|| "local".to_owned(), |client| address_block(client.address));
         Ok(Self(Caller { address_block: block, principal: Principal::Anonymous }))
     }
 }
@@ -35,17 +36,22 @@ pub(crate) struct Visit {
     pub(crate) query: Parameters,
     /// Whether it came over TLS.
     pub(crate) tls: bool,
+    /// The host that it was sent to.
+    pub(crate) host: Option<String>,
 }
 
 impl<S: Sync> FromRequestParts<S> for Visit {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let client = parts.extensions.get::<Client>().cloned();
+        let named = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok().map(str::to_owned));
         Ok(Self {
             query: Parameters::from_request_parts(parts, state).await?,
             method: parts.method.clone(),
             headers: parts.headers.clone(),
-            tls: parts.extensions.get::<Peer>().is_some_and(|peer| peer.tls),
+            tls: client.as_ref().is_some_and(|client| client.tls),
+            host: client.and_then(|client| client.host).or(named),
         })
     }
 }

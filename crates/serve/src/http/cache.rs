@@ -1,4 +1,4 @@
-//! How long an answer may be kept: three named policies, and no `Cache-Control` anywhere else.
+//! How long an answer may be kept: four named policies, and no `Cache-Control` anywhere else.
 
 /// What a cache may do with an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,6 +10,8 @@ pub(crate) enum CachePolicy {
     Revalidate,
     /// Problems, states of the server, and answers that differ each time.
     Never,
+    /// Answers to somebody who showed a credential.
+    Private,
 }
 
 impl CachePolicy {
@@ -19,6 +21,7 @@ impl CachePolicy {
             Self::Immutable => "public, max-age=31536000, immutable",
             Self::Revalidate => "public, no-cache",
             Self::Never => "no-store",
+            Self::Private => "private, no-store",
         }
     }
 }

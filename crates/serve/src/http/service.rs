@@ -53,10 +53,15 @@ struct QueryDocument {
     waiting_per_address: u64,
     queue_wait_ms: u64,
     reader_bytes_per_s: u64,
+    work_ms_per_s: u64,
+    work_burst_ms: u64,
 }
 
 #[derive(Serialize)]
 struct RequestDocument {
+    uri_bytes: u64,
+    requests_per_s: u64,
+    requests_burst: u64,
     header_bytes: u64,
     headers: u64,
     body_bytes: u64,
@@ -86,8 +91,13 @@ pub(crate) async fn limits(
             waiting_per_address: costs.waiting_per_address,
             queue_wait_ms: costs.queue_wait_ms,
             reader_bytes_per_s: costs.reader_bytes_per_s,
+            work_ms_per_s: costs.work_ms_per_s,
+            work_burst_ms: costs.work_burst_ms,
         },
         request: RequestDocument {
+            uri_bytes: http.uri_bytes,
+            requests_per_s: http.requests_per_s,
+            requests_burst: http.requests_burst,
             header_bytes: http.header_bytes,
             headers: http.headers,
             body_bytes: http.body_bytes,

@@ -25,6 +25,7 @@ use crate::http::reply::{self, Reply};
 use crate::http::sql_request::SqlRequest;
 use crate::http::{body, names, options, sql_answer};
 use crate::problem::Refusal;
+use crate::rates::Meter;
 use crate::site::Site;
 
 const X_QUERY_ID: HeaderName = HeaderName::from_static("x-portico-query-id");
@@ -37,6 +38,7 @@ const LINK_BYTES_MAX: usize = 4 * 1024;
 pub(crate) async fn get_sql(
     State(site): State<Arc<Site>>,
     Asker(caller): Asker,
+    meter: Meter,
     method: Method,
     headers: HeaderMap,
     query: Parameters,
@@ -44,13 +46,14 @@ pub(crate) async fn get_sql(
     let request = SqlRequest::from_query(&headers, query)?;
     let text_bytes_max = site.limits.statement.text_bytes_get;
     let question = site.questions.gate(&ask(&site, caller, &request, text_bytes_max, Work::Answer)).await?;
-    respond(&site, &headers, &request, question, method == Method::HEAD).await
+    respond(&site, &headers, &request, (question, &meter), method == Method::HEAD).await
 }
 
 /// `POST /sql`.
 pub(crate) async fn post_sql(
     State(site): State<Arc<Site>>,
     Asker(caller): Asker,
+    meter: Meter,
     headers: HeaderMap,
     query: Parameters,
     body: Body,
@@ -59,7 +62,7 @@ pub(crate) async fn post_sql(
     let request = SqlRequest::from_body(&headers, query, &body)?;
     let text_bytes_max = site.limits.statement.text_bytes;
     let question = site.questions.gate(&ask(&site, caller, &request, text_bytes_max, Work::Answer)).await?;
-    respond(&site, &headers, &request, question, false).await
+    respond(&site, &headers, &request, (question, &meter), false).await
 }
 
 /// What `/sql/explain` answers.
@@ -91,6 +94,7 @@ struct Estimate {
 pub(crate) async fn explain(
     State(site): State<Arc<Site>>,
     Asker(caller): Asker,
+    meter: Meter,
     headers: HeaderMap,
     query: Parameters,
 ) -> Result<Response, Refusal> {
@@ -98,7 +102,7 @@ pub(crate) async fn explain(
     let request = SqlRequest::from_query(&HeaderMap::new(), query)?;
     let text_bytes_max = site.limits.statement.text_bytes_get;
     let question = site.questions.gate(&ask(&site, caller, &request, text_bytes_max, Work::Explain)).await?;
-    let answer = site.questions.answer(question).await?;
+    let answer = meter.answer(&site, question).await?;
     let Some(explanation) = answer.head.explanation else { return Err(Problem::internal().into()) };
     let document = ExplainDocument {
         query_id: answer.query_id,
@@ -145,7 +149,7 @@ async fn respond(
     site: &Site,
     headers: &HeaderMap,
     request: &SqlRequest,
-    question: Question,
+    (question, meter): (Question, &Meter),
     head_only: bool,
 ) -> Result<Response, Refusal> {
     let coding = coding(request.kind.format, headers);
@@ -163,7 +167,7 @@ async fn respond(
     if head_only {
         return Ok(reply.head(None));
     }
-    let answer = site.questions.answer(question).await?;
+    let answer = meter.answer(site, question).await?;
     sql_answer::deliver(reply, answer.body, coding).await
 }
 

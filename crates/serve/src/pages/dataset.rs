@@ -96,7 +96,7 @@ pub(crate) async fn dataset(
 ) -> Result<Response, Refusal> {
     visit.query.finish("")?;
     let document = catalog::dataset_at(site, principal, name, version).await?;
-    let base = examples::base_url(site, &visit.headers, visit.tls);
+    let base = examples::base_url(site, visit.host.as_deref(), visit.tls);
     answer(&visit.headers, &page(site, document, &base))
 }
 

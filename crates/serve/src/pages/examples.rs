@@ -1,7 +1,5 @@
 //! Copy-paste examples for one dataset: each is complete and runs as it stands.
 
-use http::{HeaderMap, header};
-
 use crate::catalog::DatasetDocument;
 use crate::site::Site;
 
@@ -14,11 +12,11 @@ pub(super) struct Example {
 
 /// The address that examples use: the public URL, or else the one that the reader's browser used. A page is cached
 /// under its full URL, host included, so that this can only ever be seen by readers of the same host.
-pub(super) fn base_url(site: &Site, headers: &HeaderMap, tls: bool) -> String {
+pub(super) fn base_url(site: &Site, host: Option<&str>, tls: bool) -> String {
     if site.settings.public_url.is_some() {
         return site.url("");
     }
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).filter(|host| is_host(host));
+    let host = host.filter(|host| is_host(host));
     let scheme = if tls { "https" } else { "http" };
     format!("{scheme}://{}", host.unwrap_or("localhost:8080"))
 }

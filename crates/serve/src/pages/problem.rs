@@ -90,7 +90,7 @@ const fn advice(kind: ProblemKind) -> &'static str {
         ProblemKind::Conflict => "Read the current state and decide again.",
         ProblemKind::PreconditionFailed => "The file has changed since you last had it: begin again without If-Match.",
         ProblemKind::Withdrawn => "The record stays and says why; other versions of the dataset may be there.",
-        ProblemKind::TooLarge => "The limits are listed in /api/limits.",
+        ProblemKind::TooLarge | ProblemKind::UriTooLong => "The limits are listed in /api/limits.",
         ProblemKind::RangeNotSatisfiable => "Content-Range says how long the file is.",
         ProblemKind::QueryTooComplex => {
             "Split the statement: the detail names the limit it passed, before anything ran."

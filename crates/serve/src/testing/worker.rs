@@ -26,6 +26,9 @@ type Messages<T> = BoxStream<'static, Result<T, Status>>;
 /// The bytes of every small answer, whatever its format.
 pub(super) const SMALL: &str = "a\n1\n2\n";
 
+/// What a worker says that every answer took.
+pub(crate) const ELAPSED_MS: u64 = 700;
+
 /// The bytes of a long answer.
 pub(super) const LONG_BYTES: usize = 300_000;
 
@@ -77,7 +80,7 @@ fn head(order: &WorkOrder) -> AnswerHead {
 }
 
 fn script(order: &WorkOrder) -> Vec<Result<FlightData, Status>> {
-    let tail = AnswerTail { rows: 2, ..AnswerTail::default() };
+    let tail = AnswerTail { rows: 2, elapsed_ms: ELAPSED_MS, ..AnswerTail::default() };
     let long = || bytes(vec![b'x'; LONG_BYTES / 3]);
     if order.sql.contains("'first'") {
         vec![note(&head(order)), failure()]

@@ -22,12 +22,13 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
-use super::worker;
+use super::{hygiene, worker};
+use crate::accept::Peer;
 use crate::router::router;
-use crate::site::{Site, SiteSettings};
+use crate::site::{Clock, Site, SiteSettings};
 
 /// 2023-11-14T22:13:20Z
-const NOW_MS: i64 = 1_700_000_000_000;
+pub(crate) const NOW_MS: i64 = 1_700_000_000_000;
 
 /// Everything that a test needs; the directory goes when it does.
 pub(crate) struct World {
@@ -65,15 +66,24 @@ impl World {
     }
 
     /// A world whose one dataset has these metadata.
-    pub(crate) async fn with(settings: SiteSettings, mut metadata: DatasetMetadata) -> Self {
+    pub(crate) async fn with(settings: SiteSettings, metadata: DatasetMetadata) -> Self {
+        Self::built(settings, metadata, Limits::default(), Arc::new(|| NOW_MS)).await
+    }
+
+    /// A world with these limits and this clock.
+    pub(crate) async fn built(
+        settings: SiteSettings,
+        mut metadata: DatasetMetadata,
+        mut limits: Limits,
+        clock: Clock,
+    ) -> Self {
         let storage = Storage::open("memory://", &BTreeMap::new()).unwrap();
         let store = Store { storage, catalog: Catalog::open("sqlite::memory:").await.unwrap() };
-        let mut limits = Limits::default();
         limits.query.workers = 2;
         let workers = Workers::start(worker::launcher(), &limits.query);
         let spool = tempfile::tempdir().unwrap();
         let questions = Questions::new(store.clone(), workers, limits.clone(), spool.path().join("spool"));
-        let site = Site { store, questions, limits, settings, clock: Arc::new(|| NOW_MS) };
+        let site = Site { store, questions, limits, settings, clock };
         let site = Arc::new(site);
         metadata.columns.push(ColumnDescription {
             name: "species".into(),
@@ -92,6 +102,9 @@ impl World {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, 1 << 24).await.ok();
+        if parts.status.is_client_error() || parts.status.is_server_error() {
+            hygiene::check(&String::from_utf8_lossy(body.as_deref().unwrap_or_default()));
+        }
         Answered { status: parts.status, headers: parts.headers, body }
     }
 
@@ -102,6 +115,17 @@ impl World {
             request = request.header(*name, *value);
         }
         self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// A `GET` over a connection from this address.
+    pub(crate) async fn ask_from(&self, address: &str, uri: &str, headers: &[(&str, &str)]) -> Answered {
+        let mut request = Request::builder().uri(uri).header("host", "data.example");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(Body::empty()).unwrap();
+        request.extensions_mut().insert(Peer { address: address.parse().unwrap(), tls: false });
+        self.send(request).await
     }
 
     pub(crate) async fn get(&self, uri: &str) -> Answered {

@@ -40,7 +40,7 @@ async fn pages_show_the_dataset() {
 
 #[tokio::test]
 async fn nothing_in_the_data_becomes_markup() {
-    let world = World::with(SiteSettings { title: "<i>Town</i>".into(), public_url: None }, hostile()).await;
+    let world = World::with(SiteSettings { title: "<i>Town</i>".into(), ..SiteSettings::default() }, hostile()).await;
     for uri in ["/", "/datasets/street-trees", "/?q=%22%3E%3Cscript%3E", "/?department=%3Cscript%3E&keyword=%22x"] {
         let page = world.get(uri).await;
         assert_eq!(page.status, StatusCode::OK, "{uri}");
@@ -63,7 +63,11 @@ async fn a_host_header_changes_examples_only_and_only_when_it_is_one() {
     assert!(page.text().contains("http://data.example:81/datasets/street-trees.csv"));
     let odd = world.ask(Method::GET, "/datasets/street-trees", &[("host", "x\"><script>")]).await;
     assert!(odd.text().contains("http://localhost:8080/"));
-    let settings = SiteSettings { title: "Town".into(), public_url: Some("https://data.town.example/".into()) };
+    let settings = SiteSettings {
+        title: "Town".into(),
+        public_url: Some("https://data.town.example/".into()),
+        ..SiteSettings::default()
+    };
     let metadata = DatasetMetadata::named(DatasetName::parse("street-trees").unwrap());
     let world = World::with(settings, metadata).await;
     let page = world.ask(Method::GET, "/datasets/street-trees", &[("host", "evil.example")]).await;

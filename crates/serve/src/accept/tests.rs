@@ -1,0 +1,241 @@
+//! Connections over a real port: what is answered, cut and refused.
+
+use axum::routing::{any, get, post};
+use futures::{StreamExt, stream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::oneshot;
+
+use super::*;
+
+/// Serves a small router on a free port; ends when the sender is used or dropped.
+async fn serve(limits: HttpLimits) -> (SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<io::Result<()>>) {
+    serve_with(ConnectionSettings { limits, ..ConnectionSettings::default() }).await
+}
+
+async fn serve_with(
+    settings: ConnectionSettings,
+) -> (SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<io::Result<()>>) {
+    let broken = || async {
+        let lost = async {
+            sleep(Duration::from_millis(5)).await;
+            Err(io::Error::other("lost"))
+        };
+        Body::from_stream(stream::iter([Ok("half")]).chain(stream::once(lost)))
+    };
+    let who = |request: Request<Body>| async move { format!("{:?}", request.extensions().get::<Peer>()) };
+    let read = |body: Body| async move {
+        let whole = axum::body::to_bytes(body, 1 << 20).await;
+        whole.map_or_else(|_| "broken".to_owned(), |bytes| format!("read {}", bytes.len()))
+    };
+    let never = || std::future::pending::<&str>();
+    let router = Router::new()
+        .route("/who", any(who))
+        .route("/broken", get(broken))
+        .route("/never", get(never))
+        .route("/read", post(read));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let task = tokio::spawn(async move {
+        run(listener, router, settings, async {
+            let _ = stopped.await;
+        })
+        .await
+    });
+    (address, stop, task)
+}
+
+async fn exchange(address: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer).await;
+    answer
+}
+
+#[tokio::test]
+async fn requests_know_their_peer() {
+    let (address, _stop, _task) = serve(HttpLimits::default()).await;
+    let answer = exchange(address, "GET /who HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    assert!(answer.contains("Some(Peer { address: 127.0.0.1, tls: false })"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_failed_answer_has_no_final_chunk() {
+    let (address, _stop, _task) = serve(HttpLimits::default()).await;
+    let answer = exchange(address, "GET /broken HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(answer.contains("half") && !answer.contains("0\r\n\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn who_says_nothing_is_cut() {
+    let limits = HttpLimits { header_ms: 40, ..HttpLimits::default() };
+    let (address, _stop, _task) = serve(limits).await;
+    assert_eq!(exchange(address, "").await, "");
+    assert!(!exchange(address, "GET /who HTTP/1.1\r\nHo").await.contains("200"));
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed() {
+    let limits = HttpLimits { idle_ms: 40, ..HttpLimits::default() };
+    let (address, _stop, _task) = serve(limits).await;
+    let answer = exchange(address, "GET /who HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn one_address_has_its_share_of_connections() {
+    let limits = HttpLimits { connections_per_address: 1, ..HttpLimits::default() };
+    let (address, _stop, _task) = serve(limits).await;
+    let mut first = TcpStream::connect(address).await.unwrap();
+    first.write_all(b"GET /who HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    assert_ne!(first.read_u8().await.unwrap(), 0);
+    assert_eq!(exchange(address, "GET /who HTTP/1.1\r\nHost: x\r\n\r\n").await, "");
+}
+
+#[tokio::test]
+async fn what_outlasts_the_grace_time_is_cut() {
+    let (address, stop, task) = serve(HttpLimits { grace_ms: 20, ..HttpLimits::default() }).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET /never HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    exchange(address, "GET /who HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    stop.send(()).unwrap();
+    task.await.unwrap().unwrap();
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn too_many_headers_are_refused() {
+    let (address, _stop, _task) = serve(HttpLimits::default()).await;
+    let headers: String = (0..200).map(|i| format!("x-{i}: 1\r\n")).collect();
+    let answer = exchange(address, &format!("GET /who HTTP/1.1\r\nHost: x\r\n{headers}\r\n")).await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+}
+
+/// What a connection answers to these bytes, to its end.
+async fn raw(address: SocketAddr, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let _ = stream.write_all(request).await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn a_request_means_one_thing() {
+    let limits = HttpLimits { header_ms: 300, idle_ms: 300, ..HttpLimits::default() };
+    let (address, _stop, _task) = serve(limits).await;
+    // Behind each stands another request, which must not be answered: the connection is closed.
+    let hidden = "GET /who HTTP/1.1\r\nHost: hidden\r\n\r\n";
+    let check = async |name: &str, head: &str, body: &str, refused: bool| {
+        let request = format!("{head}Host: x\r\n\r\n{body}{hidden}");
+        let answer = raw(address, request.as_bytes()).await;
+        let answers = answer.matches("HTTP/1.1 ").count();
+        assert!(answers <= 1, "{name}: {answer}");
+        if refused {
+            assert!(answer.starts_with("HTTP/1.1 400") || answer.is_empty(), "{name}: {answer}");
+        }
+    };
+    let post = "POST /who HTTP/1.1\r\n";
+    let both = format!("{post}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n");
+    check("length and chunks", &both, "0\r\n\r\n", false).await;
+    let both = format!("{post}Transfer-Encoding: chunked\r\nContent-Length: 5\r\n");
+    check("chunks and length", &both, "0\r\n\r\n", false).await;
+    for header in [
+        "Content-Length: 5\r\nContent-Length: 6\r\n",
+        "Content-Length: -1\r\n",
+        "Content-Length: +5\r\n",
+        "Content-Length: 5, 6\r\n",
+        "Content-Length: 0x5\r\n",
+        "Content-Length: 99999999999999999999999\r\n",
+        "Content-Length : 5\r\n",
+        "Transfer-Encoding : chunked\r\n",
+        "Transfer-Encoding: xchunked\r\n",
+        "Transfer-Encoding: chunked, identity\r\n",
+        "Transfer-Encoding: gzip\r\n",
+        "Transfer-Encoding:\x0bchunked\r\n",
+        "X: a\r\n Transfer-Encoding: chunked\r\n",
+        "X: a\r\n\tfolded\r\n",
+        "X\0: a\r\n",
+        "X: a\0b\r\n",
+        "X: a\rb\r\n",
+        ": a\r\n",
+    ] {
+        check(header, &format!("{post}{header}"), "AAAAA", true).await;
+    }
+    let old = "POST /who HTTP/1.0\r\nTransfer-Encoding: chunked\r\n";
+    check("chunks in HTTP/1.0", old, "0\r\n\r\n", true).await;
+    for line in [
+        "GET  /who HTTP/1.1\r\n",
+        "GET /who HTTP/9.9\r\n",
+        "GET /who\r\n",
+        "GET\t/who HTTP/1.1\r\n",
+        "GET /a b HTTP/1.1\r\n",
+        "\x16\x03\x01",
+    ] {
+        check(line, line, "", true).await;
+    }
+}
+
+#[tokio::test]
+async fn chunks_are_counted() {
+    let limits = HttpLimits { header_ms: 300, idle_ms: 300, ..HttpLimits::default() };
+    let (address, _stop, _task) = serve(limits).await;
+    let post = "POST /read HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let whole = raw(address, format!("{post}5;a=b\r\nhello\r\n0\r\n\r\n").as_bytes()).await;
+    assert!(whole.contains("read 5"), "{whole}");
+    let extension = "x".repeat(1 << 20);
+    for chunks in [
+        format!("5;{extension}\r\nhello\r\n0\r\n\r\n"),
+        format!("0\r\nX: {extension}\r\n\r\n"),
+        "-5\r\nhello\r\n0\r\n\r\n".to_owned(),
+        "5\nhello\n0\n\n".to_owned(),
+        "fffffffffffffffff\r\nhello\r\n".to_owned(),
+        "5 \x0b\r\nhello\r\n0\r\n\r\n".to_owned(),
+        "5\r\nhelloXX0\r\n\r\n".to_owned(),
+        "5\r\nhel".to_owned(),
+    ] {
+        let answer = raw(address, format!("{post}{chunks}").as_bytes()).await;
+        assert!(!answer.contains("read 5"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn long_heads_are_refused() {
+    let (address, _stop, _task) = serve(HttpLimits { header_ms: 300, ..HttpLimits::default() }).await;
+    let check = async |request: String, status: &str| {
+        let answer = raw(address, request.as_bytes()).await;
+        // A refusal may be lost when the client still sends: then the connection was closed on it.
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")) || answer.is_empty(), "{answer}");
+    };
+    check(format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(65_600)), "4").await;
+    check(format!("GET /who HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(100_000)), "431").await;
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_has_no_share_of_connections() {
+    let limits = HttpLimits { connections_per_address: 1, ..HttpLimits::default() };
+    let trusted_proxies = TrustedProxies::parse(&["127.0.0.0/8".to_owned()]).unwrap();
+    let (address, _stop, _task) = serve_with(ConnectionSettings { limits, trusted_proxies, tls: None }).await;
+    let mut first = TcpStream::connect(address).await.unwrap();
+    first.write_all(b"GET /who HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    assert_ne!(first.read_u8().await.unwrap(), 0);
+    let second = exchange(address, "GET /who HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    assert!(second.starts_with("HTTP/1.1 200"), "{second}");
+}
+
+#[tokio::test]
+async fn an_http_2_client_that_floods_is_cut() {
+    let (address, _stop, _task) = serve(HttpLimits::default()).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let (mut reader, mut writer) = stream.into_split();
+    let reading = tokio::spawn(async move {
+        let mut all = Vec::new();
+        let _ = reader.read_to_end(&mut all).await;
+    });
+    let pings = b"\0\0\x08\x06\0\0\0\0\0pingpong".repeat(100);
+    let sending = async { while writer.write_all(&pings).await.is_ok() {} };
+    timeout(Duration::from_secs(30), sending).await.expect("a flood of pings is not cut");
+    reading.await.unwrap();
+}
