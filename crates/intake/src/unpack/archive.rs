@@ -95,7 +95,7 @@ pub(crate) fn open(mut file: File) -> Result<Archive, IntakeError> {
 pub(crate) fn refusal(error: &ZipError) -> IntakeError {
     match error {
         ZipError::UnsupportedArchive(text) if text.contains("assword") => IntakeError::Encrypted("the zip archive"),
-        ZipError::UnsupportedArchive(_) => {
+        ZipError::UnsupportedArchive(_) | ZipError::CompressionMethodNotSupported(_) => {
             IntakeError::Unsupported { what: "a zip archive packed in an unusual way", hint: "pack it as plain zip" }
         }
         _ => damaged("an entry contradicts the directory"),

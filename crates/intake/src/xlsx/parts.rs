@@ -23,6 +23,8 @@ pub(super) struct Parts {
     pub(super) external_links: u64,
     /// Names that people gave to cells and formulas; the built-in ones, such as print areas, are not counted.
     pub(super) defined_names: u64,
+    /// Whether the package names a workbook other than the one that is looked at here.
+    elsewhere: bool,
     sheets: HashMap<String, String>,
     targets: HashMap<String, String>,
     hidden: HashMap<String, Hidden>,
@@ -49,8 +51,8 @@ impl Parts {
     pub(super) fn hidden(&self, sheet: &str) -> Hidden {
         let target = self.sheets.get(sheet).and_then(|id| self.targets.get(id));
         let path = target.map(|target| match target.strip_prefix('/') {
-            Some(path) => path.to_owned(),
-            None => format!("xl/{target}"),
+            Some(path) => path.to_ascii_lowercase(),
+            None => format!("xl/{target}").to_ascii_lowercase(),
         });
         path.and_then(|path| self.hidden.get(&path)).cloned().unwrap_or_default()
     }
@@ -64,7 +66,8 @@ pub(super) fn inspect(file: File, packed: u64, limits: &IntakeLimits) -> Result<
     let mut parts = Parts::default();
     for index in 0..archive.len() {
         let entry = archive.by_index(index).map_err(|error| archive::refusal(&error))?;
-        let name = entry.name().to_owned();
+        // Its reader does not tell cases apart.
+        let name = entry.name().to_ascii_lowercase();
         let mut part = Part { from: entry.take(left.saturating_add(1)), since_mark: 0, longest: limits.cell_bytes };
         let read = if is_markup(&name) { parts.read(&name, &mut part) } else { pass(&mut part) };
         let unpacked = left.saturating_add(1) - part.from.limit();
@@ -91,11 +94,14 @@ pub(super) fn inspect(file: File, packed: u64, limits: &IntakeLimits) -> Result<
             Fault::Other => damaged("a part of it cannot be read"),
         })?;
     }
+    if parts.elsewhere {
+        return Err(damaged("its workbook is not where workbooks are"));
+    }
     Ok(parts)
 }
 
 fn is_markup(name: &str) -> bool {
-    [".xml", ".rels", ".vml"].iter().any(|end| name.to_ascii_lowercase().ends_with(end))
+    [".xml", ".rels", ".vml"].iter().any(|end| name.ends_with(end))
 }
 
 /// Why a part cannot be read.
@@ -122,12 +128,13 @@ impl<R: Read> Read for Part<R> {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
         let count = self.from.read(into)?;
         let fresh = into.get(..count).unwrap_or_default();
-        self.since_mark = match memchr::memrchr2(b'<', b'>', fresh) {
-            Some(last) => wide(count - last),
-            None => self.since_mark.saturating_add(wide(count)),
-        };
+        let before = memchr::memchr2(b'<', b'>', fresh).unwrap_or(count);
+        self.since_mark = self.since_mark.saturating_add(wide(before));
         if self.since_mark > self.longest {
             return Err(std::io::Error::other("a text is too long"));
+        }
+        if let Some(last) = memchr::memrchr2(b'<', b'>', fresh) {
+            self.since_mark = wide(count - last);
         }
         Ok(count)
     }
@@ -194,6 +201,11 @@ impl Parts {
                 if let (Some(id), Some(target)) = (attribute(start, "Id"), attribute(start, "Target")) {
                     self.targets.insert(id, target);
                 }
+            }
+            ("_rels/.rels", b"Relationship") => {
+                let workbook = attribute(start, "Type").is_some_and(|kind| kind.ends_with("/officeDocument"));
+                let target = attribute(start, "Target").unwrap_or_default();
+                self.elsewhere |= workbook && !target.trim_start_matches('/').eq_ignore_ascii_case("xl/workbook.xml");
             }
             (_, b"comment" | b"threadedComment") => self.comments += 1,
             (_, b"pivotCacheDefinition") => self.pivot_caches += 1,

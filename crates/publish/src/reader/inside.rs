@@ -14,6 +14,8 @@ use crate::screening::{Progress, screen_file};
 
 /// Between two reports of progress: as often as a person sees a bar move.
 const REPORT: Duration = Duration::from_millis(100);
+/// Stack of the thread that reads: schemas are trees, and what walks them recurses. Only what is used takes memory.
+const STACK_BYTES: usize = 64 * 1024 * 1024;
 
 /// Reads the file `source` in `scratch` as the order on standard input says, and answers on standard output. Ends the
 /// process when standard input ends before that: nobody waits for the answer any more.
@@ -28,14 +30,26 @@ pub fn read_staged(scratch: &Path) -> Result<(), PublishError> {
         let _ = std::io::stdin().lock().read(&mut [0]);
         std::process::exit(1);
     });
-    // Everything after this line is at the mercy of the file.
+    let reading = std::thread::Builder::new().stack_size(STACK_BYTES);
+    let (begin, begun) = std::sync::mpsc::channel();
+    let scratch = scratch.to_owned();
+    let reading = reading.spawn(move || match begun.recv() {
+        Ok(order) => read(&scratch, &order),
+        Err(_) => Ok(()),
+    })?;
+    // Threads are made before this line, since their stacks count. What comes after it is at the mercy of the file.
     confine(&order.limits, order.cpu_ms)?;
+    let _ = begin.send(order);
+    reading.join().map_err(|_| PublishError::Write("the reader panicked".into()))?
+}
+
+fn read(scratch: &Path, order: &Order) -> Result<(), PublishError> {
     let mut out = std::io::stdout().lock();
     let mut reported: Option<Instant> = None;
     let mut report = |progress: Progress| {
         if reported.is_none_or(|at| at.elapsed() >= REPORT) {
             reported = Some(Instant::now());
-            // If nobody hears it, the thread above ends this process.
+            // If nobody hears it, the thread that listens ends this process.
             let _ = messages::write(&mut out, &Said::Progress(progress));
         }
     };
