@@ -32,13 +32,13 @@ pub(crate) fn check_bodies(file: File, content: Content, limits: &IntakeLimits) 
             if metadata > METADATA_BYTES_MAX || body > limits.memory_bytes {
                 return Err(IntakeError::over("a batch has more bytes", "memory_bytes", limits.memory_bytes));
             }
-            check_message(&mut reader, at, end, limits)?;
+            check_message(&mut reader, at, end, Some((at + metadata, body)), limits)?;
         }
         return Ok(());
     }
     let mut at = 0;
     while at + 8 <= end {
-        match check_message(&mut reader, at, end, limits)? {
+        match check_message(&mut reader, at, end, None, limits)? {
             Some(next) => at = next,
             None => break,
         }
@@ -76,11 +76,13 @@ fn footer_blocks(reader: &mut (impl Read + Seek), end: u64) -> Result<Vec<(u64, 
     blocks.map(|block| place(block).ok_or_else(|| broken("a block lies outside of the file"))).collect()
 }
 
-/// Looks at the message at a place; where the next one is, or `None` after the last.
+/// Looks at the message at a place; where the next one is, or `None` after the last. In a file it is the block that
+/// says where the body is, and not the message.
 fn check_message(
     reader: &mut (impl Read + Seek),
     at: u64,
     end: u64,
+    block: Option<(u64, u64)>,
     limits: &IntakeLimits,
 ) -> Result<Option<u64>, IntakeError> {
     reader.seek(SeekFrom::Start(at))?;
@@ -104,7 +106,7 @@ fn check_message(
     if body > limits.memory_bytes {
         return Err(IntakeError::over("a batch has more bytes", "memory_bytes", limits.memory_bytes));
     }
-    let start = at + header + length;
+    let (start, body) = block.unwrap_or((at + header + length, body));
     if let Some(batch) = batch_of(&message) {
         check_compressed(reader, start, body, &batch, limits)?;
     }
