@@ -12,6 +12,7 @@
 
 mod durable;
 mod hygiene;
+mod jail;
 mod roads;
 mod tidy;
 mod world;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -74,7 +75,8 @@ impl World {
         let workers = Workers::start(launcher, &limits.query);
         assert!(workers.wait_ready(std::time::Duration::from_secs(30)).await);
         let questions = Questions::new(store.clone(), workers, limits.clone(), directory("spool"));
-        let publisher = Publisher::new(store.clone(), limits.intake.clone(), directory("intake"));
+        let program = env!("CARGO_BIN_EXE_portico").into();
+        let publisher = Publisher::new(store.clone(), limits.intake.clone(), program, directory("intake"));
         let site = Site {
             store: store.clone(),
             questions,
@@ -90,8 +92,19 @@ impl World {
         Self { store, publisher, operator: Principal::operator("operator"), router, scratch }
     }
 
+    /// Where files lie while they are read.
+    pub(crate) fn intake(&self) -> PathBuf {
+        self.scratch.path().join("intake")
+    }
+
     /// The road in as far as it goes by itself.
     pub(crate) async fn screen(&self, dataset: &str, file_name: &str, bytes: &[u8], dictionary: &str) -> Revision {
+        let staged = self.stage(dataset, file_name, bytes, dictionary).await;
+        self.publisher.screen(&self.operator, &staged.id, NOW_MS, |_| {}).await.unwrap()
+    }
+
+    /// The first step of the road in.
+    pub(crate) async fn stage(&self, dataset: &str, file_name: &str, bytes: &[u8], dictionary: &str) -> Revision {
         let path = self.scratch.path().join("upload");
         std::fs::File::create(&path).unwrap().write_all(bytes).unwrap();
         let metadata = DatasetMetadata {
@@ -102,8 +115,7 @@ impl World {
         let dictionary = (!dictionary.is_empty()).then(|| Dictionary::from_toml(dictionary).unwrap());
         let options = ReadOptions { dictionary, ..ReadOptions::named(file_name) };
         let request = StageRequest { metadata, file: path, options };
-        let staged = self.publisher.stage(&self.operator, request, NOW_MS).await.unwrap();
-        self.publisher.screen(&self.operator, &staged.id, NOW_MS, |_| {}).await.unwrap()
+        self.publisher.stage(&self.operator, request, NOW_MS).await.unwrap()
     }
 
     /// The whole road in; the file must not be blocked.

@@ -46,6 +46,9 @@ pub(crate) enum Command {
     /// Answer the server's questions; started by the server
     #[command(hide = true)]
     Worker(Worker),
+    /// Read one staged file; started by whatever screens it
+    #[command(hide = true)]
+    Reader(Reader),
 }
 
 /// Where the portal is.
@@ -335,6 +338,14 @@ pub(crate) struct Worker {
     /// Log filter
     #[arg(long, default_value = "warn")]
     pub(crate) log: String,
+}
+
+/// `portico reader`
+#[derive(Debug, Args)]
+pub(crate) struct Reader {
+    /// Directory with the staged file, the only one that is written
+    #[arg(long)]
+    pub(crate) scratch: PathBuf,
 }
 
 #[cfg(test)]

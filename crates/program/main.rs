@@ -36,9 +36,14 @@ const BLOCKING_THREADS: usize = 32;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // A worker's limits and runtime are its own.
-    if let Command::Worker(worker) = &arguments.command {
-        return finish(worker::run(worker).map(|()| ExitCode::SUCCESS));
+    // The limits and the runtime of a worker or a reader are its own.
+    match &arguments.command {
+        Command::Worker(worker) => return finish(worker::run(worker).map(|()| ExitCode::SUCCESS)),
+        Command::Reader(reader) => {
+            let done = portico_publish::read_staged(&reader.scratch);
+            return finish(done.map(|()| ExitCode::SUCCESS).map_err(anyhow::Error::from));
+        }
+        _ => {}
     }
     start_log(&arguments);
     let runtime =
@@ -56,9 +61,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Demo(demo) => demo::run(demo).await,
         Command::Serve(serve) => serve::run(serve).await,
-        Command::Publish(publish) => publish::run(*publish).await,
+        Command::Publish(publish) => interruptible(publish::run(*publish)).await,
         Command::Dataset(dataset) => staff::dataset(dataset).await,
-        Command::Revision(revision) => staff::revision(revision).await,
+        Command::Revision(revision) => interruptible(staff::revision(revision)).await,
         Command::Query(query) => query::run(query).await,
         Command::Check(check) => check::run(check).await,
         Command::Sweep(sweep) => sweep::run(sweep).await,
@@ -69,7 +74,15 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             clap_complete::generate(shell, &mut Arguments::command(), "portico", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
         }
-        Command::Worker(_) => Ok(ExitCode::SUCCESS),
+        Command::Worker(_) | Command::Reader(_) => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Ends a step of the road in at Ctrl-C, with its reader and its temporary files. Every step may be done again.
+async fn interruptible(step: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    tokio::select! {
+        outcome = step => outcome,
+        _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
     }
 }
 

@@ -55,8 +55,7 @@ const WORKER_START: Duration = Duration::from_secs(30);
 
 /// The road out, with its worker processes.
 pub(crate) async fn open_questions(config: &Config, store: &Store, scratch: &Scratch) -> anyhow::Result<Questions> {
-    let program =
-        std::env::current_exe().context("the program does not know its own file, so it cannot start workers")?;
+    let program = program()?;
     let log_level = crate::config::environment("PORTICO_LOG").unwrap_or_else(|| "warn".to_owned());
     let launcher = Launcher::Process { program, scratch: scratch.directory("workers")?, log_level: Some(log_level) };
     let workers = Workers::start(launcher, &config.limits.query);
@@ -64,9 +63,14 @@ pub(crate) async fn open_questions(config: &Config, store: &Store, scratch: &Scr
     Ok(Questions::new(store.clone(), workers, config.limits.clone(), scratch.directory("spool")?))
 }
 
-/// The road in.
+/// The road in, with its readers.
 pub(crate) fn open_publisher(config: &Config, store: &Store, scratch: &Scratch) -> anyhow::Result<Publisher> {
-    Ok(Publisher::new(store.clone(), config.limits.intake.clone(), scratch.directory("intake")?))
+    Ok(Publisher::new(store.clone(), config.limits.intake.clone(), program()?, scratch.directory("intake")?))
+}
+
+/// This program's own file: workers and readers are processes of it.
+fn program() -> anyhow::Result<PathBuf> {
+    std::env::current_exe().context("the program does not know its own file, so it cannot start workers and readers")
 }
 
 /// Milliseconds since the epoch: the one clock of the program.

@@ -5,7 +5,6 @@
 //! file ─▶ reader ─▶ batch ─▶ structs flattened ─▶ each column converted ─▶ batch of released types
 //! ```
 
-use std::fs::File;
 use std::io::BufReader;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,11 +14,10 @@ use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::{FileReader, StreamReader};
 use arrow::record_batch::RecordBatch;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use portico_model::limits::IntakeLimits;
 use portico_model::wkb;
 
-use crate::cell::{Tally, narrow};
+use crate::cell::{Tally, narrow, wide};
 use crate::declared::{Declared, Nulls};
 use crate::detect::Content;
 use crate::error::IntakeError;
@@ -29,6 +27,8 @@ mod convert;
 mod geo;
 mod ipc;
 mod json_text;
+mod measure;
+mod parquet_file;
 
 pub(crate) use convert::Flat;
 use convert::Step;
@@ -38,6 +38,10 @@ pub(crate) use geo::Geo;
 pub(crate) const BATCH_ROWS: usize = 8_192;
 /// Bytes of a batch, as a guess from the footer.
 const BATCH_BYTES: u64 = 32 * 1024 * 1024;
+/// Bytes of a part of a batch with all of its values spelled out.
+const SPELLED_BYTES: u64 = 64 * 1024 * 1024;
+/// A file may spell out to so much whatever the ratio: constant columns and long runs pack well.
+const SPELLED_FLOOR_BYTES: u64 = 1024 * 1024 * 1024;
 
 type SourceBatches = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
 
@@ -47,6 +51,10 @@ pub(crate) struct Open {
     pub(crate) geo: Geo,
     format: &'static str,
     batches: SourceBatches,
+    /// Bytes of all values so far, spelled out, and how many they may be.
+    spelled: u64,
+    spelled_max: u64,
+    limits: IntakeLimits,
     /// A batch that is longer than [`BATCH_ROWS`], and how far it has been handed on.
     pending: Option<(RecordBatch, usize)>,
 }
@@ -66,33 +74,27 @@ pub(crate) fn open(material: &Material, limits: &IntakeLimits) -> Result<Open, I
     if material.content != Content::Parquet {
         ipc::check_bodies(material.open()?, material.content, limits)?;
     }
-    let content = material.content;
-    guarded(format, || match content {
-        Content::Parquet => open_parquet(file),
-        Content::ArrowFile => {
+    let by_ratio = material.packed_bytes.saturating_mul(limits.unpacked_ratio).max(SPELLED_FLOOR_BYTES);
+    let spelled_max = by_ratio.min(limits.unpacked_bytes);
+    let (schema, geo, batches) = match material.content {
+        Content::Parquet => parquet_file::open(file, spelled_max, limits)?,
+        Content::ArrowFile => guarded(format, || {
             let reader = FileReader::try_new(BufReader::new(file), None)?;
             let schema = reader.schema();
-            Ok(Open { geo: Geo::of_schema(&schema), schema, format, batches: Box::new(reader), pending: None })
-        }
-        _ => {
+            Ok((Arc::clone(&schema), Geo::of_schema(&schema), Box::new(reader) as SourceBatches))
+        })?,
+        _ => guarded(format, || {
             let reader = StreamReader::try_new(BufReader::new(file), None)?;
             let schema = reader.schema();
-            Ok(Open { geo: Geo::of_schema(&schema), schema, format, batches: Box::new(reader), pending: None })
-        }
-    })
+            Ok((Arc::clone(&schema), Geo::of_schema(&schema), Box::new(reader) as SourceBatches))
+        })?,
+    };
+    Ok(Open { schema, geo, format, batches, spelled: 0, spelled_max, limits: limits.clone(), pending: None })
 }
 
-fn open_parquet(file: File) -> Result<Open, ArrowError> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
-    let metadata = Arc::clone(builder.metadata());
-    let bytes: u64 =
-        metadata.row_groups().iter().map(|group| u64::try_from(group.total_byte_size()).unwrap_or(0)).sum();
-    let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0).max(1);
-    let rows = narrow((BATCH_BYTES / (bytes / rows).max(1)).clamp(16, 8_192));
-    let schema = Arc::clone(builder.schema());
-    let geo = Geo::of_parquet(metadata.file_metadata().key_value_metadata(), &schema);
-    let reader = builder.with_batch_size(rows.min(BATCH_ROWS)).build()?;
-    Ok(Open { schema, geo, format: "Parquet", batches: Box::new(reader), pending: None })
+/// The refusal of a file that stands for too much.
+fn spells_out(limits: &IntakeLimits) -> IntakeError {
+    IntakeError::over("its values spell out to more times its size", "unpacked_ratio", limits.unpacked_ratio)
 }
 
 /// Runs a reader, which a hostile file may make panic.
@@ -135,7 +137,15 @@ impl Open {
             self.pending = guarded(self.format, || batches.next().transpose())?.map(|batch| (batch, 0));
         }
         let Some((batch, from)) = self.pending.take() else { return Ok(None) };
-        let rows = (batch.num_rows() - from).min(BATCH_ROWS);
+        let (rows, bytes) = guarded(self.format, || Ok(measure::part(&batch, from, BATCH_ROWS, SPELLED_BYTES)))?;
+        if rows == 1 && bytes > self.limits.row_bytes {
+            return Err(IntakeError::over("a row has more bytes", "row_bytes", self.limits.row_bytes));
+        }
+        self.spelled = self.spelled.saturating_add(bytes);
+        // A batch may claim more rows than anybody could read one by one.
+        if self.spelled > self.spelled_max || wide(batch.num_rows()) > self.spelled_max {
+            return Err(spells_out(&self.limits));
+        }
         let part = batch.slice(from, rows);
         if from + rows < batch.num_rows() {
             self.pending = Some((batch, from + rows));
@@ -217,7 +227,7 @@ impl ColumnarColumn {
         limits: &IntakeLimits,
     ) -> Result<(), IntakeError> {
         self.finer += convert::finer_than_micros(array);
-        self.values += crate::cell::wide(array.len() - array.logical_null_count());
+        self.values += wide(array.len() - array.logical_null_count());
         let step = &self.step;
         let converted = guarded(format, || convert::convert(array, step))?;
         if converted.logical_null_count() > array.logical_null_count() {
@@ -246,7 +256,7 @@ impl ColumnarColumn {
             };
             let (_, violations) = guarded(format, || convert::declare(&values, &declared, nulls))?;
             for row in violations {
-                self.violations.add(first_row + crate::cell::wide(row));
+                self.violations.add(first_row + wide(row));
             }
         }
         Ok(())

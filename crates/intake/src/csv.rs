@@ -148,6 +148,10 @@ impl Records {
                 Cut::Blank(next) => self.start = next,
                 Cut::End => return Ok(false),
                 Cut::More(open) => self.refill(open)?,
+                Cut::Crowded => {
+                    let maximum = self.limits.columns;
+                    return Err(IntakeError::over_at("a row has more fields", "columns", maximum, self.row + 1));
+                }
             }
         }
     }

@@ -55,7 +55,7 @@ impl JsonPlan {
         let limits = &self.limits;
         Ok(JsonRows {
             cursor: open(material, self.charset, limits)?,
-            flattener: Flattener::new(self.features, narrow(limits.columns), limits.depth),
+            flattener: Flattener::new(self.features, limits),
             place: self.place.clone(),
             stage: Stage::Before,
             row: 0,
@@ -184,6 +184,9 @@ impl Rows for JsonRows {
         self.flattener.read(element, row).map_err(|fault| match fault {
             Fault::Syntax => IntakeError::corrupt("JSON", format!("row {row} is not well-formed")),
             Fault::Columns => IntakeError::over("the table has more columns", "columns", self.limits.columns),
+            Fault::LongGeometry => {
+                IntakeError::over_at("a geometry has more bytes", "cell_bytes", self.limits.cell_bytes, row)
+            }
             Fault::NotAFeature => IntakeError::NotATable(format!("element {row} is not a GeoJSON feature")),
         })?;
         let found = self.flattener.row(element);
@@ -222,6 +225,8 @@ impl Rows for JsonRows {
         tell("geometry_outside_wgs84", &flattener.outside, outside);
         let nuls = "strings hold NUL characters, which are taken out";
         tell("nul_bytes_removed", &flattener.nuls, nuls);
+        let halves = "strings hold halves of surrogate pairs, which are no characters; they are shown as \u{fffd}";
+        tell("surrogate_halves", &flattener.halves, halves);
         if self.foreign_crs {
             let message = "the file names a coordinate reference system other than WGS 84; GeoJSON has no other: \
                            convert the coordinates";

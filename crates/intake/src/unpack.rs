@@ -6,17 +6,18 @@ use std::path::{Path, PathBuf};
 
 use portico_model::limits::IntakeLimits;
 use tempfile::{NamedTempFile, TempPath};
-use zip::ZipArchive;
 
 use crate::cell::wide;
 use crate::detect::{self, Content, Packing};
 use crate::error::IntakeError;
 use crate::options::ReadOptions;
 
+pub(crate) mod archive;
+
+use archive::ZipContent;
+
 /// A small archive may grow this far whatever the ratio: a few rows of zeros pack a thousandfold.
-const RATIO_FLOOR_BYTES: u64 = 16 * 1024 * 1024;
-/// Entries that a zip archive may list.
-const ZIP_ENTRIES_MAX: usize = 1_000;
+pub(crate) const RATIO_FLOOR_BYTES: u64 = 16 * 1024 * 1024;
 /// What a zstd frame may ask for: 128 MiB, the most that `zstd --long` asks of a reader by default.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -83,14 +84,18 @@ pub(crate) fn material(
             decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
             target.fill("zstd", decoder)?;
         }
-        Packing::Zip => match zip_entry(opened)? {
+        Packing::Zip => match archive::content(opened)? {
             ZipContent::Workbook => {
                 return Ok(plain(Content::Workbook, file.to_owned(), None, extension, bytes, None));
             }
             ZipContent::OneFile(mut archive, index, name) => {
                 inner_extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
-                let entry = archive.by_index(index).map_err(|_| damaged_zip())?;
+                let claimed = archive::claimed_bytes(&mut archive, index);
+                let entry = archive.by_index(index).map_err(|error| archive::refusal(&error))?;
                 target.fill("zip", entry)?;
+                if target.written != claimed {
+                    return Err(archive::damaged("the file in it is not as long as its directory says"));
+                }
             }
         },
     }
@@ -99,7 +104,7 @@ pub(crate) fn material(
         return Err(IntakeError::Empty("the archive holds a file of no bytes"));
     }
     let content = match content_of(&mut File::open(&path)?)? {
-        Content::Packed(Packing::Zip) if matches!(zip_entry(File::open(&path)?), Ok(ZipContent::Workbook)) => {
+        Content::Packed(Packing::Zip) if matches!(archive::content(File::open(&path)?), Ok(ZipContent::Workbook)) => {
             Content::Workbook
         }
         Content::Packed(_) => {
@@ -126,49 +131,8 @@ fn content_of(file: &mut File) -> Result<Content, IntakeError> {
     Ok(detect::content(&prefix, &suffix))
 }
 
-enum ZipContent {
-    Workbook,
-    OneFile(Box<ZipArchive<File>>, usize, String),
-}
-
 fn buffered(file: File) -> BufReader<File> {
     BufReader::with_capacity(CHUNK_BYTES, file)
-}
-
-fn damaged_zip() -> IntakeError {
-    IntakeError::corrupt("zip", "its directory cannot be read")
-}
-
-fn zip_entry(file: File) -> Result<ZipContent, IntakeError> {
-    let mut archive = ZipArchive::new(file).map_err(|_| damaged_zip())?;
-    if archive.len() > ZIP_ENTRIES_MAX && archive.index_for_name("xl/workbook.xml").is_none() {
-        return Err(IntakeError::NotATable(format!("the zip archive has more than {ZIP_ENTRIES_MAX} entries")));
-    }
-    if archive.index_for_name("xl/workbook.xml").is_some() {
-        return Ok(ZipContent::Workbook);
-    }
-    if archive.index_for_name("[Content_Types].xml").is_some() || archive.index_for_name("mimetype").is_some() {
-        return Err(IntakeError::Unsupported { what: "an Office document", hint: "save it as .xlsx or CSV" });
-    }
-    let mut found = None;
-    for index in 0..archive.len() {
-        let entry = archive.by_index_raw(index).map_err(|_| damaged_zip())?;
-        let name = entry.name();
-        let base = name.rsplit(['/', '\\']).next().unwrap_or_default();
-        if entry.is_dir() || base.starts_with('.') || name.starts_with("__MACOSX/") || base.is_empty() {
-            continue;
-        }
-        if entry.encrypted() {
-            return Err(IntakeError::Encrypted("the zip archive"));
-        }
-        if found.replace((index, base.to_owned())).is_some() {
-            return Err(IntakeError::NotATable(
-                "the zip archive holds several files; bring them one by one, each as a dataset".to_owned(),
-            ));
-        }
-    }
-    let (index, name) = found.ok_or(IntakeError::Empty("the zip archive holds no file"))?;
-    Ok(ZipContent::OneFile(Box::new(archive), index, name))
 }
 
 /// A temporary file that grows within the limits.
@@ -192,7 +156,7 @@ impl<'a> Target<'a> {
     }
 
     fn fill(&mut self, format: &'static str, mut from: impl Read) -> Result<(), IntakeError> {
-        let by_ratio = self.packed.saturating_mul(self.limits.unpacked_ratio).max(RATIO_FLOOR_BYTES);
+        let by_ratio = archive::unpacked_max(self.packed, self.limits.unpacked_ratio);
         let mut chunk = vec![0; CHUNK_BYTES];
         loop {
             let count = match from.read(&mut chunk) {

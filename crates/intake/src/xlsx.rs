@@ -1,7 +1,7 @@
 //! Workbooks: one sheet, spooled to disk as rows, so that both passes read it in bounded memory.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::BufReader;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -16,8 +16,10 @@ use crate::options::ReadOptions;
 use crate::spool::{Spool, SpoolWriter};
 use crate::unpack::Material;
 
-/// Entries that a workbook may list.
-const ENTRIES_MAX: usize = 10_000;
+mod parts;
+
+use parts::{Hidden, Parts};
+
 /// Rows that the header is looked for in.
 const SAMPLES_MAX: usize = 2_000;
 
@@ -30,6 +32,8 @@ pub(crate) struct Sheet {
     pub(crate) width: usize,
     /// Rows before the header.
     pub(crate) preamble: u64,
+    /// Columns that the sheet hides.
+    pub(crate) hidden_columns: Vec<usize>,
     pub(crate) findings: Vec<Finding>,
 }
 
@@ -40,37 +44,25 @@ pub(crate) fn sheet(
     limits: &IntakeLimits,
     scratch: &Path,
 ) -> Result<Sheet, IntakeError> {
-    check_size(material.open()?, limits)?;
-    let file = material.open()?;
-    // calamine indexes into what the file promises; a hostile file may make it panic.
-    catch_unwind(AssertUnwindSafe(|| read(file, options, limits, scratch)))
-        .unwrap_or_else(|_| Err(damaged("its reader gave up on it")))
+    // Readers index into what the file promises; a hostile file may make them panic.
+    let guarded = || {
+        let parts = parts::inspect(material.open()?, material.bytes, limits)?;
+        read(material.open()?, &parts, options, limits, scratch)
+    };
+    catch_unwind(AssertUnwindSafe(guarded)).unwrap_or_else(|_| Err(damaged("its reader gave up on it")))
 }
 
 fn damaged(reason: &str) -> IntakeError {
     IntakeError::corrupt("XLSX", reason)
 }
 
-/// Unpacks every entry into nothing: what a zip directory says of sizes is not to be believed.
-fn check_size(file: File, limits: &IntakeLimits) -> Result<(), IntakeError> {
-    let mut archive =
-        zip::ZipArchive::new(BufReader::new(file)).map_err(|_| damaged("its zip directory cannot be read"))?;
-    if archive.len() > ENTRIES_MAX {
-        return Err(damaged("it lists more than 10,000 parts"));
-    }
-    let mut left = limits.workbook_bytes;
-    for index in 0..archive.len() {
-        let entry = archive.by_index(index).map_err(|_| damaged("a part of it cannot be unpacked"))?;
-        let unpacked = std::io::copy(&mut entry.take(left + 1), &mut std::io::sink());
-        let unpacked = unpacked.map_err(|_| damaged("a part of it cannot be unpacked"))?;
-        left = left.checked_sub(unpacked).ok_or_else(|| {
-            IntakeError::over("the workbook unpacks to more bytes", "workbook_bytes", limits.workbook_bytes)
-        })?;
-    }
-    Ok(())
-}
-
-fn read(file: File, options: &ReadOptions, limits: &IntakeLimits, scratch: &Path) -> Result<Sheet, IntakeError> {
+fn read(
+    file: File,
+    parts: &Parts,
+    options: &ReadOptions,
+    limits: &IntakeLimits,
+    scratch: &Path,
+) -> Result<Sheet, IntakeError> {
     let mut workbook = Xlsx::new(BufReader::new(file)).map_err(|error| match error {
         XlsxError::Password => IntakeError::Encrypted("the workbook"),
         _ => damaged("its parts contradict each other"),
@@ -90,8 +82,12 @@ fn read(file: File, options: &ReadOptions, limits: &IntakeLimits, scratch: &Path
     }
     let sheet = found.ok_or(IntakeError::Empty("the sheet has no cells with content"))?;
     let mut findings = candidates.findings(&sheet.name);
+    findings.extend(unseen(parts, candidates.hidden, options.sheet.is_some()));
+    let hidden = parts.hidden(&sheet.name);
+    findings.extend(hidden_rows(&hidden));
     findings.extend(sheet.findings);
-    Ok(Sheet { findings, ..sheet })
+    let hidden_columns = (0..sheet.width).filter(|column| hidden.holds(*column)).collect();
+    Ok(Sheet { findings, hidden_columns, ..sheet })
 }
 
 /// The sheets that may be read: the first of them that is not empty is.
@@ -127,14 +123,49 @@ impl Candidates {
                 findings.push(finding);
             }
         };
-        let hidden = "the workbook has hidden sheets; they are not read, and stay out of the release";
-        tell("hidden_sheets", self.hidden, hidden);
         let passed = self.names.iter().take_while(|name| *name != chosen).count();
         let others = self.visible.saturating_sub(1 + passed);
         let message = "the workbook has further sheets; only one is read: bring the others by themselves";
         tell("sheets_not_read", others, message);
         findings
     }
+}
+
+/// What a workbook holds outside of the sheet that is read. None of it is released, but whoever sends such a workbook may
+/// not know what is in it: that stops the release until they name the sheet that they mean, or send it alone.
+fn unseen(parts: &Parts, hidden_sheets: usize, sheet_named: bool) -> Vec<Finding> {
+    let severity = if sheet_named { Severity::Warning } else { Severity::Blocking };
+    let all = [
+        ("hidden_sheets", wide(hidden_sheets), "hidden sheets"),
+        ("workbook_comments", parts.comments, "comments"),
+        ("pivot_caches", parts.pivot_caches, "pivot tables with a copy of their data"),
+        ("external_links", parts.external_links, "links to other workbooks, with copies of their values"),
+        ("defined_names", parts.defined_names, "names for cells or formulas"),
+    ];
+    let found = all.into_iter().filter(|(_, count, _)| *count > 0);
+    found
+        .map(|(rule, count, what)| {
+            let message = format!(
+                "the workbook has {what}. They are not read and stay out of the release; look at them, then name the sheet \
+                 that is meant (--sheet), or save it in a workbook of its own"
+            );
+            let mut finding = Finding::on_file(rule, severity, message);
+            finding.count = count;
+            finding
+        })
+        .collect()
+}
+
+/// Hidden rows would be released.
+fn hidden_rows(hidden: &Hidden) -> Option<Finding> {
+    let rows = hidden.rows.rows.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    let message = format!(
+        "rows of the sheet are hidden or filtered out, but would be released; show or delete them. The first, by the \
+         sheet's own numbers: {rows}"
+    );
+    let mut finding = Finding::on_file("hidden_rows", Severity::Blocking, message);
+    finding.count = hidden.rows.count;
+    (!hidden.rows.is_empty()).then_some(finding)
 }
 
 /// The sheet on its way to disk.
@@ -247,7 +278,14 @@ impl<'a> Writing<'a> {
             let tally = Tally { count: self.blank_rows, rows: Vec::new() };
             findings.push(file_finding("blank_rows_skipped", Severity::Info, &tally, message));
         }
-        Ok(Sheet { spool: self.spool.finish()?, name, width: self.width, preamble, findings })
+        Ok(Sheet {
+            spool: self.spool.finish()?,
+            name,
+            width: self.width,
+            preamble,
+            hidden_columns: Vec::new(),
+            findings,
+        })
     }
 }
 

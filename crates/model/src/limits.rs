@@ -216,6 +216,20 @@ pub struct IntakeLimits {
     pub memory_bytes: u64,
     /// Bytes of a workbook when unpacked: its reader holds a sheet in memory.
     pub workbook_bytes: u64,
+    /// Bytes of a Parquet file's footer: in memory it is about ten times as large.
+    pub footer_bytes: u64,
+    /// Memory of the process that reads a file, in bytes, kept by the kernel and by a watcher: `memory_bytes`, and the
+    /// rest for a workbook, a row or a batch, and the files that are being written.
+    pub reader_memory_bytes: u64,
+    /// Processor time for reading a file, in milliseconds, however small it is.
+    pub reader_cpu_ms: u64,
+    /// Processor time for each MiB of a file as it comes, where that is more: reading a MiB of CSV twice takes some 50 ms,
+    /// and a compressed one holds ten or twenty.
+    pub reader_cpu_ms_per_mib: u64,
+    /// Wall time for reading a file, in milliseconds, however small it is.
+    pub reader_wall_ms: u64,
+    /// Wall time for each MiB of a file as it comes, where that is more: the disk and other readers have their share.
+    pub reader_wall_ms_per_mib: u64,
 }
 
 impl Default for IntakeLimits {
@@ -230,6 +244,12 @@ impl Default for IntakeLimits {
             depth: 64,
             memory_bytes: 384 * MIB,
             workbook_bytes: 256 * MIB,
+            footer_bytes: 16 * MIB,
+            reader_memory_bytes: GIB,
+            reader_cpu_ms: 60_000,
+            reader_cpu_ms_per_mib: 1_000,
+            reader_wall_ms: 180_000,
+            reader_wall_ms_per_mib: 3_000,
         }
     }
 }

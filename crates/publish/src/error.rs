@@ -1,6 +1,6 @@
 //! What can go wrong on the road in.
 
-use portico_model::problem::ProblemKind;
+use portico_model::problem::{Problem, ProblemKind};
 use portico_model::revision::RevisionState;
 
 /// Why a step of the road in did not happen. Texts are for staff: no paths and no values of the data.
@@ -37,6 +37,9 @@ pub enum PublishError {
     /// Every column is dropped.
     #[error("every column is dropped: there is nothing to release")]
     NothingLeft,
+    /// The reader refused the file, or broke down on it.
+    #[error("{}", .0.detail)]
+    Refused(Problem),
     /// The file cannot be read.
     #[error(transparent)]
     Intake(#[from] portico_intake::IntakeError),
@@ -60,6 +63,7 @@ impl PublishError {
             Self::UnknownRevision(_) => ProblemKind::NotFound,
             Self::WrongState { .. } | Self::DigestChanged => ProblemKind::Conflict,
             Self::NoSteward | Self::UnknownSortColumn(_) | Self::NothingLeft => ProblemKind::InvalidRequest,
+            Self::Refused(problem) => problem.kind,
             Self::Intake(error) => error.kind(),
             Self::Check(error) => error.kind(),
             Self::Store(error) => error.kind(),

@@ -12,16 +12,20 @@
 //! Every step may be repeated after a crash: a step that was done is recognised, a step that was half done
 //! leaves files that no catalog row names, and [`Publisher::sweep`] removes those.
 //!
+//! Files come from outside: they are read in a process of their own (`reader`), within limits, and never here.
+//!
 //! What it deliberately does not do: it answers no questions, knows no wire, and asks no clock.
 
 mod error;
 mod layout;
 mod publisher;
+mod reader;
 mod screening;
 mod sort;
 mod sweep;
 
 pub use error::PublishError;
 pub use publisher::{Publisher, Revision, StageRequest};
+pub use reader::read_staged;
 pub use screening::Progress;
 pub use sweep::Swept;

@@ -19,13 +19,15 @@ use sha2::{Digest as _, Sha256};
 use ulid::Ulid;
 
 use crate::error::PublishError;
-use crate::screening::{Progress, Screened, screen_file};
+use crate::reader::{Jail, SOURCE};
+use crate::screening::{Progress, Screened};
 
 /// The road in over one store. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Publisher {
     pub(crate) store: Store,
     limits: IntakeLimits,
+    jail: Jail,
     scratch: PathBuf,
 }
 
@@ -64,10 +66,11 @@ pub struct Revision {
 pub(crate) const LEASE_MS: i64 = 15 * 60 * 1000;
 
 impl Publisher {
-    /// A road in over `store`, with working files under `scratch`.
+    /// A road in over `store`, with working files under `scratch`. Files are read by processes of their own:
+    /// `program reader --scratch DIR`, which calls [`read_staged`](crate::read_staged); normally this very program.
     #[must_use]
-    pub fn new(store: Store, limits: IntakeLimits, scratch: PathBuf) -> Self {
-        Self { store, limits, scratch }
+    pub fn new(store: Store, limits: IntakeLimits, program: PathBuf, scratch: PathBuf) -> Self {
+        Self { store, limits, jail: Jail::new(program), scratch }
     }
 
     /// Puts a file into staging, as a new revision. The same file with the same options, staged before and not
@@ -132,8 +135,12 @@ impl Publisher {
     /// Reads every row of a staged revision: types, profile, findings, and the files that a release would publish.
     /// A revision that was screened or blocked before is screened again; an approved one is left as it is.
     ///
+    /// The file is read in a process of its own, within limits. Dropping the future ends it; whatever happens to it, the
+    /// revision stays as it was and may be screened again.
+    ///
     /// # Errors
-    /// [`PublishError::Intake`] when the file is no table or over a limit; [`PublishError::WrongState`].
+    /// [`PublishError::Refused`] or [`PublishError::Intake`] when the file is no table or over a limit;
+    /// [`PublishError::WrongState`].
     pub async fn screen(
         &self,
         principal: &Principal,
@@ -148,15 +155,10 @@ impl Publisher {
         }
         check_state(&record, RevisionState::Screened, "screened")?;
         let scratch = tempfile::Builder::new().prefix("screen-").tempdir_in(&self.scratch)?;
-        let source = scratch.path().join("source");
-        self.store.storage.fetch_staged(&record.staged, &source).await?;
+        self.store.storage.fetch_staged(&record.staged, &scratch.path().join(SOURCE)).await?;
         let options: ReadOptions = from_json(&record.options_json)?;
-        let (limits, directory) = (self.limits.clone(), scratch.path().to_owned());
-        let screened =
-            tokio::task::spawn_blocking(move || screen_file(&source, &options, &limits, &directory, &mut progress))
-                .await
-                .map_err(|error| PublishError::Write(error.into()))??;
-        let prepared = json(&self.put_prepared(id, &screened).await?)?;
+        let screened = self.jail.read(options, &self.limits, scratch.path(), &mut progress).await?;
+        let prepared = json(&self.put_prepared(id, &screened, scratch.path()).await?)?;
         let blocked = screened.findings.iter().any(Finding::blocks);
         let updated = RevisionRecord {
             state: if blocked { RevisionState::Blocked } else { RevisionState::Screened },
@@ -318,10 +320,14 @@ impl Publisher {
         record.ok_or_else(|| PublishError::UnknownRevision(id.to_owned()))
     }
 
-    async fn put_prepared(&self, id: &str, screened: &Screened) -> Result<Prepared, PublishError> {
+    async fn put_prepared(&self, id: &str, screened: &Screened, scratch: &Path) -> Result<Prepared, PublishError> {
         let mut files = Vec::with_capacity(screened.files.len());
         for (index, file) in screened.files.iter().enumerate() {
-            let staged = self.store.storage.put_staged(&prepared_key(id, index), &file.path).await?;
+            let local = scratch.join(&file.name);
+            let staged = self.store.storage.put_staged(&prepared_key(id, index), &local).await?;
+            if staged.sha256 != file.sha256 || staged.bytes != file.bytes {
+                return Err(PublishError::Write("a file is not the one that the reader wrote".into()));
+            }
             let released = ReleasedFile {
                 path: String::new(),
                 sha256: staged.sha256.clone(),

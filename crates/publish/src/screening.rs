@@ -13,12 +13,14 @@ use portico_intake::screen::Screener;
 use portico_model::finding::{Finding, Severity};
 use portico_model::limits::IntakeLimits;
 use portico_model::profile::TableProfile;
+use serde::{Deserialize, Serialize};
 
 use crate::error::PublishError;
 use crate::layout::{Layout, WrittenFile};
 use crate::sort::Sorter;
 
 /// What screening saw and made.
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Screened {
     pub(crate) schema: SchemaRef,
     pub(crate) rows: u64,
@@ -29,7 +31,8 @@ pub(crate) struct Screened {
 }
 
 /// How far screening is: the first pass reads bytes, the second rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Progress {
     /// First pass: bytes of the file read so far.
     Reading(u64),
@@ -37,7 +40,7 @@ pub enum Progress {
     Writing(u64, u64),
 }
 
-/// Reads `file` twice, on the calling thread; writes under `scratch`, which the caller removes.
+/// Reads `file` twice, on the calling thread; writes into `scratch`, which the caller removes. Runs in a reader.
 pub(crate) fn screen_file(
     file: &Path,
     options: &ReadOptions,

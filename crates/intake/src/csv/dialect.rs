@@ -119,7 +119,7 @@ fn samples(prefix: &[u8], complete: bool, dialect: Dialect) -> Vec<Sample> {
                 at = next;
             }
             Cut::Blank(next) => at = next,
-            Cut::End | Cut::More(_) => break,
+            Cut::End | Cut::More(_) | Cut::Crowded => break,
         }
     }
     samples

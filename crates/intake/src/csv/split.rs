@@ -34,7 +34,12 @@ pub(crate) enum Cut {
     End,
     /// More text is needed. `true` within quotation marks.
     More(bool),
+    /// The record has more than [`FIELDS_MAX`] fields.
+    Crowded,
 }
+
+/// Fields of one record: far more than any table has columns, and few enough to note where each of them is.
+const FIELDS_MAX: usize = 1_000_000;
 
 const QUOTE: u8 = b'"';
 
@@ -80,6 +85,9 @@ impl Cutter {
                     stop
                 }
             };
+            if self.spans.len() > FIELDS_MAX {
+                return Cut::Crowded;
+            }
             match buffer.get(stop) {
                 Some(byte) if Some(*byte) == self.dialect.delimiter => at = stop + 1,
                 _ => {

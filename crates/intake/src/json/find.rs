@@ -4,9 +4,12 @@ use portico_model::limits::IntakeLimits;
 
 use super::Place;
 use super::cursor::{Cursor, damaged};
-use super::parse::{Parser, Text};
+use super::parse::{NotJson, Parser, Text};
 use crate::cell::wide;
 use crate::error::IntakeError;
+
+/// Levels of nesting that are looked into for GeoJSON: geometries have five.
+const DEPTH: u64 = 64;
 
 /// Tells where the rows are, and whether they are GeoJSON features.
 pub(crate) fn place(cursor: &mut Cursor, limits: &IntakeLimits) -> Result<(Place, bool), IntakeError> {
@@ -111,10 +114,29 @@ pub(super) fn array_of_objects(cursor: &mut Cursor, bytes_max: u64) -> Result<El
     Ok(features.map_or(Elements::Others, |features| Elements::Objects { features, complete }))
 }
 
+/// Looks at an object's own members: a tree of all that is in them could be many times their size.
 fn is_feature(element: &[u8]) -> bool {
-    let value = super::value(element);
-    let member = |key: &str| value.as_ref().and_then(|value| value.get(key));
-    member("type").and_then(serde_json::Value::as_str) == Some("Feature") && member("geometry").is_some()
+    let mut parser = Parser::new(element);
+    let (mut feature, mut geometry, mut first) = (false, false, true);
+    let mut members = || -> Result<(), NotJson> {
+        parser.expect(b'{')?;
+        let mut out = Vec::new();
+        while !parser.eat(b'}') {
+            if !std::mem::take(&mut first) {
+                parser.expect(b',')?;
+            }
+            out.clear();
+            parser.compact(&mut out, 1)?;
+            let (is_type, is_geometry) = (out == b"\"type\"", out == b"\"geometry\"");
+            parser.expect(b':')?;
+            out.clear();
+            parser.compact(&mut out, DEPTH)?;
+            feature |= is_type && out == b"\"Feature\"";
+            geometry |= is_geometry;
+        }
+        Ok(())
+    };
+    members().is_ok() && feature && geometry
 }
 
 /// Reads a member's key and the colon after it.

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
+use portico_model::limits::IntakeLimits;
 use portico_model::wkb;
 
 use super::parse::{NotJson, Parser, Text};
-use crate::cell::{Kind, Row, Span, Tally};
+use crate::cell::{Kind, Row, Span, Tally, narrow};
 
 /// Between the keys of a path: no key has it, whatever dots it has.
 const JOINT: char = '\u{1f}';
@@ -20,6 +21,8 @@ pub(crate) enum Fault {
     Columns,
     /// In a GeoJSON file, an object that is no feature.
     NotAFeature,
+    /// A geometry of more coordinates than a value may have bytes for.
+    LongGeometry,
 }
 
 impl From<NotJson> for Fault {
@@ -46,10 +49,15 @@ pub(crate) struct Flattener {
     pub(crate) repeated: Tally,
     pub(crate) outside: Tally,
     pub(crate) nuls: Tally,
+    pub(crate) halves: Tally,
+    /// Values in the tree of a geometry.
+    coordinates_max: u64,
 }
 
 impl Flattener {
-    pub(crate) fn new(features: bool, columns_max: usize, depth_max: u64) -> Self {
+    /// A flattener within limits. A coordinate takes eight bytes as it is kept, and its pair one more value in the tree.
+    pub(crate) fn new(features: bool, limits: &IntakeLimits) -> Self {
+        let (columns_max, depth_max) = (narrow(limits.columns), limits.depth);
         let mut flattener = Self {
             paths: Vec::new(),
             index: HashMap::new(),
@@ -65,6 +73,8 @@ impl Flattener {
             repeated: Tally::default(),
             outside: Tally::default(),
             nuls: Tally::default(),
+            halves: Tally::default(),
+            coordinates_max: (limits.cell_bytes / 5).max(1_000),
         };
         if features {
             flattener.add_column(GEOMETRY);
@@ -116,6 +126,9 @@ impl Flattener {
         })?;
         if features && !is_feature {
             return Err(Fault::NotAFeature);
+        }
+        if parser.halves > 0 {
+            self.halves.add(row);
         }
         if parser.is_at_end() { Ok(()) } else { Err(Fault::Syntax) }
     }
@@ -191,7 +204,11 @@ impl Flattener {
     }
 
     fn geometry(&mut self, parser: &mut Parser<'_>) -> Result<(), Fault> {
-        let tree = parser.tree(self.depth_max)?;
+        parser.values_left = self.coordinates_max;
+        let tree = parser.tree(self.depth_max);
+        let exhausted = tree.is_err() && parser.values_left == 0;
+        parser.values_left = u64::MAX;
+        let tree = if exhausted { return Err(Fault::LongGeometry) } else { tree? };
         let span = if tree.is_null() {
             Span::NULL
         } else {

@@ -12,6 +12,10 @@ pub(crate) struct NotJson;
 pub(crate) struct Parser<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// Values that [`Parser::tree`] may still read.
+    pub(crate) values_left: u64,
+    /// Halves of surrogate pairs, which are no characters, met so far.
+    pub(crate) halves: u64,
 }
 
 /// A string: its bytes between the quotes as they stand, or unescaped into the buffer that was given.
@@ -23,7 +27,7 @@ pub(crate) enum Text {
 
 impl<'a> Parser<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self { bytes, at: 0, values_left: u64::MAX, halves: 0 }
     }
 
     /// The bytes at a place that was told.
@@ -101,8 +105,10 @@ impl<'a> Parser<'a> {
                     }
                     other => other,
                 };
-                // Half a pair of surrogates is no character.
-                let character = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+                let character = char::from_u32(code).unwrap_or_else(|| {
+                    self.halves += 1;
+                    char::REPLACEMENT_CHARACTER
+                });
                 out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
                 return Ok(());
             }
@@ -172,6 +178,7 @@ impl<'a> Parser<'a> {
 
     /// Reads the next value whole, numbers as the nearest double.
     pub(crate) fn tree(&mut self, depth: u64) -> Result<Value, NotJson> {
+        self.values_left = self.values_left.checked_sub(1).ok_or(NotJson)?;
         match self.peek().ok_or(NotJson)? {
             b'"' => {
                 let mut out = Vec::new();

@@ -11,6 +11,7 @@ use super::{Done, Input, SourceDescription, TextPlan};
 use crate::cell::{Rows, wide};
 use crate::csv::{CsvPlan, Told};
 use crate::detect;
+use crate::dictionary::Treatment;
 use crate::error::IntakeError;
 use crate::infer::number::{Shape, shape};
 use crate::infer::temporal::temporal;
@@ -175,9 +176,26 @@ pub(super) fn workbook(
     source.header = Some(has_header);
     source.preamble_rows = sheet.preamble;
     let skip = sheet.preamble + u64::from(has_header);
-    let mut done = observe(run, TextPlan::Sheet { spool: sheet.spool, names, skip }, None, progress)?;
+    let mut done = observe(run, TextPlan::Sheet { spool: sheet.spool, names: names.clone(), skip }, None, progress)?;
     findings.append(&mut done.findings);
+    let columns = sheet.hidden_columns.iter().filter_map(|index| {
+        Some(hidden_column(names.get(*index)?, done.schema.fields().get(*index)?.name(), done.rows, run.options))
+    });
+    findings.extend(columns.flatten());
     Ok(Done { findings, ..done })
+}
+
+/// A hidden column would be released: somebody has to say that it may, or drop it.
+fn hidden_column(source: &str, name: &str, rows: u64, options: &ReadOptions) -> Option<Finding> {
+    let dictionary = options.dictionary.as_ref();
+    let field = dictionary.and_then(|dictionary| dictionary.field(source).or_else(|| dictionary.field(name)));
+    let severity = match field.map(|field| &field.treatment) {
+        Some(Treatment::Drop { .. }) => return None,
+        Some(Treatment::Public { .. }) => Severity::Info,
+        _ => Severity::Blocking,
+    };
+    let message = "the sheet hides this column, but it would be released; drop it, or declare it public with a reason";
+    Some(Finding::on_column("hidden_column", severity, name, rows.max(1), Vec::new(), message))
 }
 
 /// Reads all rows and decides the types.

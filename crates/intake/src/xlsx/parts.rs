@@ -1,0 +1,282 @@
+//! What a workbook's parts hold beside the cells: how large they are when unpacked, and what of them a person does not
+//! see. Read before the workbook is, part by part, in bounded memory.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufReader, Read};
+
+use portico_model::limits::IntakeLimits;
+use quick_xml::XmlVersion;
+use quick_xml::events::{BytesStart, Event};
+use quick_xml::reader::Reader;
+
+use super::damaged;
+use crate::cell::{Tally, narrow, wide};
+use crate::error::IntakeError;
+use crate::unpack::archive;
+
+/// What lies outside of the sheets' visible cells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Parts {
+    pub(super) comments: u64,
+    pub(super) pivot_caches: u64,
+    pub(super) external_links: u64,
+    /// Names that people gave to cells and formulas; the built-in ones, such as print areas, are not counted.
+    pub(super) defined_names: u64,
+    /// Whether the package names a workbook other than the one that is looked at here.
+    elsewhere: bool,
+    sheets: HashMap<String, String>,
+    targets: HashMap<String, String>,
+    hidden: HashMap<String, Hidden>,
+}
+
+/// What is hidden in one sheet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Hidden {
+    /// Rows with cells, by their numbers in the sheet, from 1.
+    pub(super) rows: Tally,
+    /// Columns, from 0, first and last.
+    pub(super) columns: Vec<(usize, usize)>,
+}
+
+impl Hidden {
+    /// Whether a column is hidden.
+    pub(super) fn holds(&self, column: usize) -> bool {
+        self.columns.iter().any(|(first, last)| (*first..=*last).contains(&column))
+    }
+}
+
+impl Parts {
+    /// What is hidden in the sheet of this name.
+    pub(super) fn hidden(&self, sheet: &str) -> Hidden {
+        let target = self.sheets.get(sheet).and_then(|id| self.targets.get(id));
+        let path = target.map(|target| match target.strip_prefix('/') {
+            Some(path) => path.to_ascii_lowercase(),
+            None => format!("xl/{target}").to_ascii_lowercase(),
+        });
+        path.and_then(|path| self.hidden.get(&path)).cloned().unwrap_or_default()
+    }
+}
+
+/// Unpacks every part, since what a zip directory says of sizes is not to be believed, and looks at those that matter.
+pub(super) fn inspect(file: File, packed: u64, limits: &IntakeLimits) -> Result<Parts, IntakeError> {
+    let mut archive = archive::open(file)?;
+    let by_ratio = archive::unpacked_max(packed, limits.unpacked_ratio);
+    let mut left = limits.workbook_bytes.min(by_ratio);
+    let mut parts = Parts::default();
+    for index in 0..archive.len() {
+        let entry = archive.by_index(index).map_err(|error| archive::refusal(&error))?;
+        // Its reader does not tell cases apart.
+        let name = entry.name().to_ascii_lowercase();
+        let mut part = Part { from: entry.take(left.saturating_add(1)), since_mark: 0, longest: limits.cell_bytes };
+        let read = if is_markup(&name) { parts.read(&name, &mut part) } else { pass(&mut part) };
+        let unpacked = left.saturating_add(1) - part.from.limit();
+        match left.checked_sub(unpacked) {
+            Some(rest) => left = rest,
+            None if by_ratio < limits.workbook_bytes => {
+                let maximum = limits.unpacked_ratio;
+                return Err(IntakeError::over(
+                    "the workbook unpacks to more times its size",
+                    "unpacked_ratio",
+                    maximum,
+                ));
+            }
+            None => {
+                let maximum = limits.workbook_bytes;
+                return Err(IntakeError::over("the workbook unpacks to more bytes", "workbook_bytes", maximum));
+            }
+        }
+        read.map_err(|fault| match fault {
+            Fault::Entities => damaged("it declares entities of its own, which no workbook needs"),
+            Fault::Other if part.since_mark > limits.cell_bytes => {
+                IntakeError::over("a value has more bytes", "cell_bytes", limits.cell_bytes)
+            }
+            Fault::Other => damaged("a part of it cannot be read"),
+        })?;
+    }
+    if parts.elsewhere {
+        return Err(damaged("its workbook is not where workbooks are"));
+    }
+    Ok(parts)
+}
+
+fn is_markup(name: &str) -> bool {
+    [".xml", ".rels", ".vml"].iter().any(|end| name.ends_with(end))
+}
+
+/// Why a part cannot be read.
+enum Fault {
+    /// A document type: entities would be declared there.
+    Entities,
+    Other,
+}
+
+impl<E: std::error::Error> From<E> for Fault {
+    fn from(_: E) -> Self {
+        Self::Other
+    }
+}
+
+/// A part while it is unpacked: stops where markup or text goes on for too long, since its reader would hold it whole.
+struct Part<R> {
+    from: std::io::Take<R>,
+    since_mark: u64,
+    longest: u64,
+}
+
+impl<R: Read> Read for Part<R> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.from.read(into)?;
+        let fresh = into.get(..count).unwrap_or_default();
+        let before = memchr::memchr2(b'<', b'>', fresh).unwrap_or(count);
+        self.since_mark = self.since_mark.saturating_add(wide(before));
+        if self.since_mark > self.longest {
+            return Err(std::io::Error::other("a text is too long"));
+        }
+        if let Some(last) = memchr::memrchr2(b'<', b'>', fresh) {
+            self.since_mark = wide(count - last);
+        }
+        Ok(count)
+    }
+}
+
+/// Unpacks a part that is no markup into nothing.
+fn pass<R: Read>(part: &mut Part<R>) -> Result<(), Fault> {
+    std::io::copy(&mut part.from, &mut std::io::sink())?;
+    Ok(())
+}
+
+impl Parts {
+    fn read<R: Read>(&mut self, name: &str, part: &mut Part<R>) -> Result<(), Fault> {
+        let mut xml = Reader::from_reader(BufReader::new(part));
+        xml.config_mut().check_end_names = false;
+        let mut buffer = Vec::new();
+        let (mut root, mut sheet) = (true, false);
+        let mut hidden = Hidden::default();
+        // Whether values that come next are in a hidden row that is not counted yet, and the number of the row.
+        let (mut hidden_row, mut row) = (false, 0);
+        loop {
+            buffer.clear();
+            match xml.read_event_into(&mut buffer)? {
+                Event::DocType(_) => return Err(Fault::Entities),
+                Event::Eof => break,
+                Event::Start(tag) | Event::Empty(tag) => match tag.local_name().as_ref() {
+                    first if std::mem::take(&mut root) => {
+                        sheet = first == b"worksheet";
+                        self.note(name, first, &tag);
+                    }
+                    b"row" if sheet => {
+                        row = attribute(&tag, "r").and_then(|text| text.parse().ok()).unwrap_or(row + 1);
+                        hidden_row = is_hidden(&tag);
+                    }
+                    b"v" | b"is" if hidden_row => {
+                        hidden.rows.add(row);
+                        hidden_row = false;
+                    }
+                    b"col" if sheet && is_hidden(&tag) => hidden.columns.extend(span(&tag)),
+                    other => self.note(name, other, &tag),
+                },
+                _ => {}
+            }
+        }
+        if hidden != Hidden::default() {
+            self.hidden.insert(name.to_owned(), hidden);
+        }
+        Ok(())
+    }
+
+    /// Counts what is outside of the sheets, and learns which sheet is in which part.
+    fn note(&mut self, name: &str, tag: &[u8], start: &BytesStart<'_>) {
+        match (name, tag) {
+            ("xl/workbook.xml", b"sheet") => {
+                if let (Some(sheet), Some(id)) = (attribute(start, "name"), attribute(start, "id")) {
+                    self.sheets.insert(sheet, id);
+                }
+            }
+            ("xl/workbook.xml", b"definedName") => {
+                let built_in = attribute(start, "name").is_some_and(|name| name.starts_with("_xlnm."));
+                self.defined_names += u64::from(!built_in);
+            }
+            ("xl/_rels/workbook.xml.rels", b"Relationship") => {
+                if let (Some(id), Some(target)) = (attribute(start, "Id"), attribute(start, "Target")) {
+                    self.targets.insert(id, target);
+                }
+            }
+            ("_rels/.rels", b"Relationship") => {
+                let workbook = attribute(start, "Type").is_some_and(|kind| kind.ends_with("/officeDocument"));
+                let target = attribute(start, "Target").unwrap_or_default();
+                self.elsewhere |= workbook && !target.trim_start_matches('/').eq_ignore_ascii_case("xl/workbook.xml");
+            }
+            (_, b"comment" | b"threadedComment") => self.comments += 1,
+            (_, b"pivotCacheDefinition") => self.pivot_caches += 1,
+            (_, b"externalLink") => self.external_links += 1,
+            _ => {}
+        }
+    }
+}
+
+/// An attribute by its name without a prefix.
+fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
+    let found = tag.attributes().flatten().find(|found| found.key.local_name().as_ref() == name.as_bytes())?;
+    Some(found.normalized_value(XmlVersion::Implicit1_0).ok()?.into_owned())
+}
+
+/// Hidden by its mark, or by having no size.
+fn is_hidden(tag: &BytesStart<'_>) -> bool {
+    let marked = attribute(tag, "hidden").is_some_and(|text| matches!(text.as_str(), "1" | "true"));
+    let no_size = |name| attribute(tag, name).and_then(|text| text.parse::<f64>().ok()).is_some_and(|size| size <= 0.0);
+    marked || no_size("width") || no_size("ht")
+}
+
+fn span(tag: &BytesStart<'_>) -> Option<(usize, usize)> {
+    let number = |name| attribute(tag, name).and_then(|text| text.parse::<u64>().ok()).map(narrow);
+    Some((number("min")?.checked_sub(1)?, number("max")?.checked_sub(1)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(name: &str, text: &str) -> Result<Parts, Fault> {
+        let mut parts = Parts::default();
+        let from = text.as_bytes().take(u64::MAX);
+        parts.read(name, &mut Part { from, since_mark: 0, longest: 64 })?;
+        Ok(parts)
+    }
+
+    #[test]
+    fn hidden_rows_and_columns_are_found_in_the_sheet_that_has_them() {
+        let sheet = "<x:worksheet><x:cols><x:col min='2' max='3' hidden='1'/><x:col min='4' max='4' width='0'/>\
+            <x:col min='5' max='5' width='9'/></x:cols><x:sheetData><x:row r='1'><x:c><x:v>1</x:v></x:c></x:row>\
+            <x:row r='2' hidden='true'><x:c><x:v>1</x:v></x:c><x:c><x:v>2</x:v></x:c></x:row>\
+            <x:row r='9' hidden='1'><x:c/></x:row><x:row ht='0'><x:c><x:is/></x:c></x:row>\
+            </x:sheetData></x:worksheet>";
+        let mut parts = read("xl/worksheets/sheet7.xml", sheet).ok().unwrap();
+        assert_eq!(parts.hidden("A & B"), Hidden::default());
+        parts.sheets.insert("A & B".to_owned(), "rId1".to_owned());
+        for target in ["worksheets/sheet7.xml", "/xl/worksheets/sheet7.xml"] {
+            parts.targets.insert("rId1".to_owned(), target.to_owned());
+            let hidden = parts.hidden("A & B");
+            assert_eq!((hidden.rows.count, hidden.rows.rows.as_slice()), (2, &[2, 10][..]));
+            assert_eq!(hidden.columns, [(1, 2), (3, 3)]);
+        }
+    }
+
+    #[test]
+    fn built_in_names_are_not_counted() {
+        let text = "<workbook><sheets><sheet name='A &amp; B' r:id='rId1'/></sheets><definedNames>\
+            <definedName name='_xlnm.Print_Area'>x</definedName><definedName name='Salaries'>x</definedName>\
+            </definedNames></workbook>";
+        let parts = read("xl/workbook.xml", text).ok().unwrap();
+        assert_eq!(parts.defined_names, 1);
+        assert_eq!(parts.sheets.get("A & B").map(String::as_str), Some("rId1"));
+    }
+
+    #[test]
+    fn entities_and_endless_texts_stop_the_reading() {
+        let bomb = "<?xml version='1.0'?><!DOCTYPE x [<!ENTITY a 'aa'>]><x>&a;</x>";
+        assert!(matches!(read("xl/sharedStrings.xml", bomb), Err(Fault::Entities)));
+        let endless = format!("<x>{}</x>", "a".repeat(100_000));
+        assert!(matches!(read("xl/sharedStrings.xml", &endless), Err(Fault::Other)));
+    }
+}
