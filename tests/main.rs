@@ -10,6 +10,8 @@
 )]
 #![allow(clippy::print_stdout, reason = "tests say what they skip")]
 
+mod entries;
 mod roads;
+mod supply;
 mod tidy;
 mod world;
