@@ -11,8 +11,10 @@
 #![allow(clippy::print_stdout, reason = "tests say what they skip")]
 
 mod durable;
+mod entries;
 mod hygiene;
 mod jail;
 mod roads;
+mod supply;
 mod tidy;
 mod world;

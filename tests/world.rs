@@ -159,6 +159,11 @@ impl World {
         (status, String::from_utf8_lossy(&body).into_owned())
     }
 
+    /// The router itself, for a client that speaks gRPC.
+    pub(crate) fn router(&self) -> axum::Router {
+        self.router.clone()
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Reply {
         self.get_with(path, &[]).await
     }

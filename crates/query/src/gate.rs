@@ -25,6 +25,7 @@
 //! assert!(gate::parse("DROP TABLE building_permits", &limits).is_err());
 //! ```
 
+mod columns;
 mod dialect;
 mod export;
 mod expression;
@@ -55,6 +56,7 @@ use sqlparser::parser::Parser;
 pub use export::{ExportSelect, FilterExpr, OrderList, export_select, parse_filter, parse_order};
 pub use names::{CATALOG, INFORMATION_SCHEMA, InformationTable, SCHEMA, TableUse};
 
+use columns::Width;
 use dialect::Budgeted;
 use fault::{Checked, no_dataset};
 use print::{literal, print, quoted_name, rename};
@@ -110,8 +112,6 @@ pub struct Gated {
     pub volatile: bool,
     /// Nothing but a scan with conditions: such an answer may stream for as long as its client reads.
     pub plain_scan: bool,
-    /// Wildcards in the select list that has most: what they stand for is known with the columns only.
-    pub wildcards: u64,
     /// What to do with the text.
     pub work: Work,
 }
@@ -167,6 +167,24 @@ impl ParsedStatement {
         &self.seen.parameters
     }
 
+    /// Checks how many columns the wildcards stand for, every use of a common table expression counted, once it is
+    /// known how many columns each of [`Self::tables`] has.
+    ///
+    /// # Errors
+    /// `QueryTooComplex` when they are too many to plan.
+    pub fn check_wildcards(&self, columns_of: impl Fn(&TableUse) -> u64) -> Result<(), Problem> {
+        let Width { fixed, datasets } = &self.seen.columns;
+        let columns = datasets.iter().fold(*fixed, |sum, (index, times)| {
+            let columns = self.seen.tables.get(*index).map_or(0, &columns_of);
+            sum.saturating_add(columns.saturating_mul(*times))
+        });
+        if columns > walk::WILDCARD_COLUMNS_MAX {
+            let what = "columns that its wildcards stand for";
+            return Err(fault::too_complex(what, columns, walk::WILDCARD_COLUMNS_MAX));
+        }
+        Ok(())
+    }
+
     /// Fixes the versions: `current` holds the current version of each dataset that is named without one.
     ///
     /// # Errors
@@ -196,7 +214,6 @@ impl ParsedStatement {
             describes: described,
             parameters: self.seen.parameters,
             plain_scan: !self.seen.more_than_scan,
-            wildcards: self.seen.wildcards,
             work: if matches!(self.form, Form::Explain) { Work::Explain } else { Work::Answer },
         })
     }

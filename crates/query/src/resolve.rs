@@ -19,10 +19,6 @@ use crate::gate::{self, Gated, ParsedStatement, TableUse};
 use crate::information;
 use crate::runner::store_problem;
 
-/// Columns that the wildcards of a statement may stand for: planning grows with them. The widest table in each of ten
-/// places is well below.
-const WILDCARD_COLUMNS_MAX: u64 = 20_000;
-
 /// A statement on fixed versions, with everything that a worker needs to know of them.
 pub(crate) struct Resolved {
     /// The statement.
@@ -49,25 +45,21 @@ pub(crate) async fn resolve(
     uses.sort_by_key(|table| table.position.map(|position| (position.line, position.column)));
     let mut current = HashMap::new();
     let mut found: BTreeMap<(DatasetName, VersionNumber), PinnedTable> = BTreeMap::new();
-    let mut columns: u64 = 0;
     for table in &uses {
         let pinned = named(store, table, principal, now_ms).await?;
         let version = pinned.record.version.clone();
-        let width = u64::try_from(pinned.record.manifest.schema.fields().len()).unwrap_or(u64::MAX);
-        columns = columns.saturating_add(width.saturating_mul(table.uses));
         if table.version.is_none() {
             current.insert(version.dataset.clone(), version.version);
         }
         found.insert((version.dataset, version.version), pinned);
     }
+    parsed.check_wildcards(|table| {
+        let dataset = table.dataset.clone();
+        let version = dataset.and_then(|name| Some((table.version.or_else(|| current.get(&name).copied())?, name)));
+        let pinned = version.and_then(|(version, name)| found.get(&(name, version)));
+        pinned.map_or(0, |pinned| u64::try_from(pinned.record.manifest.schema.fields().len()).unwrap_or(u64::MAX))
+    })?;
     let gated = parsed.pin(&current)?;
-    let wildcards = columns.saturating_mul(gated.wildcards);
-    if wildcards > WILDCARD_COLUMNS_MAX {
-        let detail = format!(
-            "The wildcards of the statement stand for up to {wildcards} columns; the limit is {WILDCARD_COLUMNS_MAX}."
-        );
-        return Err(Problem::new(ProblemKind::QueryTooComplex, detail));
-    }
     let described = gated.describes.as_ref();
     let described = described.and_then(|version| found.get(&(version.dataset.clone(), version.version)));
     let virtual_tables =

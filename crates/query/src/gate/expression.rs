@@ -1,18 +1,22 @@
 //! Expressions: which there are, and how many of them hang together.
 
 use sqlparser::ast::{
-    AccessExpr, CaseWhen, CastKind, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArguments, Subscript, TypedString, UnaryOperator, Value, ValueWithSpan, WindowType,
+    AccessExpr, Array, CaseWhen, CastKind, DictionaryField, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Interval, Map, MapEntry, Subscript, TypedString,
+    UnaryOperator, Value, ValueWithSpan, WindowType,
 };
 
 use super::fault::{Checked, at, invalid, not_offered, quoted, too_complex};
-use super::names::{normal_parts, written};
+use super::names::{Cost, normal_parts, written};
 use super::operators::{check_operator, check_unary};
 use super::walk::Walk;
 use super::{functions, types};
 
 /// Terms of a chain whatever the configured limit: a tree as deep as that is dropped on any thread's stack.
 const CHAIN_TERMS_MAX: u64 = 1_000;
+
+/// Branches up to which the planner writes a CASE out as AND and OR.
+const BRANCHES_WRITTEN_OUT: usize = 2;
 
 impl Walk<'_> {
     /// An expression one level down.
@@ -30,7 +34,13 @@ impl Walk<'_> {
         let limit = self.limits.chain_terms.min(CHAIN_TERMS_MAX);
         let mut terms: u64 = 1;
         let mut current = expr;
-        while let Some(left) = self.all_but_left(current)? {
+        let mut doubled = Vec::new();
+        loop {
+            let twice = matches!(current, Expr::Between { .. });
+            let Some(left) = self.all_but_left(current)? else { break };
+            if twice {
+                doubled.push((self.cost.nodes, self.weight));
+            }
             terms += 1;
             if terms > limit {
                 // The rest is only counted, for the text.
@@ -38,6 +48,12 @@ impl Walk<'_> {
                 return Err(too_complex("terms in one chain of operators", terms, limit));
             }
             current = left;
+        }
+        // BETWEEN becomes two comparisons, each with all that is on its left.
+        for (nodes, weight) in doubled.into_iter().rev() {
+            let (nodes, weight) = (self.cost.nodes.saturating_sub(nodes), self.weight.saturating_sub(weight));
+            self.weight = self.weight.saturating_add(weight);
+            self.add(Cost { nodes, ..Cost::default() })?;
         }
         Ok(())
     }
@@ -142,10 +158,11 @@ impl Walk<'_> {
     #[allow(clippy::too_many_lines, reason = "one arm per kind of expression, all of them listed")]
     fn leaf(&mut self, expr: &mut Expr) -> Checked {
         match expr {
-            Expr::Identifier(_) | Expr::Wildcard(_) => Ok(()),
+            Expr::Wildcard(_) => Ok(()),
+            Expr::Identifier(name) => self.column(name),
             Expr::CompoundIdentifier(parts) => {
                 self.shorten(parts, 1);
-                Ok(())
+                parts.iter().try_for_each(|part| self.column(part))
             }
             Expr::QualifiedWildcard(name, _) => {
                 self.shorten_name(name);
@@ -157,14 +174,25 @@ impl Walk<'_> {
                 types::check(data_type)?;
                 self.value(value)
             }
-            Expr::Interval(interval) => self.inner(&mut interval.value),
+            Expr::Interval(interval) => {
+                let Interval {
+                    value,
+                    leading_field: _,
+                    leading_precision: _,
+                    last_field: _,
+                    fractional_seconds_precision: _,
+                } = interval;
+                self.inner(value)
+            }
             Expr::Function(function) => self.function(function),
             Expr::Case { case_token: _, end_token: _, operand, conditions, else_result } => {
                 self.cap("conditions in one CASE", conditions.len(), self.limits.chain_terms)?;
                 self.inner_all(operand.iter_mut().map(|operand| &mut **operand))?;
+                let mut copies = copies_of_conditions(operand.is_some(), conditions);
                 for CaseWhen { condition, result } in conditions {
-                    self.inner(condition)?;
+                    self.times(copies, |walk| walk.inner(condition))?;
                     self.inner(result)?;
+                    copies = copies.saturating_sub(1).max(1);
                 }
                 self.inner_all(else_result.iter_mut().map(|result| &mut **result))
             }
@@ -190,12 +218,14 @@ impl Walk<'_> {
                 self.inner_all(overlay_for.iter_mut().map(|part| &mut **part))
             }
             Expr::Tuple(values) => self.inner_all(values),
-            Expr::Array(array) => self.inner_all(&mut array.elem),
+            Expr::Array(Array { elem, named: _ }) => self.inner_all(elem),
             Expr::Struct { values, fields } if fields.is_empty() => self.inner_all(values),
             Expr::Struct { .. } => Err(not_offered("STRUCT with types")),
-            Expr::Dictionary(fields) => self.inner_all(fields.iter_mut().map(|field| &mut *field.value)),
-            Expr::Map(map) => {
-                self.inner_all(map.entries.iter_mut().flat_map(|entry| [&mut *entry.key, &mut *entry.value]))
+            Expr::Dictionary(fields) => {
+                self.inner_all(fields.iter_mut().map(|DictionaryField { key: _, value }| &mut **value))
+            }
+            Expr::Map(Map { entries }) => {
+                self.inner_all(entries.iter_mut().flat_map(|MapEntry { key, value }| [&mut **key, &mut **value]))
             }
             Expr::GroupingSets(_) | Expr::Cube(_) | Expr::Rollup(_) => {
                 Err(invalid("GROUPING SETS, CUBE and ROLLUP stand in GROUP BY only, not within each other."))
@@ -243,7 +273,8 @@ impl Walk<'_> {
     fn subquery(&mut self, query: &mut sqlparser::ast::Query) -> Checked {
         self.seen.more_than_scan = true;
         self.seen.subqueries = true;
-        self.query(query)
+        // Making joins of them takes twice as long for every level that they nest.
+        self.times(2, |walk| walk.query(query)).map(|_| ())
     }
 
     fn pattern(&mut self, pattern: &mut Expr, escape: Option<&mut ValueWithSpan>) -> Checked {
@@ -269,6 +300,8 @@ impl Walk<'_> {
         let location = function.name.0.first().and_then(|part| part.as_ident()).map(|ident| ident.span.start);
         let known = functions::check(&name, function)
             .map_err(|problem| location.map_or(problem.clone(), |location| at(problem, location)))?;
+        let copies = if functions::repeats_arguments(&name) { 2 } else { 1 };
+        let outside = self.weight;
         self.seen.volatile |= known.volatile;
         self.seen.more_than_scan |= known.aggregate;
         let Function { name: _, uses_odbc_syntax, parameters, args, filter, null_treatment: _, over, within_group } =
@@ -282,17 +315,26 @@ impl Walk<'_> {
             FunctionArguments::Subquery(_) => return Err(not_offered("A query as the argument of a function")),
             FunctionArguments::List(list) => {
                 self.cap("arguments of one function", list.args.len(), self.limits.chain_terms)?;
-                list.args.iter_mut().try_for_each(|argument| self.argument(argument))?;
-                list.clauses.iter_mut().try_for_each(|clause| self.argument_clause(clause))?;
+                let FunctionArgumentList { duplicate_treatment: _, args, clauses } = list;
+                let arguments = |walk: &mut Self| args.iter_mut().try_for_each(|argument| walk.argument(argument));
+                self.times(copies, arguments)?;
+                clauses.iter_mut().try_for_each(|clause| self.argument_clause(clause))?;
             }
         }
         self.seen.more_than_scan |= filter.is_some() || !within_group.is_empty() || over.is_some();
         self.inner_all(filter.iter_mut().map(|filter| &mut **filter))?;
         self.order_list(within_group)?;
-        match over {
-            None | Some(WindowType::NamedWindow(_)) => Ok(()),
-            Some(WindowType::WindowSpec(spec)) => self.nest(|walk| walk.window(spec)),
+        let is_window = over.is_some();
+        let sorted = match over {
+            None => None,
+            Some(WindowType::NamedWindow(name)) => Some(self.window_by_name(name)?),
+            Some(WindowType::WindowSpec(spec)) => Some(self.nest(|walk| walk.window(spec))?),
+        };
+        sorted.map_or(Ok(()), |sorted| self.over_window(sorted))?;
+        if known.aggregate || is_window {
+            self.weight = outside.saturating_add(1);
         }
+        Ok(())
     }
 
     fn argument(&mut self, argument: &mut FunctionArg) -> Checked {
@@ -383,6 +425,19 @@ impl Walk<'_> {
             self.cap("parameters", self.seen.parameters.len(), self.limits.parameters)?;
         }
         Ok(())
+    }
+}
+
+/// How many times the planner writes out the first condition of a CASE; the next ones once less each. A CASE of few
+/// branches or of yes and no becomes AND and OR, in which every branch denies the ones before it.
+fn copies_of_conditions(operand: bool, conditions: &[CaseWhen]) -> u64 {
+    let yes_or_no = |when: &CaseWhen| {
+        matches!(when.result, Expr::Value(ValueWithSpan { value: Value::Boolean(_) | Value::Null, span: _ }))
+    };
+    if !operand && (conditions.len() <= BRANCHES_WRITTEN_OUT || conditions.iter().all(yes_or_no)) {
+        u64::try_from(conditions.len()).unwrap_or(u64::MAX).saturating_add(1)
+    } else {
+        1
     }
 }
 

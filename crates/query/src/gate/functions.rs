@@ -161,6 +161,11 @@ pub(super) fn check(name: &str, function: &Function) -> Checked<Known> {
     Ok(Known { volatile: VOLATILE.contains(&name), aggregate: collecting || AGGREGATES.contains(&name) })
 }
 
+/// Whether the planner writes the arguments of a function out twice, as the conditions and the results of a CASE.
+pub(super) fn repeats_arguments(name: &str) -> bool {
+    matches!(name, "coalesce" | "nvl" | "ifnull")
+}
+
 /// Whether a function makes a series of values: as a table only these are served.
 pub(super) fn is_series(name: &str) -> bool {
     matches!(name, "generate_series" | "range")

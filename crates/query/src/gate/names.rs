@@ -6,6 +6,8 @@ use portico_model::name::{DatasetName, VersionNumber};
 use portico_model::problem::Position;
 use sqlparser::ast::{Ident, ObjectName, ObjectNamePart};
 
+use super::columns::{Columns, Width};
+
 /// The catalog that all names live in.
 pub const CATALOG: &str = "portico";
 /// The schema of the datasets.
@@ -24,8 +26,6 @@ pub struct TableUse {
     pub version: Option<VersionNumber>,
     /// Where the statement names it first.
     pub position: Option<Position>,
-    /// How many times the statement names it.
-    pub uses: u64,
 }
 
 /// One of our own tables about the published datasets.
@@ -151,19 +151,21 @@ pub(super) fn unmarked(name: &ObjectName, mark: &str) -> Option<usize> {
 }
 
 /// What one use of a relation costs the planner, counted as if every common table expression were written out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Cost {
     /// Tables and derived tables.
     pub(super) relations: u64,
-    /// Nodes of the syntax tree.
+    /// Nodes of the syntax tree, as the planner writes it out.
     pub(super) nodes: u64,
     /// Arms of set operations.
     pub(super) arms: u64,
+    /// Columns that wildcards stand for.
+    pub(super) columns: Width,
 }
 
 /// The common table expressions in sight, innermost query last.
 #[derive(Default)]
-pub(super) struct Scopes(Vec<HashMap<String, Cost>>);
+pub(super) struct Scopes(Vec<HashMap<String, (Cost, Columns)>>);
 
 impl Scopes {
     /// A query begins.
@@ -177,14 +179,14 @@ impl Scopes {
     }
 
     /// An expression is complete and in sight from here on.
-    pub(super) fn define(&mut self, name: String, cost: Cost) {
+    pub(super) fn define(&mut self, name: String, cost: Cost, columns: Columns) {
         if let Some(scope) = self.0.last_mut() {
-            scope.insert(name, cost);
+            scope.insert(name, (cost, columns));
         }
     }
 
     /// The innermost expression of this name.
-    pub(super) fn find(&self, name: &str) -> Option<Cost> {
-        self.0.iter().rev().find_map(|scope| scope.get(name).copied())
+    pub(super) fn find(&self, name: &str) -> Option<(Cost, Columns)> {
+        self.0.iter().rev().find_map(|scope| scope.get(name).cloned())
     }
 }

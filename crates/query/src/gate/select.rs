@@ -2,18 +2,36 @@
 
 use sqlparser::ast::{
     Distinct, ExceptSelectItem, ExcludeSelectItem, Expr, GroupByExpr, Ident, NamedWindowDefinition, NamedWindowExpr,
-    ObjectName, ObjectNamePart, ReplaceSelectItem, Select, SelectFlavor, SelectItem, SelectItemQualifiedWildcardKind,
-    WildcardAdditionalOptions, WindowFrame, WindowFrameBound, WindowSpec,
+    ObjectName, ObjectNamePart, ReplaceSelectElement, ReplaceSelectItem, Select, SelectFlavor, SelectItem,
+    SelectItemQualifiedWildcardKind, Value, ValueWithSpan, WildcardAdditionalOptions, WindowFrame, WindowFrameBound,
+    WindowSpec,
 };
 
+use super::columns::{Columns, Frame, Window};
 use super::fault::{Checked, invalid, not_allowed, not_offered, too_complex};
+use super::names::{Cost, normal};
 use super::walk::Walk;
 
+/// A SELECT list.
+struct List {
+    /// Its columns as a query around it sees them.
+    shown: Columns,
+    /// Its columns as its own HAVING sees them.
+    behind: Columns,
+}
+
 impl Walk<'_> {
-    /// A SELECT and everything in it; FROM first, since the lists may qualify columns with its tables.
-    pub(super) fn select(&mut self, select: &mut Select) -> Checked {
+    /// A SELECT and everything in it. Gives its columns, and what else its ORDER BY may name.
+    pub(super) fn select(&mut self, select: &mut Select) -> Checked<(Columns, Frame)> {
         refuse_clauses(select)?;
         normalise_flavor(select)?;
+        self.frames.push(Frame::default());
+        let columns = self.select_inside(select)?;
+        Ok((columns, self.frames.pop().unwrap_or_default()))
+    }
+
+    /// FROM first, since the lists may qualify columns with its tables.
+    fn select_inside(&mut self, select: &mut Select) -> Checked<Columns> {
         let Select {
             select_token: _,
             optimizer_hints,
@@ -42,20 +60,49 @@ impl Walk<'_> {
         } = select;
         optimizer_hints.clear();
         self.from(from)?;
-        self.distinct(distinct)?;
-        self.projection(projection)?;
+        self.named_windows(named_window)?;
+        let List { shown, behind } = self.projection(projection)?;
         self.inner_all(selection.iter_mut())?;
-        self.group_by(group_by)?;
         self.seen.more_than_scan |= having.is_some() || qualify.is_some();
-        self.inner_all(having.iter_mut())?;
-        self.cap("named windows", named_window.len(), self.limits.projected_columns)?;
-        for NamedWindowDefinition(_, window) in named_window {
-            match window {
-                NamedWindowExpr::NamedWindow(_) => {}
+        // In these clauses a name may be an alias, and the planner puts there what is behind it.
+        self.within(Frame::of(behind.clone()), |walk| {
+            walk.distinct(distinct)?;
+            walk.group_by(group_by, &behind)?;
+            walk.inner_all(having.iter_mut())?;
+            walk.inner_all(qualify.iter_mut())
+        })?;
+        Ok(shown)
+    }
+
+    fn named_windows(&mut self, windows: &mut [NamedWindowDefinition]) -> Checked {
+        self.cap("named windows", windows.len(), self.limits.projected_columns)?;
+        for NamedWindowDefinition(name, window) in windows {
+            let before = self.cost.nodes;
+            let sorted = match window {
+                NamedWindowExpr::NamedWindow(other) => self.window_by_name(other)?,
                 NamedWindowExpr::WindowSpec(spec) => self.window(spec)?,
+            };
+            let nodes = self.cost.nodes.saturating_sub(before);
+            if let Some(frame) = self.frames.last_mut() {
+                frame.define(name, Window { nodes, sorted });
             }
         }
-        self.inner_all(qualify.iter_mut())
+        Ok(())
+    }
+
+    /// Counts the use of a named window: the planner writes it out at every one. Gives the expressions that it sorts
+    /// by.
+    pub(super) fn window_by_name(&mut self, name: &Ident) -> Checked<u64> {
+        let name = normal(name);
+        let window = self.frames.iter().rev().find_map(|frame| frame.window(&name)).unwrap_or_default();
+        self.written_out(window.nodes)?;
+        Ok(window.sorted)
+    }
+
+    /// Counts a function over a window that sorts by so many expressions.
+    pub(super) fn over_window(&mut self, sorted: u64) -> Checked {
+        let nodes = self.frames.last_mut().map_or(0, |frame| frame.sort(sorted));
+        self.written_out(nodes)
     }
 
     fn distinct(&mut self, distinct: &mut Option<Distinct>) -> Checked {
@@ -71,35 +118,59 @@ impl Walk<'_> {
             }
             Some(Distinct::On(expressions)) => {
                 self.seen.more_than_scan = true;
+                self.cap("expressions in one DISTINCT ON", expressions.len(), self.limits.projected_columns)?;
                 self.inner_all(expressions)
             }
         }
     }
 
-    fn projection(&mut self, projection: &mut [SelectItem]) -> Checked {
+    fn projection(&mut self, projection: &mut [SelectItem]) -> Checked<List> {
         self.cap("expressions in one SELECT list", projection.len(), self.limits.projected_columns)?;
-        let mut wildcards: u64 = 0;
+        let mut list = List { shown: Columns::none(), behind: Columns::none() };
         for item in projection {
             self.node()?;
-            wildcards += u64::from(matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)));
             match item {
-                SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, alias: _ } => self.inner(expr)?,
-                SelectItem::ExprWithAliases { .. } => return Err(not_offered("Several names for one expression")),
-                SelectItem::QualifiedWildcard(kind, options) => {
-                    match kind {
-                        SelectItemQualifiedWildcardKind::ObjectName(name) => self.shorten_name(name),
-                        SelectItemQualifiedWildcardKind::Expr(_) => return Err(not_offered(".* after an expression")),
-                    }
-                    self.wildcard(options)?;
+                SelectItem::UnnamedExpr(expr) => {
+                    let name = column_name(expr);
+                    self.listed(expr, name, &mut list)?;
                 }
-                SelectItem::Wildcard(options) => self.wildcard(options)?,
+                SelectItem::ExprWithAlias { expr, alias } => self.listed(expr, Some(normal(alias)), &mut list)?,
+                SelectItem::ExprWithAliases { expr: _, aliases: _ } => {
+                    return Err(not_offered("Several names for one expression"));
+                }
+                SelectItem::QualifiedWildcard(kind, options) => {
+                    let SelectItemQualifiedWildcardKind::ObjectName(name) = kind else {
+                        return Err(not_offered(".* after an expression"));
+                    };
+                    self.shorten_name(name);
+                    let relation = name.0.last().and_then(ObjectNamePart::as_ident).map(normal);
+                    self.wildcard(relation.as_deref(), options, &mut list)?;
+                }
+                SelectItem::Wildcard(options) => self.wildcard(None, options, &mut list)?,
             }
         }
-        self.seen.wildcards = self.seen.wildcards.max(wildcards);
+        Ok(list)
+    }
+
+    /// One expression of a list.
+    fn listed(&mut self, expr: &mut Expr, name: Option<String>, list: &mut List) -> Checked {
+        let (nodes, weight) = (self.cost.nodes, self.weight);
+        self.inner(expr)?;
+        list.shown.push(name.clone(), self.weight.saturating_sub(weight).max(1));
+        list.behind.push(name, self.cost.nodes.saturating_sub(nodes).max(1));
         Ok(())
     }
 
-    fn wildcard(&mut self, options: &mut WildcardAdditionalOptions) -> Checked {
+    fn wildcard(
+        &mut self,
+        relation: Option<&str>,
+        options: &mut WildcardAdditionalOptions,
+        list: &mut List,
+    ) -> Checked {
+        let columns = self.frames.last().map(|frame| frame.columns(relation)).unwrap_or_default();
+        self.add(Cost { columns: columns.width().clone(), ..Cost::default() })?;
+        list.shown = Columns::side_by_side([&list.shown, &columns]);
+        list.behind = Columns::side_by_side([&list.behind, &columns]);
         let WildcardAdditionalOptions {
             wildcard_token: _,
             opt_ilike,
@@ -121,7 +192,12 @@ impl Walk<'_> {
         if let Some(ReplaceSelectItem { items }) = opt_replace {
             self.cap("columns in one REPLACE", items.len(), self.limits.projected_columns)?;
             for item in items {
-                self.inner(&mut item.expr)?;
+                let ReplaceSelectElement { expr, column_name, as_keyword: _ } = &mut **item;
+                let mut replaced = List { shown: Columns::none(), behind: Columns::none() };
+                self.listed(expr, Some(normal(column_name)), &mut replaced)?;
+                // Where it stands is not known, so the list has no positions from here on.
+                list.shown.cover(&replaced.shown);
+                list.behind.cover(&replaced.behind);
             }
         }
         Ok(())
@@ -136,7 +212,7 @@ impl Walk<'_> {
         }
     }
 
-    fn group_by(&mut self, group_by: &mut GroupByExpr) -> Checked {
+    fn group_by(&mut self, group_by: &mut GroupByExpr, behind: &Columns) -> Checked {
         let (expressions, modifiers) = match group_by {
             GroupByExpr::All(modifiers) => {
                 self.seen.more_than_scan = true;
@@ -161,15 +237,20 @@ impl Walk<'_> {
                         self.inner_all(set)?;
                     }
                 }
+                Expr::Value(ValueWithSpan { value: Value::Number(position, _), span: _ }) => {
+                    self.written_out(behind.weight_at(position.parse().unwrap_or_default()))?;
+                }
                 other => self.inner(other)?,
             }
         }
         Ok(())
     }
 
-    /// A window's partitions, order and frame.
-    pub(super) fn window(&mut self, spec: &mut WindowSpec) -> Checked {
-        let WindowSpec { window_name: _, partition_by, order_by, window_frame } = spec;
+    /// A window's partitions, order and frame. Gives the expressions that it sorts by.
+    pub(super) fn window(&mut self, spec: &mut WindowSpec) -> Checked<u64> {
+        let WindowSpec { window_name, partition_by, order_by, window_frame } = spec;
+        let inherited = window_name.as_ref().map_or(Ok(0), |name| self.window_by_name(name))?;
+        let sorted = u64::try_from(partition_by.len() + order_by.len()).unwrap_or(u64::MAX);
         self.seen.more_than_scan = true;
         self.cap("expressions in one PARTITION BY", partition_by.len(), self.limits.projected_columns)?;
         self.inner_all(partition_by)?;
@@ -180,7 +261,7 @@ impl Walk<'_> {
                 self.bound(end_bound)?;
             }
         }
-        Ok(())
+        Ok(inherited.saturating_add(sorted))
     }
 
     fn bound(&mut self, bound: &mut WindowFrameBound) -> Checked {
@@ -191,6 +272,15 @@ impl Walk<'_> {
                 None => Ok(()),
             },
         }
+    }
+}
+
+/// The name of a column that has no alias, where it is plain.
+fn column_name(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Identifier(name) => Some(normal(name)),
+        Expr::CompoundIdentifier(parts) => parts.last().map(normal),
+        _ => None,
     }
 }
 

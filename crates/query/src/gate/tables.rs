@@ -1,10 +1,12 @@
 //! The tables of a FROM: which kinds there are, and what their names stand for.
 
 use sqlparser::ast::{
-    Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, TableAlias, TableFactor, TableWithJoins,
+    Ident, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, TableAlias, TableFactor, TableFunctionArgs,
+    TableWithJoins,
 };
 use sqlparser::tokenizer::{Location, Span};
 
+use super::columns::{Columns, Frame, Width};
 use super::fault::{Checked, no_dataset, not_allowed, not_offered, place};
 use super::functions;
 use super::names::{
@@ -13,14 +15,30 @@ use super::names::{
 };
 use super::walk::Walk;
 
+/// Columns that one of our own tables has at most.
+const INFORMATION_COLUMNS: usize = 16;
+
 impl Walk<'_> {
     /// The tables of one FROM, with their joins.
     pub(super) fn from(&mut self, from: &mut [TableWithJoins]) -> Checked {
-        self.seen.more_than_scan |= from.len() > 1;
+        let several = from.len() > 1;
+        self.seen.more_than_scan |= several;
         for table in from {
             self.table_with_joins(table)?;
         }
+        if let (true, Some(frame)) = (several, self.frames.last_mut()) {
+            // What joins them stands in WHERE: any column may be in an equation with the heaviest.
+            frame.at_least(frame.heaviest());
+        }
         Ok(())
+    }
+
+    /// Adds a relation to what the SELECT may name.
+    fn relation(&mut self, alias: Option<&TableAlias>, columns: Columns) {
+        let name = alias.map(|alias| normal(&alias.name));
+        if let Some(frame) = self.frames.last_mut() {
+            frame.add(name, columns.renamed(alias));
+        }
     }
 
     fn table_with_joins(&mut self, table: &mut TableWithJoins) -> Checked {
@@ -29,11 +47,16 @@ impl Walk<'_> {
         self.table_factor(relation)?;
         for join in joins {
             self.node()?;
-            if join.global {
+            let Join { relation, global, join_operator } = join;
+            if *global {
                 return Err(not_offered("GLOBAL JOIN"));
             }
-            self.table_factor(&mut join.relation)?;
-            self.join_operator(&mut join.join_operator)?;
+            self.table_factor(relation)?;
+            self.heaviest = 1;
+            self.join_operator(join_operator)?;
+            if let Some(frame) = self.frames.last_mut() {
+                frame.at_least(self.heaviest);
+            }
         }
         Ok(())
     }
@@ -67,9 +90,14 @@ impl Walk<'_> {
         match constraint {
             JoinConstraint::On(condition) => self.inner(condition),
             JoinConstraint::Using(columns) => {
-                self.cap("columns in one USING", columns.len(), self.limits.projected_columns)
+                self.cap("columns in one USING", columns.len(), self.limits.projected_columns)?;
+                columns.iter().filter_map(|name| name.0.last()?.as_ident()).try_for_each(|name| self.column(name))
             }
-            JoinConstraint::Natural | JoinConstraint::None => Ok(()),
+            JoinConstraint::Natural => {
+                self.heaviest = self.frames.last().map_or(1, Frame::heaviest);
+                self.written_out(self.heaviest)
+            }
+            JoinConstraint::None => Ok(()),
         }
     }
 
@@ -83,7 +111,14 @@ impl Walk<'_> {
                 }
                 self.seen.more_than_scan |= *lateral;
                 check_optional_alias(alias.as_ref())?;
-                self.query(subquery)
+                // Only with LATERAL does the query see the tables before it.
+                let before = if *lateral { None } else { self.frames.last_mut().map(std::mem::take) };
+                let columns = self.query(subquery)?;
+                if let (Some(before), Some(frame)) = (before, self.frames.last_mut()) {
+                    *frame = before;
+                }
+                self.relation(alias.as_ref(), columns);
+                Ok(())
             }
             TableFactor::NestedJoin { table_with_joins, alias } => {
                 check_optional_alias(alias.as_ref())?;
@@ -96,7 +131,9 @@ impl Walk<'_> {
                 check_optional_alias(alias.as_ref())?;
                 self.seen.more_than_scan = true;
                 self.add(Cost { relations: 1, ..Cost::default() })?;
-                self.inner_all(array_exprs)
+                self.inner_all(array_exprs.iter_mut())?;
+                self.relation(alias.as_ref(), Columns::plain(Width::fixed(array_exprs.len())));
+                Ok(())
             }
             TableFactor::Function { name, .. } => Err(functions::refused(&written(name))),
             TableFactor::TableFunction { .. } => Err(not_offered("TABLE(…) around a function")),
@@ -137,13 +174,15 @@ impl Walk<'_> {
         }
         check_optional_alias(alias.as_ref())?;
         if let Some(args) = args {
+            let TableFunctionArgs { args, settings } = args;
             let function = normal_parts(name).unwrap_or_default().join(".");
-            if !functions::is_series(&function) || args.settings.is_some() {
+            if !functions::is_series(&function) || settings.is_some() {
                 return Err(functions::refused(&written(name)));
             }
-            let literals: Vec<_> = args.args.iter().map(functions::literal_argument).collect();
+            let literals: Vec<_> = args.iter().map(functions::literal_argument).collect();
             functions::check_series(&function, &literals)?;
             self.seen.more_than_scan = true;
+            self.relation(alias.as_ref(), Columns::plain(Width::fixed(1)));
             return self.add(Cost { relations: 1, ..Cost::default() });
         }
         self.named_table(name, alias)
@@ -160,26 +199,24 @@ impl Walk<'_> {
             return Err(functions::refused(&written(name)));
         };
         if let ([bare], None) = (parts.as_slice(), &folded)
-            && let Some(cost) = self.scopes.find(bare)
+            && let Some((cost, columns)) = self.scopes.find(bare)
         {
+            let name = TableAlias { explicit: true, name: last, columns: Vec::new(), at: None };
+            self.relation(alias.as_ref().or(Some(&name)), columns);
             return self.add(cost);
         }
         self.add(Cost { relations: 1, ..Cost::default() })?;
-        let (mark, natural) = match meaning(&parts) {
+        let (mark, natural, width) = match meaning(&parts) {
             Meaning::Information(table) => {
-                (marked(INFORMATION_MARK, index_of(&mut self.seen.information, table)), None)
+                let mark = marked(INFORMATION_MARK, index_of(&mut self.seen.information, table));
+                (mark, None, Width::fixed(INFORMATION_COLUMNS))
             }
             Meaning::Dataset { dataset, version } => {
                 let natural = version.filter(|_| folded.is_none()).map(|_| last.value.clone());
                 let place = name.0.first().and_then(ObjectNamePart::as_ident).and_then(|first| place(first.span.start));
                 let written = written(name);
-                (
-                    marked(
-                        DATASET_MARK,
-                        self.table_use(TableUse { written, dataset, version, position: place, uses: 1 }),
-                    ),
-                    natural,
-                )
+                let index = self.table_use(TableUse { written, dataset, version, position: place });
+                (marked(DATASET_MARK, index), natural, Width::dataset(index))
             }
         };
         if alias.is_none() {
@@ -199,6 +236,9 @@ impl Walk<'_> {
             }
         }
         *name = mark;
+        let name =
+            alias.clone().or_else(|| Some(TableAlias { explicit: true, name: last, columns: Vec::new(), at: None }));
+        self.relation(name.as_ref(), Columns::plain(width));
         Ok(())
     }
 
@@ -209,9 +249,6 @@ impl Walk<'_> {
             (Some(_), None) | (None, Some(_)) => false,
         };
         if let Some(index) = self.seen.tables.iter().position(same) {
-            if let Some(known) = self.seen.tables.get_mut(index) {
-                known.uses = known.uses.saturating_add(1);
-            }
             return index;
         }
         self.seen.tables.push(table);
@@ -229,7 +266,7 @@ impl Walk<'_> {
         match meaning(&normal_parts(name).unwrap_or_default()) {
             Meaning::Dataset { dataset, version } => {
                 let position = place(location);
-                Ok(self.table_use(TableUse { written: written(name), dataset, version, position, uses: 1 }))
+                Ok(self.table_use(TableUse { written: written(name), dataset, version, position }))
             }
             Meaning::Information(_) => Err(no_dataset(&written(name), place(location))),
         }

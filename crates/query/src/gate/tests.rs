@@ -11,7 +11,9 @@ use super::{Gated, parse};
 
 mod accepted;
 mod bombs;
+mod closure;
 mod corpus;
+mod expansion;
 mod exports;
 mod properties;
 mod refused;

@@ -13,12 +13,17 @@ use sqlparser::ast::{
 };
 use sqlparser::tokenizer::{Location, Span, Word};
 
+use super::columns::{Columns, Frame, Width};
 use super::fault::{Checked, at, invalid, not_allowed, not_offered, too_complex};
 use super::names::{Cost, InformationTable, Scopes, TableUse, normal};
 use super::tables::check_alias;
 
 /// Arms of set operations whatever the configured limit: they make a tree as deep as they are many.
 const UNION_ARMS_MAX: u64 = 1_000;
+
+/// Columns that the wildcards of a statement may stand for: planning grows with them. The widest table in each of ten
+/// places is well below.
+pub(super) const WILDCARD_COLUMNS_MAX: u64 = 20_000;
 
 /// What the walk has seen.
 #[derive(Debug, Default)]
@@ -35,8 +40,8 @@ pub(super) struct Seen {
     pub(super) more_than_scan: bool,
     /// Some literal holds a quote.
     pub(super) quotes: bool,
-    /// Wildcards in the select list that has most.
-    pub(super) wildcards: u64,
+    /// The columns that its wildcards stand for.
+    pub(super) columns: Width,
     /// The statement has subqueries in expressions.
     pub(super) subqueries: bool,
 }
@@ -50,7 +55,13 @@ pub(super) struct Walk<'a> {
     /// Qualified names of tables without an alias, as their columns may be qualified.
     pub(super) qualifiers: HashSet<Vec<String>>,
     pub(super) scopes: Scopes,
-    cost: Cost,
+    /// What the expressions here may name, innermost SELECT last.
+    pub(super) frames: Vec<Frame>,
+    /// Nodes of the expression under way as others see it: behind an aggregate or window there is a column.
+    pub(super) weight: u64,
+    /// The weight of the heaviest column since it was last set.
+    pub(super) heaviest: u64,
+    pub(super) cost: Cost,
     nodes: u64,
     depth: u64,
 }
@@ -64,6 +75,9 @@ impl<'a> Walk<'a> {
             versioned,
             qualifiers: HashSet::new(),
             scopes: Scopes::default(),
+            frames: Vec::new(),
+            weight: 0,
+            heaviest: 1,
             cost: Cost::default(),
             nodes: 0,
             depth: 0,
@@ -78,12 +92,13 @@ impl<'a> Walk<'a> {
         if let Some(location) = self.versioned.keys().min() {
             return Err(at(invalid("VERSION AS OF follows the name of a dataset in FROM."), *location));
         }
+        self.seen.columns = self.cost.columns;
         self.seen.parameters.sort_by_key(|name| (name.parse::<u64>().unwrap_or(u64::MAX), name.clone()));
         Ok(self.seen)
     }
 
-    /// A query and everything in it.
-    pub(super) fn query(&mut self, query: &mut Query) -> Checked {
+    /// A query and everything in it; gives the columns of its answer.
+    pub(super) fn query(&mut self, query: &mut Query) -> Checked<Columns> {
         self.nest(|walk| {
             walk.scopes.open();
             let result = walk.query_inside(query);
@@ -92,7 +107,7 @@ impl<'a> Walk<'a> {
         })
     }
 
-    fn query_inside(&mut self, query: &mut Query) -> Checked {
+    fn query_inside(&mut self, query: &mut Query) -> Checked<Columns> {
         self.node()?;
         let Query {
             with,
@@ -124,17 +139,18 @@ impl<'a> Walk<'a> {
         if let Some(with) = with {
             self.with(with)?;
         }
-        self.set_expr(body)?;
+        let (columns, mut frame) = self.set_expr(body)?;
         if let Some(order_by) = order_by {
-            self.order_by(order_by)?;
+            frame.add(None, columns.clone());
+            self.within(frame, |walk| walk.order_by(order_by))?;
         }
         if let Some(fetch) = fetch.take() {
             *limit_clause = Some(limit_of_fetch(fetch, limit_clause.take())?);
         }
-        match limit_clause {
-            Some(limit_clause) => self.limit(limit_clause),
-            None => Ok(()),
+        if let Some(limit_clause) = limit_clause {
+            self.limit(limit_clause)?;
         }
+        Ok(columns)
     }
 
     fn with(&mut self, with: &mut With) -> Checked {
@@ -155,18 +171,20 @@ impl<'a> Walk<'a> {
             *materialized = None;
             check_alias(alias)?;
             let outside = std::mem::take(&mut self.cost);
-            self.query(query)?;
+            let columns = self.query(query)?.renamed(Some(alias));
             let mut cost = std::mem::replace(&mut self.cost, outside);
             cost.relations = cost.relations.max(1);
-            self.scopes.define(name, cost);
+            self.scopes.define(name, cost, columns);
         }
         Ok(())
     }
 
-    /// A body: a chain of set operations is as deep as it is long, so the left side is walked in a loop.
-    fn set_expr(&mut self, body: &mut SetExpr) -> Checked {
+    /// A body: a chain of set operations is as deep as it is long, so the left side is walked in a loop. Gives its
+    /// columns, and what else its ORDER BY may name.
+    fn set_expr(&mut self, body: &mut SetExpr) -> Checked<(Columns, Frame)> {
         let mut current = body;
-        loop {
+        let mut right_arms: Vec<Columns> = Vec::new();
+        let (columns, frame) = loop {
             self.node()?;
             match current {
                 SetExpr::SetOperation { left, op, set_quantifier: _, right } => {
@@ -176,31 +194,36 @@ impl<'a> Walk<'a> {
                     }
                     self.seen.more_than_scan = true;
                     self.add(Cost { arms: 1, ..Cost::default() })?;
-                    self.set_expr(right)?;
+                    right_arms.push(self.set_expr(right)?.0);
                     current = left;
                 }
-                SetExpr::Select(select) => return self.select(select),
-                SetExpr::Query(query) => return self.query(query),
-                SetExpr::Values(values) => return self.values(values),
+                SetExpr::Select(select) => break self.select(select)?,
+                SetExpr::Query(query) => break (self.query(query)?, Frame::default()),
+                SetExpr::Values(values) => break (self.values(values)?, Frame::default()),
                 SetExpr::Table(_) => return Err(not_allowed("Write SELECT * FROM the dataset instead of TABLE.")),
                 SetExpr::Insert(statement)
                 | SetExpr::Update(statement)
                 | SetExpr::Delete(statement)
                 | SetExpr::Merge(statement) => return Err(changes_data(statement)),
             }
+        };
+        match right_arms.iter().rev().fold(None, |below, arm| Some(stack(below, &columns, arm))) {
+            None => Ok((columns, frame)),
+            Some(columns) => Ok((columns, Frame::default())),
         }
     }
 
-    fn values(&mut self, values: &mut Values) -> Checked {
+    fn values(&mut self, values: &mut Values) -> Checked<Columns> {
         let Values { explicit_row: _, value_keyword, rows } = values;
         *value_keyword = false;
         self.cap("rows in one VALUES list", rows.len(), self.limits.values_rows)?;
         self.add(Cost { relations: 1, ..Cost::default() })?;
+        let columns = rows.first().map_or(0, |row| row.content.len());
         for row in rows {
             self.cap("expressions in one row", row.content.len(), self.limits.projected_columns)?;
             self.inner_all(&mut row.content)?;
         }
-        Ok(())
+        Ok(Columns::plain(Width::fixed(columns)))
     }
 
     pub(super) fn order_by(&mut self, order_by: &mut OrderBy) -> Checked {
@@ -252,6 +275,39 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Walks what may name the columns of `frame` besides those around it.
+    pub(super) fn within<T>(&mut self, frame: Frame, inside: impl FnOnce(&mut Self) -> Checked<T>) -> Checked<T> {
+        self.frames.push(frame);
+        let result = inside(self);
+        self.frames.pop();
+        result
+    }
+
+    /// Counts the use of a column: as much as the planner puts in its place.
+    pub(super) fn column(&mut self, name: &Ident) -> Checked {
+        let name = normal(name);
+        let weight = self.frames.iter().map(|frame| frame.weight(&name)).max().unwrap_or(1);
+        self.heaviest = self.heaviest.max(weight);
+        self.written_out(weight.saturating_sub(1))
+    }
+
+    /// Counts nodes that the planner writes out and the statement does not.
+    pub(super) fn written_out(&mut self, nodes: u64) -> Checked {
+        self.weight = self.weight.saturating_add(nodes);
+        self.add(Cost { nodes, ..Cost::default() })
+    }
+
+    /// Walks what the planner writes out so many times.
+    pub(super) fn times<T>(&mut self, times: u64, inside: impl FnOnce(&mut Self) -> Checked<T>) -> Checked<T> {
+        let (nodes, weight) = (self.cost.nodes, self.weight);
+        let result = inside(self)?;
+        let more = |before: u64, now: u64| now.saturating_sub(before).saturating_mul(times.saturating_sub(1));
+        let (nodes, weight) = (more(nodes, self.cost.nodes), more(weight, self.weight));
+        self.weight = self.weight.saturating_add(weight);
+        self.add(Cost { nodes, ..Cost::default() })?;
+        Ok(result)
+    }
+
     /// Goes one level down.
     pub(super) fn nest<T>(&mut self, inside: impl FnOnce(&mut Self) -> Checked<T>) -> Checked<T> {
         self.depth += 1;
@@ -267,17 +323,20 @@ impl<'a> Walk<'a> {
     pub(super) fn node(&mut self) -> Checked {
         self.nodes = self.nodes.saturating_add(1);
         self.cap_value("nodes in its syntax tree", self.nodes, self.limits.nodes)?;
-        self.add(Cost { nodes: 1, ..Cost::default() })
+        self.written_out(1)
     }
 
     /// Adds to the cost of the query or common table expression under way.
     pub(super) fn add(&mut self, cost: Cost) -> Checked {
+        self.cost.columns.add(&cost.columns);
+        let what = "columns that its wildcards stand for";
+        self.cap_value(what, self.cost.columns.least(), WILDCARD_COLUMNS_MAX)?;
         self.cost.relations = self.cost.relations.saturating_add(cost.relations);
         self.cost.nodes = self.cost.nodes.saturating_add(cost.nodes);
         self.cost.arms = self.cost.arms.saturating_add(cost.arms);
         let what = "relations, every use of a common table expression counted";
         self.cap_value(what, self.cost.relations, self.limits.relations)?;
-        let what = "nodes in its syntax tree, every use of a common table expression counted";
+        let what = "nodes once everything that it names is written out";
         self.cap_value(what, self.cost.nodes, self.limits.nodes)?;
         let arms = self.cost.arms.saturating_add(1);
         self.cap_value("arms of set operations", arms, self.limits.union_arms.min(UNION_ARMS_MAX))
@@ -290,6 +349,11 @@ impl<'a> Walk<'a> {
     pub(super) fn cap_value(&self, what: &str, seen: u64, limit: u64) -> Checked {
         if seen > limit { Err(too_complex(what, seen, limit)) } else { Ok(()) }
     }
+}
+
+/// The columns of one more arm below others; the first arm gives the names.
+fn stack(below: Option<Columns>, first: &Columns, arm: &Columns) -> Columns {
+    below.unwrap_or_else(|| first.clone()).stacked(arm)
 }
 
 fn changes_data(statement: &Statement) -> portico_model::problem::Problem {
