@@ -76,7 +76,8 @@ fn operator() -> Principal {
 }
 
 fn publisher(store: Store, scratch: &std::path::Path) -> Publisher {
-    Publisher::new(store, portico_model::limits::Limits::default().intake, scratch.to_owned())
+    let program = env!("CARGO_BIN_EXE_portico").into();
+    Publisher::new(store, portico_model::limits::Limits::default().intake, program, scratch.to_owned())
 }
 
 /// A file of so many trees, each with a number that tells the files apart.

@@ -1,6 +1,6 @@
 //! The steps of the road in.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use portico_intake::IntakeError;
