@@ -225,3 +225,41 @@ async fn an_explained_query_has_a_tag_of_its_own() {
     assert_eq!((head.status, head.header("content-length"), head.body.len()), (StatusCode::OK, "", 0));
     assert_eq!(head.header("etag"), query.header("etag"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nan_and_columns_without_bounds_are_counted_and_found() {
+    let world = World::new().await;
+    let values: arrow::array::ArrayRef =
+        std::sync::Arc::new(arrow::array::Float64Array::from(vec![Some(f64::NAN), Some(0.5), None, Some(1.0)]));
+    let batch = arrow::array::RecordBatch::try_from_iter([("f", values)]).unwrap();
+    let mut file = Vec::new();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(&mut file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    world.publish("odd", "odd.parquet", &file).await;
+    assert_eq!(world.rows("select count(*) from odd where f > 1").await, "1\n");
+    assert_eq!(world.rows("select count(*) from odd where f = 'nan'::double").await, "1\n");
+    assert_eq!(world.rows("select count(f), count(*) from odd").await, "3,4\n");
+
+    let places = br#"{"type": "FeatureCollection", "features": [
+        {"type": "Feature", "properties": {"name": "a"}, "geometry": {"type": "Point", "coordinates": [1, 2]}},
+        {"type": "Feature", "properties": {"name": "b"}, "geometry": null}]}"#;
+    world.publish("places", "places.geojson", places).await;
+    assert_eq!(world.rows("select count(geometry), count(*) from places").await, "1,2\n");
+    assert_eq!(world.rows("select name from places where geometry is null").await, "b\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_on_one_side_of_an_outer_join_stays_on_that_side() {
+    let world = World::new().await;
+    let file = |rows: u32, letter: &str| {
+        let line = |row: u32| format!("{row},{},{}\n", row % 7, letter.repeat((row % 5) as usize));
+        format!("id,b,x\n{}", (0..rows).map(line).collect::<String>()).into_bytes()
+    };
+    world.publish("middle", "m.csv", &file(40, "m")).await;
+    world.publish("large", "l.csv", &file(400, "l")).await;
+    let rest = "from middle t0 full join large t1 on t1.b = t0.id where length(t0.x) < t1.b and t1.b is not null";
+    let counted = world.rows(&format!("select count(*) {rest}")).await;
+    let listed = world.rows(&format!("select t1.x {rest}")).await;
+    assert_eq!(format!("{}\n", listed.lines().count()), counted);
+}

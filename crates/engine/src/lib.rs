@@ -30,6 +30,7 @@ mod output;
 mod parameters;
 mod plan;
 mod problem;
+mod pushdown;
 mod run;
 mod service;
 mod session;

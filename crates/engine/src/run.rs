@@ -49,6 +49,8 @@ pub(crate) type Out = mpsc::Sender<Result<FlightData, Problem>>;
 /// Why an answer ends before its tail.
 enum Stop {
     Failed(Problem),
+    /// The plan panicked before any message was sent.
+    Panicked,
     /// As `Failed`, after messages have been sent.
     Broken(Problem),
     /// The client has gone.
@@ -82,6 +84,10 @@ pub(crate) async fn work(job: Job, out: Out) {
             // The client may have gone, too.
             let _ = out.send(Err(problem)).await;
         }
+        Err(Stop::Panicked) => {
+            tracing::info!(elapsed_ms = job.elapsed_ms(), "not answered: the plan panicked");
+            let _ = out.send(Err(Problem::internal())).await;
+        }
         Err(Stop::Gone) => tracing::info!(elapsed_ms = job.elapsed_ms(), "given up by the client"),
     }
 }
@@ -94,13 +100,17 @@ impl Job {
 
 async fn attempt(job: &Job, out: &Out) -> Result<AnswerTail, Stop> {
     match attempt_with(job, out, Thrift::Fast).await {
-        // Nothing has been sent: what did not fit may still be answered, slower.
-        Err(Stop::Failed(problem)) if problem.kind == ProblemKind::QueryMemory => {
-            tracing::info!(elapsed_ms = job.elapsed_ms(), "once more, frugally");
-            attempt_with(job, out, Thrift::Frugal).await
-        }
+        // Nothing has been sent: what did not fit may still be answered, slower. So may what broke: some operators
+        // read their input a second time when it does not fit, which only a plan of one partition lets them.
+        Err(Stop::Failed(problem)) if problem.kind == ProblemKind::QueryMemory => once_more(job, out).await,
+        Err(Stop::Panicked) => once_more(job, out).await,
         ended => ended,
     }
+}
+
+async fn once_more(job: &Job, out: &Out) -> Result<AnswerTail, Stop> {
+    tracing::info!(elapsed_ms = job.elapsed_ms(), "once more, frugally");
+    attempt_with(job, out, Thrift::Frugal).await
 }
 
 async fn attempt_with(job: &Job, out: &Out, thrift: Thrift) -> Result<AnswerTail, Stop> {
@@ -111,6 +121,7 @@ async fn attempt_with(job: &Job, out: &Out, thrift: Thrift) -> Result<AnswerTail
     let tail = match rest {
         Rest::Run(execution) => match answer(execution, &schema, job, &mut outlet).await {
             Err(Stop::Failed(problem)) if outlet.head.is_none() => return Err(Stop::Broken(problem)),
+            Err(Stop::Panicked) if outlet.head.is_none() => return Err(Stop::Broken(Problem::internal())),
             answered => answered?,
         },
         Rest::Describe(_) | Rest::Explain(_) => AnswerTail { rows: 0, bytes: 0, elapsed_ms: job.elapsed_ms() },
@@ -155,7 +166,7 @@ async fn answer(execution: Execution, schema: &SchemaRef, job: &Job, outlet: &mu
     // The pump ends its channel when it is done, and when it panics.
     if (&mut pump.0).await.is_err() {
         tracing::error!("the plan panicked");
-        return Err(Problem::internal().into());
+        return Err(Stop::Panicked);
     }
     if let Err(error) = files.settled().await {
         // Its footer was taken before the verdict, and must not be believed of a file that is put in its place.

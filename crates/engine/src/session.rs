@@ -31,6 +31,7 @@ use url::Url;
 use crate::files::ReleasedFiles;
 use crate::footers::{Footers, Readers};
 use crate::functions::Functions;
+use crate::pushdown;
 use crate::settings::WorkerSettings;
 use crate::table::ReleasedTable;
 
@@ -72,6 +73,7 @@ pub(crate) struct Session {
 impl Template {
     pub(crate) fn new(settings: WorkerSettings) -> Self {
         let builder = SessionStateBuilder::new().with_config(SessionConfig::new());
+        let builder = builder.with_physical_optimizer_rules(pushdown::rules());
         Self { state: Functions::offered().register(builder).build(), settings }
     }
 
@@ -143,6 +145,8 @@ fn config(partitions: usize, memory_bytes: usize) -> SessionConfig {
         .with_sort_spill_reservation_bytes(memory_bytes / SORT_RESERVED);
     let options = config.options_mut();
     options.execution.enable_recursive_ctes = false;
+    // It compares whether columns may be null, in which the two plans of one good statement may differ.
+    options.execution.skip_physical_aggregate_schema_check = true;
     options.execution.sort_pushdown_buffer_capacity = SORTED_SCAN_BUFFER_BYTES;
     options.sql_parser.collect_spans = false;
     config

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float32Type, Float64Type, SchemaRef};
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::{KeyValue, ParquetMetaData, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
@@ -60,7 +61,14 @@ pub(crate) struct Layout {
 struct Open {
     writer: ArrowWriter<File>,
     name: String,
-    has_nan: Vec<bool>,
+    seen: Vec<Seen>,
+}
+
+/// What a file's own statistics cannot be asked for: not every column has them, and they leave NaN out.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    nulls: u64,
+    nan: bool,
 }
 
 impl Layout {
@@ -79,7 +87,7 @@ impl Layout {
                 self.open.insert(opened)
             }
         };
-        note_nan(batch, &mut open.has_nan);
+        note(batch, &mut open.seen);
         open.writer.write(batch)?;
         if open.writer.memory_size() >= ROW_GROUP_BYTES {
             open.writer.flush()?;
@@ -103,12 +111,15 @@ impl Layout {
         let name = format!("part-{:05}.parquet", self.done.len());
         let file = File::create(self.directory.join(&name))?;
         let writer = ArrowWriter::try_new(file, self.schema.clone(), Some(self.properties.clone()))?;
-        Ok(Open { writer, name, has_nan: vec![false; self.schema.fields().len()] })
+        Ok(Open { writer, name, seen: vec![Seen::default(); self.schema.fields().len()] })
     }
 
     fn close(&mut self) -> Result<(), PublishError> {
         let Some(open) = self.open.take() else { return Ok(()) };
-        let metadata = open.writer.close()?;
+        let mut metadata = open.writer.close()?;
+        if open.seen.iter().any(|column| column.nan) {
+            metadata = self.without_bounds(&open.name, &open.seen)?;
+        }
         let (bytes, sha256) = measure(&self.directory.join(&open.name))?;
         let count = |rows: i64| u64::try_from(rows).unwrap_or(0);
         self.done.push(WrittenFile {
@@ -117,9 +128,32 @@ impl Layout {
             sha256,
             rows: count(metadata.file_metadata().num_rows()),
             row_groups: metadata.row_groups().iter().map(|group| count(group.num_rows())).collect(),
-            columns: statistics(&self.schema, &metadata, &open.has_nan),
+            columns: statistics(&self.schema, &metadata, &open.seen),
         });
         Ok(())
+    }
+
+    /// Writes a finished file again without bounds for the columns that hold NaN. Parquet's bounds leave NaN out, SQL
+    /// sorts it above every number: a reader that trusts them would skip rows that a condition keeps.
+    fn without_bounds(&self, name: &str, seen: &[Seen]) -> Result<ParquetMetaData, PublishError> {
+        let path = self.directory.join(name);
+        let again = self.directory.join(format!("{name}.again"));
+        let mut properties = self.properties.clone().into_builder();
+        for (field, _) in self.schema.fields().iter().zip(seen).filter(|(_, seen)| seen.nan) {
+            let column = ColumnPath::from(field.name().clone());
+            properties = properties.set_column_statistics_enabled(column, EnabledStatistics::None);
+        }
+        let rows = ParquetRecordBatchReaderBuilder::try_new(File::open(&path)?)?.with_batch_size(PAGE_ROWS).build()?;
+        let mut writer = ArrowWriter::try_new(File::create(&again)?, self.schema.clone(), Some(properties.build()))?;
+        for batch in rows {
+            writer.write(&batch?)?;
+            if writer.memory_size() >= ROW_GROUP_BYTES {
+                writer.flush()?;
+            }
+        }
+        let metadata = writer.close()?;
+        std::fs::rename(&again, &path)?;
+        Ok(metadata)
     }
 }
 
@@ -184,59 +218,44 @@ fn geo_metadata(schema: &SchemaRef) -> Option<Vec<KeyValue>> {
     Some(vec![KeyValue::new("geo".to_owned(), geo.to_string())])
 }
 
-fn note_nan(batch: &RecordBatch, has_nan: &mut [bool]) {
-    for (column, seen) in batch.columns().iter().zip(has_nan) {
-        if *seen {
-            continue;
-        }
-        *seen = match column.data_type() {
-            DataType::Float64 => column.as_primitive::<Float64Type>().values().iter().any(|value| value.is_nan()),
-            DataType::Float32 => column.as_primitive::<Float32Type>().values().iter().any(|value| value.is_nan()),
-            _ => false,
-        };
+fn note(batch: &RecordBatch, seen: &mut [Seen]) {
+    for (column, seen) in batch.columns().iter().zip(seen) {
+        seen.nulls += u64::try_from(column.null_count()).unwrap_or(u64::MAX);
+        seen.nan = seen.nan
+            || match column.data_type() {
+                DataType::Float64 => column.as_primitive::<Float64Type>().iter().flatten().any(f64::is_nan),
+                DataType::Float32 => column.as_primitive::<Float32Type>().iter().flatten().any(f32::is_nan),
+                _ => false,
+            };
     }
 }
 
-fn statistics(schema: &SchemaRef, metadata: &ParquetMetaData, has_nan: &[bool]) -> Vec<ColumnStatistics> {
-    let fields = schema.fields().iter().zip(has_nan).enumerate();
+fn statistics(schema: &SchemaRef, metadata: &ParquetMetaData, seen: &[Seen]) -> Vec<ColumnStatistics> {
+    let fields = schema.fields().iter().zip(seen).enumerate();
     fields
-        .map(|(index, (field, nan))| {
+        .map(|(index, (field, seen))| {
             let groups: Vec<Option<&Statistics>> =
                 metadata.row_groups().iter().map(|group| group.column(index).statistics()).collect();
-            column_statistics(field.data_type(), &groups, *nan)
+            let (min, max) = bounds(field.data_type(), &groups).filter(|_| !seen.nan).unzip();
+            ColumnStatistics { nulls: seen.nulls, min, max }
         })
         .collect()
 }
 
 /// Min and max over the row groups; given only where every row group that has values knows them exactly.
-fn column_statistics(data_type: &DataType, groups: &[Option<&Statistics>], has_nan: bool) -> ColumnStatistics {
-    let mut merged = ColumnStatistics::default();
-    let mut exact = !has_nan;
+fn bounds(data_type: &DataType, groups: &[Option<&Statistics>]) -> Option<(StatisticValue, StatisticValue)> {
+    let mut merged: Option<(StatisticValue, StatisticValue)> = None;
     for group in groups {
-        let Some(group) = group else {
-            return ColumnStatistics::default();
-        };
-        merged.nulls += group.null_count_opt().unwrap_or(0);
-        let (Some(min), Some(max)) = (group.min_bytes_opt(), group.max_bytes_opt()) else {
-            continue;
-        };
-        exact &= group.min_is_exact() && group.max_is_exact();
-        let (Some(min), Some(max)) = (value(data_type, min), value(data_type, max)) else {
-            exact = false;
-            continue;
-        };
-        merged.min = Some(match merged.min.take() {
-            Some(old) if !less(&min, &old) => old,
-            _ => min,
+        let group = (*group)?;
+        let (Some(min), Some(max)) = (group.min_bytes_opt(), group.max_bytes_opt()) else { continue };
+        if !group.min_is_exact() || !group.max_is_exact() {
+            return None;
+        }
+        let (min, max) = (value(data_type, min)?, value(data_type, max)?);
+        merged = Some(match merged {
+            None => (min, max),
+            Some((low, high)) => (if less(&min, &low) { min } else { low }, if less(&high, &max) { max } else { high }),
         });
-        merged.max = Some(match merged.max.take() {
-            Some(old) if !less(&old, &max) => old,
-            _ => max,
-        });
-    }
-    if !exact {
-        merged.min = None;
-        merged.max = None;
     }
     merged
 }

@@ -1,0 +1,82 @@
+//! Moves filters into the scans right below them, and nowhere else.
+//!
+//! The engine's own rule moves a filter by the names of its columns through whatever lies between. Through a join whose
+//! sides were swapped, and have columns of one name, it finds the wrong one and rows are lost or made up. What may pass
+//! a join has passed it in the logical plan already, by the tables' names.
+
+use std::sync::Arc;
+
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::error::Result;
+use datafusion::physical_optimizer::filter_pushdown::FilterPushdown;
+use datafusion::physical_optimizer::{PhysicalOptimizerRule, optimizer::PhysicalOptimizer};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::repartition::RepartitionExec;
+
+/// The engine's rules for physical plans, with [`FiltersIntoScans`] in the place of the first rule that moves filters.
+/// The second, which lets a join or a top-k tell its scans what it has seen, stays.
+pub(crate) fn rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let stock = FilterPushdown::new();
+    let rules = PhysicalOptimizer::new().rules.into_iter();
+    rules
+        .map(|rule| {
+            let moves_filters = rule.name() == stock.name();
+            if moves_filters {
+                Arc::new(FiltersIntoScans) as Arc<dyn PhysicalOptimizerRule + Send + Sync>
+            } else {
+                rule
+            }
+        })
+        .collect()
+}
+
+/// The engine's rule, on a filter and the scan below it.
+#[derive(Debug)]
+struct FiltersIntoScans;
+
+impl PhysicalOptimizerRule for FiltersIntoScans {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        plan.transform_down(|node| {
+            if node.is::<FilterExec>() && lies_on_a_scan(&node) {
+                let moved = FilterPushdown::new().optimize(node, config)?;
+                return Ok(Transformed::new(moved, true, TreeNodeRecursion::Jump));
+            }
+            Ok(Transformed::no(node))
+        })
+        .data()
+    }
+
+    fn name(&self) -> &str {
+        "FiltersIntoScans"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// Whether nothing but filters and repartitions that keep the columns as they are lies between a node and one scan.
+fn lies_on_a_scan(node: &Arc<dyn ExecutionPlan>) -> bool {
+    let Some(below) = node.children().first().copied() else { return false };
+    let keeps_columns = match below.downcast_ref::<FilterExec>() {
+        Some(filter) => filter.projection().is_none(),
+        None => below.is::<RepartitionExec>(),
+    };
+    below.is::<DataSourceExec>() || (keeps_columns && lies_on_a_scan(below))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rule_that_moves_filters_is_replaced() {
+        let names = rules().iter().map(|rule| rule.name().to_owned()).collect::<Vec<_>>();
+        assert!(names.iter().any(|name| name == "FiltersIntoScans"), "{names:?}");
+        assert!(!names.iter().any(|name| name == FilterPushdown::new().name()), "{names:?}");
+        assert_eq!(names.len(), PhysicalOptimizer::new().rules.len());
+    }
+}
