@@ -81,12 +81,14 @@ pub(crate) fn open(material: &Material, limits: &IntakeLimits) -> Result<Open, I
         Content::ArrowFile => guarded(format, || {
             let reader = FileReader::try_new(BufReader::new(file), None)?;
             let schema = reader.schema();
-            Ok((Arc::clone(&schema), Geo::of_schema(&schema), Box::new(reader) as SourceBatches))
+            let batches: SourceBatches = Box::new(reader);
+            Ok((Arc::clone(&schema), Geo::of_schema(&schema), batches))
         })?,
         _ => guarded(format, || {
             let reader = StreamReader::try_new(BufReader::new(file), None)?;
             let schema = reader.schema();
-            Ok((Arc::clone(&schema), Geo::of_schema(&schema), Box::new(reader) as SourceBatches))
+            let batches: SourceBatches = Box::new(reader);
+            Ok((Arc::clone(&schema), Geo::of_schema(&schema), batches))
         })?,
     };
     Ok(Open { schema, geo, format, batches, spelled: 0, spelled_max, limits: limits.clone(), pending: None })

@@ -184,8 +184,10 @@ impl Records {
         }
         self.buffer.drain(..self.start);
         self.start = 0;
-        // At least as much again as is pending, so that a long record is not cut anew for every chunk.
-        while self.buffer.len() < pending * 2 + 1 && !self.ended {
+        // At least as much again as is pending, so that a long record is not cut anew for every chunk; but no more than
+        // shows that the record is too long.
+        let wanted = pending.saturating_mul(2).min(self.row_bytes).saturating_add(1);
+        while self.buffer.len() < wanted && !self.ended {
             self.ended = !self.text.fill(&mut self.buffer)?;
         }
         Ok(())

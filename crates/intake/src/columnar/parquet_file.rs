@@ -33,8 +33,8 @@ pub(super) fn open(
         let geo = Geo::of_parquet(metadata.file_metadata().key_value_metadata(), builder.schema());
         let builder = with_views(builder, file, &metadata)?;
         let schema = Arc::clone(builder.schema());
-        let reader = builder.with_batch_size(batch_rows(&metadata)).build()?;
-        Ok((schema, geo, Box::new(reader) as SourceBatches))
+        let batches: SourceBatches = Box::new(builder.with_batch_size(batch_rows(&metadata)).build()?);
+        Ok((schema, geo, batches))
     })
 }
 

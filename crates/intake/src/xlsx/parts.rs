@@ -61,32 +61,17 @@ impl Parts {
 /// Unpacks every part, since what a zip directory says of sizes is not to be believed, and looks at those that matter.
 pub(super) fn inspect(file: File, packed: u64, limits: &IntakeLimits) -> Result<Parts, IntakeError> {
     let mut archive = archive::open(file)?;
-    let by_ratio = archive::unpacked_max(packed, limits.unpacked_ratio);
-    let mut left = limits.workbook_bytes.min(by_ratio);
+    check_size(&mut archive, packed, limits)?;
     let mut parts = Parts::default();
     for index in 0..archive.len() {
         let entry = archive.by_index(index).map_err(|error| archive::refusal(&error))?;
         // Its reader does not tell cases apart.
         let name = entry.name().to_ascii_lowercase();
-        let mut part = Part { from: entry.take(left.saturating_add(1)), since_mark: 0, longest: limits.cell_bytes };
-        let read = if is_markup(&name) { parts.read(&name, &mut part) } else { pass(&mut part) };
-        let unpacked = left.saturating_add(1) - part.from.limit();
-        match left.checked_sub(unpacked) {
-            Some(rest) => left = rest,
-            None if by_ratio < limits.workbook_bytes => {
-                let maximum = limits.unpacked_ratio;
-                return Err(IntakeError::over(
-                    "the workbook unpacks to more times its size",
-                    "unpacked_ratio",
-                    maximum,
-                ));
-            }
-            None => {
-                let maximum = limits.workbook_bytes;
-                return Err(IntakeError::over("the workbook unpacks to more bytes", "workbook_bytes", maximum));
-            }
+        if !is_markup(&name) {
+            continue;
         }
-        read.map_err(|fault| match fault {
+        let mut part = Part { from: entry, since_mark: 0, longest: limits.cell_bytes };
+        parts.read(&name, &mut part).map_err(|fault| match fault {
             Fault::Entities => damaged("it declares entities of its own, which no workbook needs"),
             Fault::Other if part.since_mark > limits.cell_bytes => {
                 IntakeError::over("a value has more bytes", "cell_bytes", limits.cell_bytes)
@@ -98,6 +83,27 @@ pub(super) fn inspect(file: File, packed: u64, limits: &IntakeLimits) -> Result<
         return Err(damaged("its workbook is not where workbooks are"));
     }
     Ok(parts)
+}
+
+/// Unpacks everything into nothing: that is quick, and reading it is not.
+fn check_size(archive: &mut archive::Archive, packed: u64, limits: &IntakeLimits) -> Result<(), IntakeError> {
+    let by_ratio = archive::unpacked_max(packed, limits.unpacked_ratio);
+    let mut left = limits.workbook_bytes.min(by_ratio);
+    for index in 0..archive.len() {
+        let entry = archive.by_index(index).map_err(|error| archive::refusal(&error))?;
+        let unpacked = std::io::copy(&mut entry.take(left.saturating_add(1)), &mut std::io::sink());
+        let unpacked = unpacked.map_err(|_| damaged("a part of it cannot be unpacked"))?;
+        left = left.checked_sub(unpacked).ok_or_else(|| {
+            if by_ratio < limits.workbook_bytes {
+                let maximum = limits.unpacked_ratio;
+                IntakeError::over("the workbook unpacks to more times its size", "unpacked_ratio", maximum)
+            } else {
+                let maximum = limits.workbook_bytes;
+                IntakeError::over("the workbook unpacks to more bytes", "workbook_bytes", maximum)
+            }
+        })?;
+    }
+    Ok(())
 }
 
 fn is_markup(name: &str) -> bool {
@@ -119,7 +125,7 @@ impl<E: std::error::Error> From<E> for Fault {
 
 /// A part while it is unpacked: stops where markup or text goes on for too long, since its reader would hold it whole.
 struct Part<R> {
-    from: std::io::Take<R>,
+    from: R,
     since_mark: u64,
     longest: u64,
 }
@@ -138,12 +144,6 @@ impl<R: Read> Read for Part<R> {
         }
         Ok(count)
     }
-}
-
-/// Unpacks a part that is no markup into nothing.
-fn pass<R: Read>(part: &mut Part<R>) -> Result<(), Fault> {
-    std::io::copy(&mut part.from, &mut std::io::sink())?;
-    Ok(())
 }
 
 impl Parts {
@@ -239,8 +239,7 @@ mod tests {
 
     fn read(name: &str, text: &str) -> Result<Parts, Fault> {
         let mut parts = Parts::default();
-        let from = text.as_bytes().take(u64::MAX);
-        parts.read(name, &mut Part { from, since_mark: 0, longest: 64 })?;
+        parts.read(name, &mut Part { from: text.as_bytes(), since_mark: 0, longest: 64 })?;
         Ok(parts)
     }
 

@@ -128,8 +128,8 @@ fn bombs(limits: &IntakeLimits) -> Vec<Sample> {
             parts(&[("xl/media/x.bin", &spaces)]),
             Refused("unpacked_ratio"),
         ),
-        sample("xlsx: endless text", "t.xlsx", shared(&strings("", &long)), Refused("_bytes")),
-        sample("xlsx: endless tag", "t.xlsx", shared(&format!("<{long}")), Refused("_bytes")),
+        sample("xlsx: endless text", "t.xlsx", shared(&strings("", &long)), Refused("than the limit")),
+        sample("xlsx: endless tag", "t.xlsx", shared(&format!("<{long}")), Refused("than the limit")),
         sample("xlsx: many parts", "t.xlsx", archive(&many), Refused("more than 10000 entries")),
         sample(
             "xlsx: a cell at the far end",
