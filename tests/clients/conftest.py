@@ -13,7 +13,11 @@ import subprocess
 import threading
 import time
 
+import hygiene
 import pytest
+import requests
+
+hygiene.check_answers(requests)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
