@@ -13,6 +13,10 @@ check:
 test *what:
     tests/run {{what}}
 
+# Attacks on the optimised binary, and the table of figures; `just attack --short` takes minutes, the whole an hour
+attack *what:
+    tests/attack {{what}}
+
 # Portico beside DuckDB and ROAPI
 bench *options:
     benches/compare {{options}}

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 
-from conftest import ROOT, Server, binary
+from conftest import Server, binary
 
 from attacks.target import Figure, Portal, limited_server
 
@@ -108,8 +108,9 @@ def with_portal(what, chosen, scratch):
     """The attacks on one portal: a city whose largest table has as many rows as asked."""
     city = pathlib.Path(os.environ["ATTACK_CITY"]) if "ATTACK_CITY" in os.environ else scratch / "city"
     rows = 60_000 if chosen.short else chosen.rows
-    print(f"== the sample city with {rows:,} service requests ({binary()}, {ROOT.name})", flush=True)
+    print(f"== the sample city ({binary()})", flush=True)
     if not city.exists():
+        print(f"== making it, with {rows:,} service requests", flush=True)
         server = Server(["demo", "--listen", "127.0.0.1:0", "--data", str(city), "--rows", str(rows)], ready_s=1200)
         server.stop()
     random_sql = importlib.import_module("attacks.random_sql") if "random_sql" in what else None

@@ -13,6 +13,8 @@ Differences that are allowed, and therefore kept out of what is compared or even
 - numbers: compared as numbers, to nine digits: sums of decimals, averages and floats have other types elsewhere (an
   average of decimals has four more digits here and is a float there);
 - a date plus an interval is a date or a timestamp at midnight;
+- date_trunc() compared with a date: DuckDB says that null differs from a date that is no beginning of a month;
+- sign() is signum() here, and a float;
 - SQLite has no booleans (0 and 1), dates or decimals, and upper() knows ASCII only: it sees neither;
 - casts of decimals and floats to integers round or truncate by the system: not compared.
 """
@@ -187,7 +189,7 @@ class Maker:
             lambda: self.only_duckdb(["greatest(", e(), ", ", e(), ")"]), lambda: self.only_duckdb(["least(", e(), ", ", e(), ")"]),
             lambda: self.only_duckdb(["extract(", self.chance.choice(["year", "month", "day", "quarter", "doy", "dow"]), " from ", e("y"), ")"]),
             lambda: {"portico": (found := ["strpos(", e("t"), ", 'b')"]), "sqlite": ["instr(", *found[1:]]},
-            lambda: ["cast(", e("b"), " as int)"], lambda: self.only_duckdb([{"portico": "signum(", "duckdb": "sign("}, e(), ")"]),
+            lambda: ["cast(", e("b"), " as int)"], lambda: self.only_duckdb([{"portico": "cast(signum(", "duckdb": "cast(sign("}, e(), ") as bigint)"]),
             lambda: self.subquery("i"), lambda: self.shared("i", d), lambda: self.shared("i", d))
 
     def exact(self, d):
@@ -231,8 +233,14 @@ class Maker:
         return self.pick(
             lambda: self.column("y"), lambda: ["(", self.expression("y", 0), f" + interval '{self.chance.randint(1, 40)} days')"],
             lambda: ["(", self.expression("y", 0), f" - interval '{self.chance.randint(1, 14)} months')"],
-            lambda: ["date_trunc('", self.chance.choice(["month", "year", "quarter", "week"]), "', ", self.expression("y", 0), ")"],
             lambda: ["coalesce(", self.column("y"), ", ", self.literal("y"), ")"])
+
+    def trunc(self):
+        """Dates that are shown; those that are compared are not truncated."""
+        day = self.expression("y", 2)
+        if self.chance.random() < 0.5:
+            return day
+        return self.only_duckdb(["date_trunc('", self.chance.choice(["month", "year", "quarter", "week"]), "', ", day, ")"])
 
     def inner(self, make):
         """Something about another table, that may not name those outside."""
@@ -305,7 +313,7 @@ class Maker:
     def plain(self, kinds=None):
         tables = self.tables()
         kinds = kinds or [self.chance.choice("iidtby") for _ in range(self.chance.randint(1, 4))]
-        made = Select([self.expression(kind, 3) for kind in kinds], tables, self.condition())
+        made = Select([self.expression(kind, 3) if kind != "y" else self.trunc() for kind in kinds], tables, self.condition())
         made.distinct = self.chance.random() < 0.15
         return made
 
@@ -438,7 +446,10 @@ def differs(portal, engines, system, select):
     if answer.code != "ok":
         return f"{answer.code}: {answer.detail()[:200]}"
     ours = portico_rows(answer)
-    return None if same(ours, theirs) else f"here {sorted(ours, key=str)[:3]}, there {sorted(theirs, key=str)[:3]} ({len(ours)} and {len(theirs)} rows)"
+    if same(ours, theirs):
+        return None
+    here, there = (collections.Counter(tuple(map(plain_value, row)) for row in rows) for rows in (ours, theirs))
+    return f"only here {list(here - there)[:3]}, only there {list(there - here)[:3]} ({len(ours)} and {len(theirs)} rows)"
 
 
 def minimised(portal, engines, system, select):

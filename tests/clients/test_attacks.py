@@ -1,82 +1,74 @@
-"""Statements that would end a server which runs them in its own process."""
+"""The short run of the attacks in tests/attacks, and what the death of a worker does. `tests/attack` is the whole run."""
 
 import os
-import re
+import shutil
 import signal
+import sys
 import threading
-import time
 
-import hygiene
 import psutil
-import pyarrow.flight as flight
 import pytest
 import requests
-from conftest import wait_until
+from conftest import ROOT, wait_until
 
-DOUBLING = "with " + ", ".join(
-    ["c0 as (select 1 as x)"] + [f"c{i} as (select a.x from c{i-1} a, c{i-1} b)" for i in range(1, 24)]
-) + " select count(*) from c23"
-ATTACKS = {
-    "repeat": ("select repeat('x', 2000000000)", {400, 422}),
-    "sum_of_20000_terms": ("select " + "+".join(["1"] * 20_000), {400, 413, 422}),
-    "doubling_ctes": (DOUBLING, {422}),
-    "cross_join": ("select count(*) from service_requests a, service_requests b, service_requests c "
-                   "where a.priority + b.priority + c.priority < 0", {422}),
-}
+sys.path.insert(0, str(ROOT / "tests"))
+
+from attacks import http_requests, neighbours, random_sql, statements, uploads  # noqa: E402
+from attacks.target import Portal, limited_server  # noqa: E402
+
+SEED = 7
 
 
-def probe(url, stop, slowest):
-    while not stop.is_set():
-        began = time.monotonic()
-        answer = requests.get(f"{url}/sql", params={"q": "select count(*) from parks"}, timeout=60)
-        assert answer.status_code == 200, answer.text
-        slowest.append(time.monotonic() - began)
-        time.sleep(0.2)
+@pytest.fixture(scope="module")
+def portal(server, tmp_path_factory):
+    """A copy of the demo city, served with short limits, and the tables of the random statements."""
+    scratch = tmp_path_factory.mktemp("attacks")
+    shutil.copytree(server.data, scratch / "city")
+    random_sql.publish_tables(scratch / "city", scratch)
+    with limited_server(scratch / "city", scratch) as attacked:
+        portal = Portal(attacked.url, attacked.pid)
+        yield portal
+        assert portal.alive(), "the server died during the attacks"
 
 
-@pytest.fixture
-def probed(server):
-    """Asks a small question again and again while the test runs."""
-    stop, times = threading.Event(), []
-    failures = []
-
-    def watch():
-        try:
-            probe(server.url, stop, times)
-        except Exception as error:  # noqa: BLE001 - told to the test
-            failures.append(error)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    yield times
-    stop.set()
-    thread.join()
-    assert not failures, failures
-    assert times
+def hold(figures):
+    missed = [f"{one.name}: {one.what}: {one.measured}, not {one.target}" for one in figures if not one.passed]
+    assert not missed, "\n".join(missed)
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
-def test_http_ends_in_a_problem_and_the_server_stays(server, probed, attack):
-    sql, statuses = ATTACKS[attack]
-    began = time.monotonic()
-    answer = requests.post(f"{server.url}/sql", data=sql, headers={"Content-Type": "application/sql"}, timeout=60)
-    assert answer.status_code in statuses, answer.text[:500]
-    assert answer.headers["Content-Type"].startswith("application/problem+json")
-    assert time.monotonic() - began < 35
-    assert server.alive() and psutil.pid_exists(server.pid)
+def test_statements_end_in_a_problem_and_the_server_stays(portal):
+    figures, _ = statements.figures(portal, short=True)
+    hold(figures)
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
-def test_flight_ends_in_a_status_and_the_server_stays(server, probed, attack):
-    sql, _ = ATTACKS[attack]
-    client = flight.connect(server.grpc)
-    began = time.monotonic()
-    with pytest.raises(Exception) as caught:
-        client.do_get(flight.Ticket(sql.encode())).read_all()
-    assert time.monotonic() - began < 35
-    # The client's library adds words of its own behind the server's.
-    hygiene.check(re.split(r"\. (?:gRPC client debug context|Client context):|\. Detail:", str(caught.value))[0])
-    assert server.alive()
+def test_requests_end_in_a_problem_and_the_server_stays(portal):
+    figures, _ = http_requests.figures(portal, short=True)
+    hold(figures)
+
+
+def test_bombs_are_refused_before_they_are_planned(portal):
+    # 200 ms is the figure of the optimised build on a quiet machine; planning one of them takes ten seconds and more.
+    figure = neighbours.bombs(portal, 1)
+    assert figure.measured.endswith(", 0 wrong of " + figure.measured.split()[-1]), figure
+
+
+def test_no_calculation_wraps(portal):
+    hold([neighbours.overflow(portal)])
+
+
+def test_random_statements_are_survived_and_answered_right(portal, tmp_path):
+    hold(random_sql.figures(portal, tmp_path, statements=150, comparisons=100, seed=SEED))
+
+
+def test_hostile_files_are_refused():
+    hold(uploads.figures(short=True))
+
+
+def test_a_neighbour_is_answered_beside_attackers(portal):
+    figures = {one.name: one for one in neighbours.latency(portal, 0.25)}
+    # Latency is judged by the whole run on a quiet machine; that nobody is refused or cut off holds everywhere.
+    assert ", 0 failed of " in figures["F8"].measured, figures["F8"]
+    hold([figures["F1/loop"], figures["F5/seen"]])
 
 
 def workers(server):
