@@ -56,6 +56,19 @@ def test_adbc_executes_with_parameters(connection):
         assert table.num_rows == 7 and sum(table["n"].to_pylist()) == 60_000
 
 
+def test_adbc_answers_have_the_types_of_the_bound_values(connection):
+    import datetime
+    import decimal
+
+    with connection.cursor() as cursor:
+        for value in ["x", 7, 1.5, True, decimal.Decimal("12.50"), datetime.date(2026, 1, 31)]:
+            cursor.execute("select $1 as given, count(*) as n from parks", (value,))
+            assert cursor.fetchone() == (value, 64), value
+        # A number beside a text column is the text that it is.
+        cursor.execute("select count(*) from building_permits where status = $1", (5,))
+        assert cursor.fetchone() == (0,)
+
+
 def test_adbc_reads_the_catalog(connection):
     objects = connection.adbc_get_objects(depth="all").read_all().to_pylist()
     tables = {table["table_name"] for catalog in objects for schema in catalog["catalog_db_schemas"]

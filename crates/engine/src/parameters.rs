@@ -32,7 +32,10 @@ pub(crate) fn bind(plan: LogicalPlan, values: &BTreeMap<String, ParameterValue>)
     for (id, data_type) in wanted {
         let name = id.strip_prefix('$').unwrap_or(&id);
         let value = values.get(name).ok_or_else(|| invalid(name, "has no value"))?;
-        bound.insert(name.to_owned(), scalar(name, value, data_type.as_ref())?);
+        let value = scalar(name, value, data_type.as_ref())?;
+        // A number beside a text column is compared as the text that it is, not the column as numbers.
+        let text = data_type.as_ref().is_some_and(is_text) && !is_text(&value.data_type()) && !value.is_null();
+        bound.insert(name.to_owned(), if text { value.cast_to(&DataType::Utf8)? } else { value });
     }
     plan.with_param_values(bound)
 }
@@ -60,7 +63,7 @@ fn scalar(name: &str, value: &ParameterValue, wanted: Option<&DataType>) -> Resu
         ParameterValue::Text(text) => read(name, text, wanted),
         ParameterValue::Bare(text) => match (text.as_str(), wanted) {
             ("null", _) => scalar(name, &ParameterValue::Null, wanted),
-            (_, Some(DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8)) => read(name, text, wanted),
+            (_, Some(wanted_type)) if is_text(wanted_type) => read(name, text, wanted),
             ("true", _) => Ok(ScalarValue::Boolean(Some(true))),
             ("false", _) => Ok(ScalarValue::Boolean(Some(false))),
             _ => number(text).map_or_else(|| read(name, text, wanted), Ok),
@@ -69,11 +72,15 @@ fn scalar(name: &str, value: &ParameterValue, wanted: Option<&DataType>) -> Resu
     }
 }
 
+fn is_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8)
+}
+
 /// Reads a text as the type that its place asks for.
 fn read(name: &str, text: &str, wanted: Option<&DataType>) -> Result<ScalarValue> {
     let text = ScalarValue::Utf8(Some(text.to_owned()));
     let Some(data_type) = wanted else { return Ok(text) };
-    if matches!(data_type, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 | DataType::Null) {
+    if is_text(data_type) || *data_type == DataType::Null {
         return Ok(text);
     }
     let strict = CastOptions { safe: false, ..CastOptions::default() };

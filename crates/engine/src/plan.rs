@@ -102,6 +102,8 @@ async fn plan_in(session: &Session, order: &WorkOrder) -> Result<Planned> {
     gate::check(&plan)?;
     if order.work == Work::Describe {
         let parameters = parameters::schema(&plan)?;
+        // Values that are there settle the types that depend on theirs, as they will when the statement is run.
+        let plan = if order.parameters.is_empty() { plan } else { parameters::bind(plan, &order.parameters)? };
         // Types settle when the plan is analysed; a parameter without a value may keep it from being optimised.
         let analysed = state.optimize(&plan).unwrap_or(plan);
         let schema = output::plain_schema(analysed.schema().as_arrow());
