@@ -263,3 +263,16 @@ async fn a_filter_on_one_side_of_an_outer_join_stays_on_that_side() {
     let listed = world.rows(&format!("select t1.x {rest}")).await;
     assert_eq!(format!("{}\n", listed.lines().count()), counted);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn timestamps_reach_to_the_year_9999() {
+    let world = World::new().await;
+    world.publish("cases", "c.csv", b"id,closed_at\na,2024-01-31T10:00:00\nb,\n").await;
+    let open =
+        "select id from cases where coalesce(closed_at, timestamp '9999-12-31 23:59:59') > timestamp '2026-01-01'";
+    assert_eq!(world.rows(open).await, "b\n");
+    assert_eq!(
+        world.rows("select '9999-12-31'::timestamp, cast('1066-10-14' as timestamp)").await.trim(),
+        "9999-12-31T00:00:00,1066-10-14T00:00:00"
+    );
+}

@@ -1,8 +1,12 @@
 //! The types that a statement may name in CAST: those the engine knows, other spellings rewritten to them.
 
-use sqlparser::ast::{ArrayElemTypeDef, DataType};
+use sqlparser::ast::{ArrayElemTypeDef, DataType, TimezoneInfo};
 
 use super::fault::{Checked, invalid, quoted};
+
+/// The precision of a timestamp that names none: that of stored columns, which spans all years. The engine's own choice,
+/// nanoseconds, ends in 2262.
+const MICROSECONDS: Option<u64> = Some(6);
 
 /// Levels that an array type may nest.
 const ARRAY_LEVELS_MAX: usize = 4;
@@ -77,7 +81,8 @@ fn rewritten(data_type: &DataType) -> Option<DataType> {
         DataType::Float32 => DataType::Real,
         DataType::Float64 => DataType::DoublePrecision,
         DataType::Date32 => DataType::Date,
-        DataType::Datetime(precision) => DataType::Timestamp(*precision, sqlparser::ast::TimezoneInfo::None),
+        DataType::Datetime(precision) => DataType::Timestamp(precision.or(MICROSECONDS), TimezoneInfo::None),
+        DataType::Timestamp(None, zone) => DataType::Timestamp(MICROSECONDS, *zone),
         _ => return None,
     })
 }
