@@ -123,14 +123,6 @@ impl World {
         Reply { status: head.status, headers: head.headers, body }
     }
 
-    /// Status and text of an answer whose problem the test judges itself.
-    pub(crate) async fn send_unjudged(&self, request: Request<Body>) -> (u16, String) {
-        let answer = self.router.clone().oneshot(request).await.unwrap();
-        let status = answer.status().as_u16();
-        let body = answer.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-        (status, String::from_utf8_lossy(&body).into_owned())
-    }
-
     pub(crate) async fn get(&self, path: &str) -> Reply {
         self.get_with(path, &[]).await
     }
