@@ -19,6 +19,69 @@ const MESSAGE_CHARS: usize = 400;
 const SUGGESTIONS: usize = 3;
 /// Columns that are listed when none is near the one asked for.
 const COLUMNS_LISTED: usize = 30;
+/// The types as the engine calls them and as the documentation does.
+const TYPES: &[(&str, &str)] = &[
+    ("Int8", "int8"),
+    ("Int16", "int16"),
+    ("Int32", "int32"),
+    ("Int64", "int64"),
+    ("UInt8", "uint8"),
+    ("UInt16", "uint16"),
+    ("UInt32", "uint32"),
+    ("UInt64", "uint64"),
+    ("Float16", "float32"),
+    ("Float32", "float32"),
+    ("Float64", "float64"),
+    ("Boolean", "boolean"),
+    ("Date32", "date"),
+    ("Date64", "timestamp"),
+    ("Timestamp", "timestamp"),
+    ("Time32", "time"),
+    ("Time64", "time"),
+    ("Duration", "interval"),
+    ("Interval", "interval"),
+    ("Utf8", "text"),
+    ("LargeUtf8", "text"),
+    ("Utf8View", "text"),
+    ("String", "text"),
+    ("Binary", "binary"),
+    ("LargeBinary", "binary"),
+    ("BinaryView", "binary"),
+    ("Decimal128", "decimal"),
+    ("Decimal256", "decimal"),
+    ("List", "list"),
+    ("LargeList", "list"),
+    ("FixedSizeList", "list"),
+    ("Struct", "struct"),
+    ("Numeric", "number"),
+];
+/// What only the engine says: a message with one of these is not told.
+const INNER_WORDS: &[&str] = &[
+    "DataFusion",
+    "datafusion",
+    "Arrow",
+    "Internal",
+    "Field {",
+    "data_type",
+    "Signature",
+    "Coercible",
+    "Expr",
+    "Plan",
+    "Scan",
+    "Subquery",
+    "Exec:",
+    "Projection",
+    "Aggregate:",
+    "type_coercion",
+    "caused by",
+    "rule",
+    "bug",
+    "schema",
+    "Some(",
+    "None",
+    "::",
+    "{",
+];
 
 /// The problem for an error of the engine. Details go to the log.
 pub(crate) fn of(error: &DataFusionError, limits: &WorkLimits) -> Problem {
@@ -233,20 +296,6 @@ fn overflow() -> Problem {
 
 /// A failed conversion: the target type is told when it is one of ours, the value never.
 fn cast_failed(message: &str) -> Problem {
-    const TYPES: &[(&str, &str)] = &[
-        ("Int8", "int8"),
-        ("Int16", "int16"),
-        ("Int32", "int32"),
-        ("Int64", "int64"),
-        ("UInt8", "uint8"),
-        ("UInt16", "uint16"),
-        ("UInt32", "uint32"),
-        ("UInt64", "uint64"),
-        ("Float32", "float32"),
-        ("Float64", "float64"),
-        ("Boolean", "boolean"),
-        ("Date32", "date"),
-    ];
     let target = message
         .rsplit_once("to value of ")
         .and_then(|(_, rest)| rest.split_whitespace().next())
@@ -260,7 +309,28 @@ fn query_failed(detail: &str) -> Problem {
 }
 
 fn invalid_sql(message: &str) -> Problem {
-    Problem::new(ProblemKind::InvalidSql, shortened(message))
+    Problem::new(ProblemKind::InvalidSql, shortened(&in_our_words(message)))
+}
+
+/// A message of planning with the documentation's names of types; one that speaks of the engine's inside becomes a
+/// sentence of ours.
+fn in_our_words(message: &str) -> String {
+    let message = message.strip_prefix("sql parser error: ").unwrap_or(message);
+    let line = message.lines().next().unwrap_or_default();
+    if INNER_WORDS.iter().any(|word| line.contains(word)) {
+        tracing::info!(length = message.len(), "a message of planning is not told");
+        return "The statement cannot be planned: something in it does not fit together, such as the types of a \
+                comparison or the arguments of a function. CAST makes types plain."
+            .to_owned();
+    }
+    let mut words = String::with_capacity(line.len());
+    for piece in line.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
+        let word = piece.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+        let known = TYPES.iter().find(|(name, _)| *name == word);
+        words.push_str(known.map_or(word, |(_, name)| name));
+        words.extend(piece.chars().skip(word.chars().count()));
+    }
+    words
 }
 
 /// The first line of a message, of bounded length.
@@ -312,6 +382,17 @@ mod tests {
         assert_eq!(problem.kind, ProblemKind::QueryFailed);
         assert!(problem.detail.contains("regular expression") && !problem.detail.contains("SECRET"), "{problem}");
         assert_eq!(of(&DataFusionError::External("disk on fire".into()), &LIMITS).kind, ProblemKind::Internal);
+    }
+
+    #[test]
+    fn planning_speaks_in_our_words() {
+        let check = |message: &str, expect: &str| assert_eq!(invalid_sql(message).detail, expect, "{message}");
+        check("Cannot coerce Utf8 + Int64 to valid types", "Cannot coerce text + int64 to valid types");
+        check("types 'abs(Utf8View, Decimal128(3, 1))'.", "types 'abs(text, decimal(3, 1))'.");
+        for inner in ["type_coercion\ncaused by\nError", "List(Field { name: \"item\" })", "a bug in DataFusion's code"]
+        {
+            assert!(invalid_sql(inner).detail.starts_with("The statement cannot be planned"), "{inner}");
+        }
     }
 
     #[test]

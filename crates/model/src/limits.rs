@@ -152,6 +152,9 @@ pub struct HttpLimits {
     /// Requests at once from one address block: a page with its parts for each of a hundred readers, or a scan of
     /// many small ranges.
     pub requests_burst: u64,
+    /// Requests under way at once from one address block: HTTP/2 shall not multiply what its connections may hold. 0
+    /// is no limit.
+    pub requests_per_address: u64,
     /// Time for a request's headers, in milliseconds.
     pub header_ms: u64,
     /// Time for a request's body, in milliseconds: a statement of the longest in a tenth of it, over a modem.
@@ -181,6 +184,7 @@ impl Default for HttpLimits {
             connections_per_address: 256,
             requests_per_s: 200,
             requests_burst: 2_000,
+            requests_per_address: 256,
             header_ms: 10_000,
             body_ms: 12_000,
             idle_ms: 60_000,

@@ -44,12 +44,11 @@ use activity::{Activity, TrackedBody, Verdict};
 use drain::Drain;
 use frames::Frames;
 use patience::PatientBody;
-use slots::{Slot, Slots};
 
 use crate::client::TrustedProxies;
 
 pub use slots::address_block;
-pub(crate) use slots::block;
+pub(crate) use slots::{Slot, Slots, block};
 pub use tls::{TlsError, tls_acceptor};
 
 /// What is at the other end of the connection, as an extension of every request.

@@ -1,6 +1,6 @@
-//! How much one address block may ask: so many requests, and so much work of the workers.
+//! How much one address block may ask: so many requests, so many of them at once, and so much work of the workers.
 //!
-//! Both are buckets that fill with time and are emptied by use. Requests are counted before they are answered, work
+//! Requests and work are buckets that fill with time and are emptied by use. Requests are counted before they are answered, work
 //! when an answer has ended, because only then it is known: a block that has used up its work waits before the next
 //! statement. Files are not charged as work: they are what the portal is for, and made once for everyone.
 //!
@@ -8,14 +8,19 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
+use axum::body::Body;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
+use http_body::{Frame, SizeHint};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use portico_model::limits::Limits;
@@ -23,7 +28,7 @@ use portico_model::order::AnswerTail;
 use portico_model::problem::{Problem, ProblemKind};
 use portico_query::answer::{Answer, AnswerChunk, Question};
 
-use crate::accept::block;
+use crate::accept::{Slot, Slots, block};
 use crate::client::Client;
 use crate::problem::Refusal;
 use crate::site::{Clock, Site};
@@ -120,6 +125,8 @@ struct Account {
 pub(crate) struct Rates {
     requests: Rate,
     work: Rate,
+    /// Requests under way.
+    running: Slots,
     accounts: Cache<IpAddr, Arc<Mutex<Account>>>,
 }
 
@@ -128,6 +135,7 @@ impl Rates {
         Self {
             requests: Rate::new(limits.http.requests_per_s, limits.http.requests_burst),
             work: Rate::new(limits.query.work_ms_per_s, limits.query.work_burst_ms),
+            running: Slots::new(limits.http.requests_per_address),
             accounts: Cache::builder().max_capacity(BLOCKS_MAX).eviction_policy(EvictionPolicy::lru()).build(),
         }
     }
@@ -192,10 +200,42 @@ pub(crate) async fn admit(State(gate): State<Gate>, mut request: Request, next: 
             metrics::counter!("portico_http_requests_refused_total").increment(1);
             return gate.rates.refusal(retry_s);
         }
+        let Some(slot) = gate.rates.running.take(client.address) else {
+            let detail = format!(
+                "This address has {} requests under way, which is its share. Wait until one has ended.",
+                gate.site.limits.http.requests_per_address
+            );
+            return Refusal::new(ProblemKind::TooManyRequests, detail).into_response();
+        };
         let counted = Counted { rates: Arc::clone(&gate.rates), block, clock: Arc::clone(&gate.site.clock) };
         request.extensions_mut().insert(Meter(Some(counted)));
+        return next.run(request).await.map(|body| Body::new(Held { body, _slot: slot }));
     }
     next.run(request).await
+}
+
+/// A response's body that keeps its request's place until it has been sent or given up.
+#[derive(Debug)]
+struct Held {
+    body: Body,
+    _slot: Slot,
+}
+
+impl http_body::Body for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// The caller's account of work; none for a request that did not come over a connection.

@@ -1,12 +1,12 @@
-//! Places for connections: each address has a share.
+//! Places for connections, and for requests: each address block has a share.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The connections open from each address block.
+/// What is open from each address block.
 #[derive(Clone, Debug)]
-pub(super) struct Slots {
+pub(crate) struct Slots {
     open: Arc<Mutex<HashMap<IpAddr, u64>>>,
     /// `0` is no limit.
     each_max: u64,
@@ -14,18 +14,18 @@ pub(super) struct Slots {
 
 /// One place; free again when dropped.
 #[derive(Debug)]
-pub(super) struct Slot {
+pub(crate) struct Slot {
     open: Arc<Mutex<HashMap<IpAddr, u64>>>,
     block: IpAddr,
 }
 
 impl Slots {
-    pub(super) fn new(each_max: u64) -> Self {
+    pub(crate) fn new(each_max: u64) -> Self {
         Self { open: Arc::default(), each_max }
     }
 
     /// Takes a place for `address`, unless its block has all of its share.
-    pub(super) fn take(&self, address: IpAddr) -> Option<Slot> {
+    pub(crate) fn take(&self, address: IpAddr) -> Option<Slot> {
         let block = block(address);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let count = open.entry(block).or_insert(0);

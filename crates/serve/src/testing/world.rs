@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Schema};
 use axum::Router;
 use axum::body::Body;
+use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use portico_model::dataset::{ColumnDescription, DatasetMetadata};
@@ -126,6 +127,13 @@ impl World {
         let mut request = request.body(Body::empty()).unwrap();
         request.extensions_mut().insert(Peer { address: address.parse().unwrap(), tls: false });
         self.send(request).await
+    }
+
+    /// A `GET` over a connection from this address whose answer nobody has read yet.
+    pub(crate) async fn begin_from(&self, address: &str, uri: &str) -> Response {
+        let mut request = Request::builder().uri(uri).header("host", "data.example").body(Body::empty()).unwrap();
+        request.extensions_mut().insert(Peer { address: address.parse().unwrap(), tls: false });
+        self.router.clone().oneshot(request).await.unwrap()
     }
 
     pub(crate) async fn get(&self, uri: &str) -> Answered {

@@ -101,6 +101,21 @@ async fn a_refusal_says_when_to_come_back_and_time_gives_more() {
 }
 
 #[tokio::test]
+async fn requests_under_way_have_a_share() {
+    let mut limits = Limits::default();
+    limits.http.requests_per_address = 2;
+    let (world, _) = world(limits).await;
+    let first = world.begin_from("203.0.113.5", "/robots.txt").await;
+    let second = world.begin_from("203.0.113.5", "/robots.txt").await;
+    let third = world.ask_from("203.0.113.5", "/robots.txt", &[]).await;
+    assert_eq!((third.status, third.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, "5"));
+    assert_eq!(world.ask_from("203.0.113.6", "/robots.txt", &[]).await.status, StatusCode::OK);
+    drop(first);
+    assert_eq!(world.ask_from("203.0.113.5", "/robots.txt", &[]).await.status, StatusCode::OK);
+    drop(second);
+}
+
+#[tokio::test]
 async fn grpc_calls_are_counted_too() {
     let (world, _) = world(Limits { http: small(10), ..Limits::default() }).await;
     let mut refused = 0;

@@ -28,6 +28,9 @@ const PARTS_AT_ONCE: usize = 3;
 /// Bytes asked for at once when reading: long enough to be fast, short enough that a slow reader of ours never
 /// lets a request of ours to the cloud run into its time limit.
 const READ_BYTES: u64 = 1024 * 1024;
+/// Bytes asked for first; each piece is twice the one before, up to [`READ_BYTES`]: who asks for many files and
+/// reads none holds little of each.
+const READ_BYTES_FIRST: u64 = 64 * 1024;
 /// Requests on the way at once when reading.
 const READS_AT_ONCE: usize = 3;
 
@@ -164,12 +167,10 @@ pub(super) fn chunks(
     range: Range<u64>,
     what: &'static str,
 ) -> BoxStream<'static, Result<Bytes, StoreError>> {
-    let (store, path, tag, end) = (Arc::clone(store), meta.location.clone(), meta.e_tag.clone(), range.end);
-    let step = usize::try_from(READ_BYTES).unwrap_or(usize::MAX);
-    let read = move |start: u64| {
+    let (store, path, tag) = (Arc::clone(store), meta.location.clone(), meta.e_tag.clone());
+    let read = move |part: Range<u64>| {
         let (store, path, tag) = (Arc::clone(&store), path.clone(), tag.clone());
         async move {
-            let part = start..end.min(start.saturating_add(READ_BYTES));
             let wanted = part.end - part.start;
             let options = GetOptions::new().with_range(Some(part)).with_if_match(tag);
             let bytes = match store.get_opts(&path, options).await {
@@ -187,7 +188,17 @@ pub(super) fn chunks(
             }
         }
     };
-    futures::stream::iter(range.step_by(step)).map(read).buffered(READS_AT_ONCE).boxed()
+    futures::stream::iter(pieces(range)).map(read).buffered(READS_AT_ONCE).boxed()
+}
+
+/// The pieces of a range, small ones first.
+fn pieces(range: Range<u64>) -> impl Iterator<Item = Range<u64>> + Send {
+    let piece = move |start: u64, bytes: u64| {
+        (start < range.end).then(|| (start..range.end.min(start.saturating_add(bytes)), bytes))
+    };
+    let first = piece(range.start, READ_BYTES_FIRST);
+    std::iter::successors(first, move |(before, bytes)| piece(before.end, bytes.saturating_mul(2).min(READ_BYTES)))
+        .map(|(part, _)| part)
 }
 
 /// Passes a whole file on and fails instead of handing over its last chunk when the digest is not the recorded
@@ -261,4 +272,19 @@ async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, StoreError> {
     tokio::task::spawn_blocking(work).await.map_err(StoreError::storage)?.map_err(StoreError::local_file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_grow_and_leave_nothing_out() {
+        const KIB: u64 = 1024;
+        let parts: Vec<_> = pieces(5..200 * KIB).collect();
+        assert_eq!(parts, [5..64 * KIB + 5, 64 * KIB + 5..192 * KIB + 5, 192 * KIB + 5..200 * KIB]);
+        assert_eq!(pieces(7..7).count(), 0);
+        let long: Vec<_> = pieces(0..100 * 1024 * KIB).collect();
+        assert!(long.windows(2).all(|pair| pair[0].end == pair[1].start) && long[9].end - long[9].start == READ_BYTES);
+    }
 }
