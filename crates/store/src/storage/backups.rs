@@ -4,7 +4,7 @@ use std::path::Path as FsPath;
 
 use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::{ObjectStoreExt, PutPayload, WriteMultipart};
+use object_store::{ObjectMeta, ObjectStoreExt, PutPayload, WriteMultipart};
 use sha2::{Digest, Sha256};
 
 use super::transfer::{self, IfExists, Measured, SINGLE_PUT_BYTES};
@@ -57,8 +57,10 @@ impl Storage {
     /// The entry of a Delta log, as a backup lists it.
     pub(crate) async fn delta_entry(&self, root: &str, version: i64) -> Result<KeptFile, StoreError> {
         let path = format!("{}/{root}/_delta_log/{version:020}.json", Area::Released.prefix());
-        let meta = self.inner.store.head(&parsed(&path)?).await;
+        let location = parsed(&path)?;
+        let meta = self.inner.store.head(&location).await;
         let meta = meta.map_err(|error| StoreError::object("Delta log entry", error))?;
+        let meta = ObjectMeta { location, ..meta };
         let Measured { sha256, bytes } = transfer::digest(&self.inner.store, &meta, "Delta log entry").await?;
         Ok(KeptFile { kept: path.clone(), path, sha256, bytes })
     }

@@ -57,7 +57,11 @@ impl Verdicts {
         what: Kind,
     ) -> Result<ObjectMeta, StoreError> {
         let meta = store.head(path).await.map_err(|error| StoreError::object(what.noun, error))?;
-        if meta.size == expected.bytes { Ok(meta) } else { Err(what.corrupt("its size is not the recorded one")) }
+        if meta.size != expected.bytes {
+            return Err(what.corrupt("its size is not the recorded one"));
+        }
+        // A store below a prefix answers with the whole path.
+        Ok(ObjectMeta { location: path.clone(), ..meta })
     }
 
     /// Makes sure that an object in this state is what was recorded: reads it through unless somebody did before.
