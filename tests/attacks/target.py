@@ -362,7 +362,6 @@ def limited_server(city, scratch, **limits):
         shutil.copytree(city, data)
     config = pathlib.Path(scratch) / "attacked.toml"
     keys = {"first_byte_ms": LIMIT_MS, "cpu_ms": LIMIT_MS} | limits
-    # Its own listener for metrics is not needed; all else is as shipped.
     config.write_text(
         f'[storage]\nurl = "file://{data}/storage"\n[catalog]\nurl = "sqlite://{data}/catalog.sqlite"\n'
         + "[limits.query]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items()))

@@ -11,6 +11,7 @@ import os
 import pathlib
 import random
 import re
+import shutil
 import struct
 import subprocess
 import tempfile
@@ -268,9 +269,9 @@ def figures(short, say=print):
         for name in ("in", "tmp", "portal"):
             (directory / name).mkdir()
         before = tree(directory)
-        everything = [*files(short)] + [*mutants(30 if short else 400)]
+        everything = [*files(short)] + [*mutants(8 if short else 400)]
         if short:
-            everything = [one for index, one in enumerate(everything) if index % 2 == 0]
+            everything = [one for index, one in enumerate(everything) if index % 2 == 0 and one[1] != "run.parquet"]
         for row, name, content, codes in everything:
             file = directory / "in" / name
             file.write_bytes(content)
@@ -288,6 +289,9 @@ def figures(short, say=print):
                 failures += 1
                 say(f"  {row} {name}: {'; '.join(wrong)}")
             file.unlink()
+            # What a killed run left is told once.
+            shutil.rmtree(directory / "tmp")
+            (directory / "tmp").mkdir()
     return [Figure("F20", f"hostile files refused in {SECONDS:g} s and {RSS_MAX >> 20} MiB, nothing outside staging", "100 %",
                    f"{sent - failures} of {sent}; slowest {slowest[0]:.1f} s ({slowest[1]}), most {most[0] >> 20} MiB ({most[1]}) "
                    f"({time.monotonic() - began:.0f} s)", failures == 0, "tests/attack uploads")]
