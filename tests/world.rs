@@ -116,6 +116,11 @@ impl World {
         Reply { status: head.status, headers: head.headers, body }
     }
 
+    /// The router itself, for a client that speaks gRPC.
+    pub(crate) fn router(&self) -> axum::Router {
+        self.router.clone()
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Reply {
         self.get_with(path, &[]).await
     }
