@@ -12,5 +12,6 @@
 
 mod entries;
 mod roads;
+mod supply;
 mod tidy;
 mod world;
