@@ -1,0 +1,1 @@
+SELECT * FROM (WITH a AS (SELECT 1) SELECT * FROM a) AS x, a

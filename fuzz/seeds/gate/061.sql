@@ -1,0 +1,1 @@
+SELECT * FROM portico.information_schema.columns c

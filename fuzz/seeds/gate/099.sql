@@ -1,0 +1,1 @@
+SELECT DATE '''', INTERVAL '1''' DAY

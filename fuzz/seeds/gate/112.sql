@@ -1,0 +1,1 @@
+SELECT a FROM portico.public.trees AS x

@@ -1,0 +1,1 @@
+SELECT a FROM public.trees for version as of 2 t

@@ -1,0 +1,1 @@
+SELECT a FROM trees VERSION AS OF 2 AS t

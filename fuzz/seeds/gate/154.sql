@@ -1,0 +1,1 @@
+SELECT portico.public.trees.a, count(public.trees.b) FROM portico.public.trees, public.bus_stops

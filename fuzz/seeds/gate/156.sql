@@ -1,0 +1,1 @@
+SELECT public.trees.a FROM public.trees FOR VERSION AS OF 2

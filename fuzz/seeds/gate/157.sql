@@ -1,0 +1,1 @@
+SELECT public.trees.a, public.trees.* FROM public.trees

@@ -1,0 +1,1 @@
+SELECT tables.table_name, information_schema.tables.table_type FROM information_schema.tables

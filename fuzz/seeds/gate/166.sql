@@ -1,0 +1,1 @@
+SELECT tables.table_name, tables.table_type FROM 

@@ -1,0 +1,1 @@
+SELECT trees.a FROM trees FOR VERSION AS OF 2

@@ -1,0 +1,1 @@
+SELECT trees.a, count(public.trees.b) FROM 

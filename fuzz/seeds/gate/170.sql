@@ -1,0 +1,1 @@
+SELECT trees.a, trees.* FROM 

@@ -1,0 +1,1 @@
+WITH trees AS (SELECT * FROM trees) SELECT * FROM trees

@@ -1,0 +1,1 @@
+WITH trees AS (SELECT 1 AS a) SELECT * FROM trees

@@ -1,0 +1,1 @@
+select trees.a from TREES;

@@ -1,0 +1,1 @@
+select", -1, - a, NOT NOT b, +1, 1e10, .5, X'ff', TRUE, NULL FROM t
