@@ -40,11 +40,11 @@ enum Statement {
     PostJson,
     Explain,
     InfoOfText,
-    InfoOfStatement,
+    InfoOfQuery,
     InfoOfPrepared,
-    SchemaOfStatement,
+    SchemaOfQuery,
     TicketOfText,
-    TicketOfStatement,
+    TicketOfQuery,
     TicketOfPrepared,
     Prepare,
 }
@@ -116,11 +116,11 @@ async fn ask(world: &World, entry: Statement, sql: &str) -> String {
             return over_http(world, post("application/json", body)).await;
         }
         Statement::InfoOfText => flight.get_flight_info(FlightDescriptor::new_cmd(sql.to_owned())).await.err(),
-        Statement::InfoOfStatement => flight.get_flight_info(FlightDescriptor::new_cmd(query)).await.err(),
+        Statement::InfoOfQuery => flight.get_flight_info(FlightDescriptor::new_cmd(query)).await.err(),
         Statement::InfoOfPrepared => flight.get_flight_info(FlightDescriptor::new_cmd(prepared)).await.err(),
-        Statement::SchemaOfStatement => flight.get_schema(FlightDescriptor::new_cmd(query)).await.err(),
+        Statement::SchemaOfQuery => flight.get_schema(FlightDescriptor::new_cmd(query)).await.err(),
         Statement::TicketOfText => flight.do_get(Ticket::new(sql.to_owned())).await.err(),
-        Statement::TicketOfStatement => flight.do_get(Ticket::new(ticket)).await.err(),
+        Statement::TicketOfQuery => flight.do_get(Ticket::new(ticket)).await.err(),
         Statement::TicketOfPrepared => flight.do_get(Ticket::new(prepared)).await.err(),
         Statement::Prepare => {
             let request = ActionCreatePreparedStatementRequest { query: sql.to_owned(), transaction_id: None };
@@ -170,11 +170,11 @@ async fn no_way_in_leads_around_the_gate() {
             S::PostJson,
             S::Explain,
             S::InfoOfText,
-            S::InfoOfStatement,
+            S::InfoOfQuery,
             S::InfoOfPrepared,
-            S::SchemaOfStatement,
+            S::SchemaOfQuery,
             S::TicketOfText,
-            S::TicketOfStatement,
+            S::TicketOfQuery,
             S::TicketOfPrepared,
             S::Prepare,
         ] {

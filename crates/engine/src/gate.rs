@@ -102,10 +102,9 @@ fn check_expression(expression: &Expr) -> Result<()> {
         | Expr::GroupingSet(_)
         | Expr::Placeholder(_)
         | Expr::OuterReferenceColumn(..)
-        | Expr::Unnest(_)
-        | Expr::HigherOrderFunction(_)
-        | Expr::Lambda(_)
-        | Expr::LambdaVariable(_) => Ok(()),
+        | Expr::Unnest(_) => Ok(()),
+        // The server's gate lets no lambda through either.
+        Expr::HigherOrderFunction(_) | Expr::Lambda(_) | Expr::LambdaVariable(_) => refuse("A lambda function"),
         #[expect(deprecated, reason = "the match names every variant")]
         Expr::Wildcard { .. } => Ok(()),
     }

@@ -166,6 +166,12 @@ pub(super) fn repeats_arguments(name: &str) -> bool {
     matches!(name, "coalesce" | "nvl" | "ifnull")
 }
 
+/// Whether a function is never served.
+#[cfg(test)]
+pub(super) fn is_refused(name: &str) -> bool {
+    REFUSED.contains(&name)
+}
+
 /// Whether a function makes a series of values: as a table only these are served.
 pub(super) fn is_series(name: &str) -> bool {
     matches!(name, "generate_series" | "range")
