@@ -20,17 +20,13 @@ use datafusion::physical_plan::repartition::RepartitionExec;
 /// The second, which lets a join or a top-k tell its scans what it has seen, stays.
 pub(crate) fn rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let stock = FilterPushdown::new();
-    let rules = PhysicalOptimizer::new().rules.into_iter();
+    let mut rules = PhysicalOptimizer::new().rules;
+    for rule in &mut rules {
+        if rule.name() == stock.name() {
+            *rule = Arc::new(FiltersIntoScans);
+        }
+    }
     rules
-        .map(|rule| {
-            let moves_filters = rule.name() == stock.name();
-            if moves_filters {
-                Arc::new(FiltersIntoScans) as Arc<dyn PhysicalOptimizerRule + Send + Sync>
-            } else {
-                rule
-            }
-        })
-        .collect()
 }
 
 /// The engine's rule, on a filter and the scan below it.

@@ -178,8 +178,8 @@ mod tests {
     fn a_part_is_as_long_as_it_may_be() {
         let values: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(1000)]));
         let keys = Int32Array::from(vec![0; 4_096]);
-        let batch =
-            RecordBatch::try_from_iter([("a", Arc::new(DictionaryArray::new(keys, values)) as ArrayRef)]).unwrap();
+        let array: ArrayRef = Arc::new(DictionaryArray::new(keys, values));
+        let batch = RecordBatch::try_from_iter([("a", array)]).unwrap();
         let (rows, bytes) = part(&batch, 0, 8_192, 100_000);
         assert_eq!((rows, bytes), (64, 64 * 1005));
         assert_eq!(part(&batch, 4_095, 8_192, 10), (1, 1005));

@@ -220,7 +220,7 @@ mod tests {
             assert!(!stands(&[flood], 2_500, 4096));
         }
         let (headers, reset) = (frame(1, 5, 40), frame(3, 0, 4));
-        assert!(stands(&[headers.clone()], 100_000, 4096));
+        assert!(stands(std::slice::from_ref(&headers), 100_000, 4096));
         assert!(stands(&[headers.clone(), frame(0, 1, 0)], 100_000, 4096));
         assert!(stands(&[frame(0, 0, 200)], 100_000, 4096));
         assert!(!stands(&[headers, reset], 2_500, 4096));
