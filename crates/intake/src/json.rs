@@ -181,6 +181,9 @@ impl Rows for JsonRows {
             return Err(IntakeError::NotATable(format!("element {row} is not an object")));
         }
         let element = self.cursor.value()?;
+        if element.len() > narrow(self.limits.row_bytes) {
+            return Err(IntakeError::over_at("a row has more bytes", "row_bytes", self.limits.row_bytes, row));
+        }
         self.flattener.read(element, row).map_err(|fault| match fault {
             Fault::Syntax => IntakeError::corrupt("JSON", format!("row {row} is not well-formed")),
             Fault::Columns => IntakeError::over("the table has more columns", "columns", self.limits.columns),
