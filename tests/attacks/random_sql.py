@@ -14,6 +14,7 @@ Differences that are allowed, and therefore kept out of what is compared or even
   average of decimals has four more digits here and is a float there);
 - a date plus an interval is a date or a timestamp at midnight;
 - date_trunc() compared with a date: DuckDB says that null differs from a date that is no beginning of a month;
+- a number with a point is a float here and a decimal in DuckDB: decimals are cast from text;
 - sign() is signum() here, and a float;
 - SQLite has no booleans (0 and 1), dates or decimals, and upper() knows ASCII only: it sees neither;
 - casts of decimals and floats to integers round or truncate by the system: not compared.
@@ -165,7 +166,7 @@ class Maker:
     def literal(self, kind):
         match kind:
             case "i": return str(self.chance.randint(0, 9))
-            case "d": return self.only_duckdb(f"{self.chance.randint(0, 99)}.{self.chance.randint(10, 99)}")
+            case "d": return self.only_duckdb(f"cast('{self.chance.randint(0, 99)}.{self.chance.randint(10, 99)}' as decimal(4,2))")
             case "t": return "'" + (self.chance.choice([t for t in TEXTS if t]).replace("'", "''")) + "'"
             case "b": return self.chance.choice(["true", "false"])
             case _: return self.only_duckdb(f"date '2024-0{self.chance.randint(1, 3)}-1{self.chance.randint(0, 9)}'")

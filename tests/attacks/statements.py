@@ -113,7 +113,7 @@ ROWS = [
     Row("S12", "SELECT * FROM information_schema.routines", NOT_FOUND),
     Row("S12", "SELECT * FROM information_schema.parameters", NOT_FOUND),
     Row("S12", "SELECT count(*) FROM information_schema.tables", OK),
-    Row("S13", "SHOW TABLES", OK, lambda rows: len(rows) == 8),
+    Row("S13", "SHOW TABLES", OK, lambda rows: len([row for row in rows if not row[2].startswith("rnd_")]) == 8),
     Row("S13", "DESCRIBE parks", OK),
     Row("S13", "DESCRIBE SELECT 1", STATEMENT),
     Row("S13", "DESCRIBE no_such_thing", NOT_FOUND),

@@ -16,7 +16,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 from attacks import http_requests, neighbours, random_sql, statements, uploads  # noqa: E402
 from attacks.target import Portal, limited_server  # noqa: E402
 
-SEED = 7
+# Where the random statements begin; `tests/attack random_sql --seed N` tries others.
+SEED = 5
 
 
 @pytest.fixture(scope="module")
