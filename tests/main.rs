@@ -10,6 +10,7 @@
 )]
 #![allow(clippy::print_stdout, reason = "tests say what they skip")]
 
+mod command;
 mod jail;
 mod roads;
 mod tidy;
