@@ -10,6 +10,7 @@
 )]
 #![allow(clippy::print_stdout, reason = "tests say what they skip")]
 
+mod command;
 mod durable;
 mod entries;
 mod hygiene;

@@ -79,6 +79,46 @@ async fn a_blocked_column_never_gets_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_column_that_was_left_out_does_not_come_back_unsaid() {
+    let world = World::new().await;
+    let file = b"name,Owner Code\nA,x1\nB,x2\n";
+    let told = |treatment: &str| {
+        format!("[[field]]\nname = \"Owner Code\"\ntreatment = \"{treatment}\"\nreason = \"asked\"\n")
+    };
+    world.release(&world.screen("owners", "owners.csv", file, &told("drop")).await).await;
+    // The decision stands across a version without the column, however the file spells its name.
+    world.publish("owners", "owners.csv", b"name\nA\n").await;
+    for again in [&file[..], b"name,OWNER_CODE\nA,x1\n"] {
+        let back = world.screen("owners", "owners.csv", again, "").await;
+        let blocking: Vec<_> = back.findings.iter().filter(|finding| finding.blocks()).collect();
+        assert_eq!(blocking.len(), 1, "{:?}", back.findings);
+        assert_eq!(blocking[0].rule, "column_returned");
+        assert_eq!(blocking[0].column.as_deref(), Some("owner_code"));
+        let digest = back.digest.clone().unwrap();
+        world.publisher.approve(&world.operator, &back.id, &digest, 0).await.unwrap_err();
+    }
+    world.release(&world.screen("owners", "owners.csv", file, &told("drop")).await).await;
+    assert_eq!(world.sql("select owner_code from owners", "csv").await.problem(), "unknown_column");
+    world.release(&world.screen("owners", "owners.csv", file, &told("public")).await).await;
+    assert_eq!(world.rows("select owner_code from owners order by 1").await, "x1\nx2\n");
+    // Public by decision, it needs none the next time.
+    world.publish("owners", "owners.csv", file).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revision_screened_before_a_column_was_left_out_is_not_released_after() {
+    let world = World::new().await;
+    let file = b"name,owner_code\nA,x1\n";
+    let early = world.screen("owners", "owners.csv", file, "").await;
+    let digest = early.digest.clone().unwrap();
+    world.publisher.approve(&world.operator, &early.id, &digest, crate::world::NOW_MS).await.unwrap();
+    let dropped = "[[field]]\nname = \"owner_code\"\ntreatment = \"drop\"\nreason = \"restricted\"\n";
+    world.release(&world.screen("owners", "owners.csv", file, dropped).await).await;
+    world.publisher.release(&world.operator, &early.id, crate::world::NOW_MS).await.unwrap_err();
+    assert_eq!(world.sql("select owner_code from owners", "csv").await.problem(), "unknown_column");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn unknown_hidden_and_staged_look_the_same() {
     let world = World::new().await;
     world.screen("staged-only", "a.csv", b"a\n1\n", "").await;

@@ -92,6 +92,16 @@ pub(crate) struct Serve {
 /// `portico publish`
 #[derive(Debug, Args)]
 pub(crate) struct Publish {
+    #[command(flatten)]
+    pub(crate) propose: Propose,
+    /// Read, screen and print the findings; keep nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// A file that is to become a version, and what is said of it.
+#[derive(Debug, Args)]
+pub(crate) struct Propose {
     /// A file, or a URL to fetch it from: CSV, TSV, NDJSON, JSON, Parquet, Arrow, XLSX, GeoJSON; gz, zst, zip
     pub(crate) source: String,
     /// The dataset's name, such as building-permits
@@ -103,9 +113,6 @@ pub(crate) struct Publish {
     pub(crate) metadata: Metadata,
     #[command(flatten)]
     pub(crate) reading: Reading,
-    /// Stop before anything is kept: read, screen, print the findings
-    #[arg(long)]
-    pub(crate) dry_run: bool,
 }
 
 /// What a person says of a dataset.
@@ -205,7 +212,7 @@ pub(crate) enum RevisionStep {
         portal: Portal,
     },
     /// Put a file into staging
-    Stage(Box<Publish>),
+    Stage(Box<Propose>),
     /// Read, profile and screen a staged revision
     Screen {
         /// The revision's id

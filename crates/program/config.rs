@@ -147,10 +147,9 @@ impl Config {
         Ok(config)
     }
 
-    /// Keeps everything under one directory: local files and SQLite.
+    /// Keeps everything under one directory: local files and SQLite. It is made when the first of them is.
     pub(crate) fn embed(&mut self, data: &Path) -> anyhow::Result<()> {
-        std::fs::create_dir_all(data).with_context(|| format!("cannot create {}", data.display()))?;
-        let data = data.canonicalize().with_context(|| format!("cannot use {}", data.display()))?;
+        let data = std::path::absolute(data).with_context(|| format!("cannot use {}", data.display()))?;
         let url = |name: &str| match url::Url::from_file_path(data.join(name)) {
             Ok(url) => Ok(url),
             Err(()) => bail!("{} is not a directory that a URL can name", data.display()),

@@ -35,7 +35,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const BLOCKING_THREADS: usize = 32;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return answer(&error),
+    };
     // The limits and the runtime of a worker or a reader are its own.
     match &arguments.command {
         Command::Worker(worker) => return finish(worker::run(worker).map(|()| ExitCode::SUCCESS)),
@@ -55,6 +58,13 @@ fn main() -> ExitCode {
     // A task that hangs in a file system call must not keep the process.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     finish(outcome)
+}
+
+/// Help and the version are answers; all else is an error like any other, since 2 says that findings block.
+fn answer(error: &clap::Error) -> ExitCode {
+    // Where it cannot be printed, nobody is there to read it.
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {

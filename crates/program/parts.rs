@@ -20,6 +20,34 @@ pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Store> {
     Ok(Store { storage, catalog })
 }
 
+/// Storage and catalog of a portal that is there: a command that only looks makes none.
+pub(crate) async fn open_existing_store(config: &Config) -> anyhow::Result<Store> {
+    if let Some(file) = catalog_file(config).filter(|file| !file.exists()) {
+        let place = file.parent().unwrap_or(&file).display();
+        anyhow::bail!("there is no portal in {place}: `portico publish` or `portico demo` makes one");
+    }
+    open_store(config).await
+}
+
+/// Whether the portal would have to be made first.
+pub(crate) fn is_missing(config: &Config) -> bool {
+    catalog_file(config).is_some_and(|file| !file.exists())
+}
+
+/// A store that is gone with the process.
+pub(crate) async fn memory_store() -> anyhow::Result<Store> {
+    let storage = Storage::open("memory:///", &std::collections::BTreeMap::new())?;
+    Ok(Store { storage, catalog: Catalog::open("sqlite::memory:").await? })
+}
+
+/// The catalog's file, where it is one.
+fn catalog_file(config: &Config) -> Option<PathBuf> {
+    let path = config.catalog.url.strip_prefix("sqlite:")?;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    let path = path.split('?').next().unwrap_or(path);
+    (!path.is_empty() && !path.starts_with(':')).then(|| PathBuf::from(path))
+}
+
 /// A directory for what need not outlive the process.
 pub(crate) struct Scratch {
     path: PathBuf,

@@ -12,10 +12,11 @@ use portico_intake::options::ReadOptions;
 use portico_model::dataset::{ColumnDescription, DatasetMetadata};
 use portico_model::finding::{Finding, Severity};
 use portico_model::name::{DatasetName, VersionRef};
-use portico_publish::{Progress, Publisher, Revision, StageRequest};
+use portico_model::profile::TableProfile;
+use portico_publish::{Progress, PublishError, Publisher, Revision, StageRequest};
 use portico_store::Store;
 
-use crate::args::{Metadata, Publish, Reading};
+use crate::args::{Metadata, Propose, Publish, Reading};
 use crate::config::Config;
 use crate::parts::{self, Scratch};
 
@@ -24,15 +25,20 @@ pub(crate) const BLOCKED: u8 = 2;
 
 /// Stages, screens, prints the findings, and releases if nothing blocks.
 pub(crate) async fn run(publish: Publish) -> anyhow::Result<ExitCode> {
-    let config = Config::load(publish.portal.config.as_deref(), publish.portal.data.as_deref())?;
+    let propose = &publish.propose;
+    let config = Config::load(propose.portal.config.as_deref(), propose.portal.data.as_deref())?;
     let scratch = Scratch::open(&config)?;
-    let file = fetch(&publish.source, &scratch, config.limits.intake.file_bytes).await?;
+    let file = fetch(&propose.source, &scratch, config.limits.intake.file_bytes).await?;
     if publish.dry_run {
-        return dry_run(&config, &publish, &scratch, file).await;
+        return dry_run(&config, propose, &scratch, file).await;
+    }
+    if parts::is_missing(&config) && propose.metadata.steward_email.is_none() {
+        // Said before a portal is made for it.
+        return Err(PublishError::NoSteward.into());
     }
     let store = parts::open_store(&config).await?;
     store.storage.self_test().await.context("a release would not be safe on this storage")?;
-    let request = request(&publish, &store, file).await?;
+    let request = request(propose, &store, file).await?;
     let publisher = parts::open_publisher(&config, &store, &scratch)?;
     match road_in(&publisher, request).await? {
         Outcome::Released(version, findings) => {
@@ -73,46 +79,69 @@ pub(crate) async fn road_in(publisher: &Publisher, request: StageRequest) -> any
     Ok(Outcome::Released(version, screened.findings))
 }
 
-async fn dry_run(config: &Config, publish: &Publish, scratch: &Scratch, file: PathBuf) -> anyhow::Result<ExitCode> {
-    let mut config = config.clone();
-    config.storage.url = "memory:///".to_owned();
-    config.storage.options.clear();
-    config.catalog.url = "sqlite::memory:".to_owned();
-    let store = parts::open_store(&config).await?;
-    let mut request = request(publish, &store, file).await?;
-    if request.metadata.steward_email.is_empty() {
-        // Nothing is released, so nobody has to answer for it yet.
-        "dry-run@localhost".clone_into(&mut request.metadata.steward_email);
-    }
-    let publisher = parts::open_publisher(&config, &store, scratch)?;
-    let operator = parts::operator();
+/// Looks at the file as the real command would, and keeps nothing. Without a portal there is none afterwards either.
+async fn dry_run(config: &Config, propose: &Propose, scratch: &Scratch, file: PathBuf) -> anyhow::Result<ExitCode> {
+    let store =
+        if parts::is_missing(config) { parts::memory_store().await? } else { parts::open_store(config).await? };
+    let request = request(propose, &store, file).await?;
+    let has_steward = !request.metadata.steward_email.is_empty();
+    let publisher = parts::open_publisher(config, &store, scratch)?;
     let bar = Bar::start(std::fs::metadata(&request.file).map(|file| file.len()).unwrap_or(0));
-    let staged = publisher.stage(&operator, request, parts::now_ms()).await?;
-    let screened = publisher.screen(&operator, &staged.id, parts::now_ms(), bar.reporter()).await?;
+    let seen = publisher.preview(&parts::operator(), request, parts::now_ms(), bar.reporter()).await;
     bar.finish();
-    print_findings(&screened.findings);
-    print_profile(&screened);
-    if screened.findings.iter().any(Finding::blocks) {
-        print_blocked(&screened);
+    let (findings, profile) = seen?;
+    print_findings(&findings);
+    print_profile(&profile);
+    if findings.iter().any(Finding::blocks) {
+        println!("this would be blocked. {}", advice(&findings));
         return Ok(ExitCode::from(BLOCKED));
     }
-    println!("nothing blocks: without --dry-run this would be released");
+    if has_steward {
+        println!("nothing blocks: without --dry-run this would be released");
+    } else {
+        println!("nothing in the file blocks; to be released the dataset needs a steward, too: --steward-email");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 /// What the command line says of the dataset, on top of what the catalog knows already.
-pub(crate) async fn request(publish: &Publish, store: &Store, file: PathBuf) -> anyhow::Result<StageRequest> {
-    let name = DatasetName::parse(&publish.dataset).with_context(|| format!("--dataset {}", publish.dataset))?;
+pub(crate) async fn request(propose: &Propose, store: &Store, file: PathBuf) -> anyhow::Result<StageRequest> {
+    let name = DatasetName::parse(&propose.dataset).with_context(|| format!("--dataset {}", propose.dataset))?;
+    check_metadata(&propose.metadata)?;
     let known = store.catalog.dataset(&name).await?.map(|record| record.metadata);
     let mut metadata = known.unwrap_or_else(|| DatasetMetadata::named(name));
-    take_metadata(&mut metadata, &publish.metadata);
-    let mut options = reading(&publish.reading)?;
+    take_metadata(&mut metadata, &propose.metadata);
+    let mut options = reading(&propose.reading)?;
     // The name a person sees, not the place where a download was kept.
-    options.file_name = publish.source.rsplit('/').next().unwrap_or_default().to_owned();
+    options.file_name = propose.source.rsplit('/').next().unwrap_or_default().to_owned();
     if let Some(dictionary) = &options.dictionary {
         describe_columns(&mut metadata, dictionary);
     }
     Ok(StageRequest { metadata, file, options })
+}
+
+/// What would go into the record as it is, and be found wrong by whoever relies on it.
+fn check_metadata(said: &Metadata) -> anyhow::Result<()> {
+    if let Some(license) = &said.license
+        && spdx::Expression::parse(license).is_err()
+    {
+        bail!("--license wants an SPDX identifier such as CC0-1.0, CC-BY-4.0 or ODbL-1.0 (see spdx.org/licenses)");
+    }
+    if let Some(address) = &said.steward_email
+        && !is_address(address)
+    {
+        bail!("--steward-email wants an e-mail address such as steward@city.gov");
+    }
+    Ok(())
+}
+
+/// Whether it has the shape of an address: what stands before one @, and a host. Only a letter tells whether it exists.
+fn is_address(text: &str) -> bool {
+    let plain =
+        |character: char| !character.is_whitespace() && !character.is_control() && !"<>,;\"".contains(character);
+    let parts = text.split_once('@');
+    let host_fits = |host: &str| host.split('.').all(|label| !label.is_empty()) && !host.contains('@');
+    parts.is_some_and(|(user, host)| !user.is_empty() && host_fits(host)) && text.chars().all(plain)
 }
 
 fn take_metadata(metadata: &mut DatasetMetadata, said: &Metadata) {
@@ -161,11 +190,13 @@ fn reading(said: &Reading) -> anyhow::Result<ReadOptions> {
         let treatment = Treatment::Drop { reason: "dropped at publishing".to_owned() };
         treat(dictionary.get_or_insert_default(), column, treatment);
     }
+    let mut named_columns = said.drop.clone();
     for said in &said.public {
         let Some((column, reason)) = said.split_once('=').filter(|(_, reason)| !reason.trim().is_empty()) else {
             bail!("--public wants COLUMN=REASON, since the reason is part of the record");
         };
         treat(dictionary.get_or_insert_default(), column, Treatment::Public { reason: reason.to_owned() });
+        named_columns.push(column.to_owned());
     }
     let delimiter = match said.delimiter {
         None => None,
@@ -178,12 +209,23 @@ fn reading(said: &Reading) -> anyhow::Result<ReadOptions> {
         sheet: said.sheet.clone(),
         null_values: said.null_values.clone(),
         dictionary,
+        named_columns,
         ..ReadOptions::default()
     })
 }
 
+/// A field of the dictionary that has the column's name, or else means it, gets the treatment. Dropping adds a field
+/// where the name is not the very same, so that it holds whichever of the fields a column is taken for.
 fn treat(dictionary: &mut Dictionary, column: &str, treatment: Treatment) {
-    match dictionary.fields.iter_mut().find(|field| field.name == column) {
+    let drops = matches!(treatment, Treatment::Drop { .. });
+    let named = match dictionary.fields.iter().position(|field| field.name.trim() == column.trim()) {
+        None if !drops => {
+            let meant = dictionary.field(column).map(|field| field.name.clone());
+            dictionary.fields.iter().position(|field| Some(&field.name) == meant.as_ref())
+        }
+        same => same,
+    };
+    match named.and_then(|place| dictionary.fields.get_mut(place)) {
         Some(field) => field.treatment = treatment,
         None => dictionary.fields.push(Field { treatment, ..Field::named(column) }),
     }
@@ -236,15 +278,30 @@ pub(crate) fn print_findings(findings: &[Finding]) {
 }
 
 fn print_blocked(revision: &Revision) {
-    println!(
-        "blocked: revision {} stays in staging. Drop the columns (--drop COLUMN), or declare them public with a reason\n\
-         (--public COLUMN=REASON), and publish again.",
-        revision.id
-    );
+    println!("blocked: revision {} stays in staging. {}", revision.id, advice(&revision.findings));
 }
 
-fn print_profile(revision: &Revision) {
-    let Some(profile) = &revision.profile else { return };
+/// What to do about findings that block: columns are a steward's to decide on, all else is the file's.
+fn advice(findings: &[Finding]) -> &'static str {
+    let decidable = |rule: &str| {
+        rule == "column_returned" || portico_intake::screen::RULES.iter().any(|screening| screening.code == rule)
+    };
+    let mut blocking = findings.iter().filter(|finding| finding.blocks());
+    match (blocking.clone().any(|finding| decidable(&finding.rule)), blocking.any(|finding| !decidable(&finding.rule)))
+    {
+        (true, false) => {
+            "Drop the columns (--drop COLUMN), or declare them public with a reason (--public COLUMN=REASON), and publish \
+             again."
+        }
+        (true, true) => {
+            "Drop the columns that hold personal data (--drop COLUMN), or declare them public with a reason (--public \
+             COLUMN=REASON); the other findings say what to correct. Then publish again."
+        }
+        (false, _) => "The findings say what to correct; do that and publish again.",
+    }
+}
+
+fn print_profile(profile: &TableProfile) {
     println!("\n{} rows, {} of them repeat another", profile.rows, profile.duplicate_rows);
     for column in &profile.columns {
         let range = match (&column.min, &column.max) {

@@ -36,7 +36,7 @@ pub(crate) async fn revision(revision: Revision) -> anyhow::Result<ExitCode> {
             }
         }
         RevisionStep::Stage(said) => {
-            let open = open(&said.portal).await?;
+            let open = open_or_make(&said.portal, true).await?;
             let file = publish::fetch(&said.source, &open.scratch, open.config.limits.intake.file_bytes).await?;
             let request = publish::request(&said, &open.store, file).await?;
             print_line(&open.publisher.stage(&operator, request, now).await?);
@@ -74,8 +74,12 @@ struct Open {
 }
 
 async fn open(portal: &Portal) -> anyhow::Result<Open> {
+    open_or_make(portal, false).await
+}
+
+async fn open_or_make(portal: &Portal, make: bool) -> anyhow::Result<Open> {
     let config = Config::load(portal.config.as_deref(), portal.data.as_deref())?;
-    let store = parts::open_store(&config).await?;
+    let store = if make { parts::open_store(&config).await? } else { parts::open_existing_store(&config).await? };
     let scratch = Scratch::open(&config)?;
     let publisher = parts::open_publisher(&config, &store, &scratch)?;
     Ok(Open { config, store, publisher, scratch })

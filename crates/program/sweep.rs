@@ -9,7 +9,7 @@ use crate::parts;
 /// Prints what goes, or would go.
 pub(crate) async fn run(sweep: Sweep) -> anyhow::Result<ExitCode> {
     let config = Config::load(sweep.portal.config.as_deref(), sweep.portal.data.as_deref())?;
-    let store = parts::open_store(&config).await?;
+    let store = parts::open_existing_store(&config).await?;
     let scratch = parts::Scratch::open(&config)?;
     let publisher = parts::open_publisher(&config, &store, &scratch)?;
     let swept = publisher.sweep(sweep.dry_run, parts::now_ms()).await?;

@@ -168,6 +168,8 @@ pub(crate) struct ColumnarColumn {
     target: DataType,
     /// Whether every binary value so far is UTF-8 text.
     texts: bool,
+    /// Whether the column is one of dates in milliseconds, all at midnight so far.
+    days: bool,
     pub(crate) values: u64,
     pub(crate) finer: u64,
     pub(crate) lost: Tally,
@@ -185,6 +187,7 @@ impl ColumnarColumn {
             nulls,
             geometry: geometry && target == DataType::Binary,
             texts: target == DataType::Binary && !geometry,
+            days: flat.field.data_type() == &DataType::Date64,
             step,
             target,
             values: 0,
@@ -201,6 +204,7 @@ impl ColumnarColumn {
         match &self.declared {
             Some(declared) => declared.data_type(),
             None if self.reads_as_text() => DataType::Utf8,
+            None if self.days => DataType::Date32,
             None => self.target.clone(),
         }
     }
@@ -229,6 +233,7 @@ impl ColumnarColumn {
         limits: &IntakeLimits,
     ) -> Result<(), IntakeError> {
         self.finer += convert::finer_than_micros(array);
+        self.days = self.days && convert::is_days(array);
         self.values += wide(array.len() - array.logical_null_count());
         let step = &self.step;
         let converted = guarded(format, || convert::convert(array, step))?;
@@ -282,7 +287,8 @@ impl ColumnarColumn {
     /// Second pass: the values as they are released.
     pub(crate) fn convert(&self, array: &ArrayRef, format: &'static str) -> Result<ArrayRef, IntakeError> {
         guarded(format, || {
-            let converted = convert::convert(array, &self.step)?;
+            let step = if self.days && self.declared.is_none() { &Step::Days } else { &self.step };
+            let converted = convert::convert(array, step)?;
             let text = if self.reads_as_text() || (self.declared.is_some() && !self.geometry) {
                 convert::binary_as_text(&converted)
             } else {

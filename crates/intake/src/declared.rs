@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
 use crate::cell::{Cell, Kind};
 use crate::dictionary::{Dictionary, Field, FieldType};
 use crate::infer::number;
-use crate::infer::temporal::{DAY_US, DateForm, Order, Temporal, temporal};
+use crate::infer::temporal::{DAY_US, DateForm, Order, Temporal, in_years, temporal};
 use crate::reading::Value;
 
 mod dressing;
@@ -136,6 +136,10 @@ impl Declared {
     }
 
     fn timestamp(&self, cell: Cell<'_>, utc: bool) -> Option<i64> {
+        self.moment(cell, utc).filter(|moment| in_years(*moment))
+    }
+
+    fn moment(&self, cell: Cell<'_>, utc: bool) -> Option<i64> {
         if let Some(format) = self.format_of(cell) {
             let text = std::str::from_utf8(cell.bytes).ok()?;
             if utc && let Ok(moment) = DateTime::parse_from_str(text, format) {

@@ -9,6 +9,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::names::SOURCE_NAME_KEY;
+
 mod rules;
 mod table_schema;
 mod toml_layout;
@@ -218,6 +220,52 @@ impl Dictionary {
             let folded = fold(name);
             self.fields.iter().find(|field| !folded.is_empty() && fold(&field.name) == folded)
         })
+    }
+}
+
+/// How well a name that somebody wrote fits a column with this source name and this published name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    Folded,
+    Exact,
+}
+
+fn fit(said: &str, source: &str, published: &str) -> Option<Fit> {
+    let said = said.trim();
+    if said == source.trim() || said == published {
+        return Some(Fit::Exact);
+    }
+    let folded = fold(said);
+    (!folded.is_empty() && (folded == fold(source) || folded == published)).then_some(Fit::Folded)
+}
+
+/// The name in the file and the published name of a column.
+fn names_of(column: &arrow_schema::Field) -> (&str, &str) {
+    let published = column.name().as_str();
+    (column.metadata().get(SOURCE_NAME_KEY).map_or(published, String::as_str), published)
+}
+
+/// Whether somebody who wrote `said` may mean this column of a surveyed table: by its name in the file or its
+/// published name, letter by letter or but for case, spaces and punctuation.
+#[must_use]
+pub fn means_column(said: &str, column: &arrow_schema::Field) -> bool {
+    let (source, published) = names_of(column);
+    fit(said, source, published).is_some()
+}
+
+impl Dictionary {
+    /// Whether the column of a surveyed table is left out of the release. Where several fields fit it equally well,
+    /// one that drops it is enough.
+    #[must_use]
+    pub fn drops(&self, column: &arrow_schema::Field) -> bool {
+        let (source, published) = names_of(column);
+        let fit_of = |field: &Field| {
+            let renamed = field.rename.as_deref().is_some_and(|name| name == published);
+            if renamed { Some(Fit::Exact) } else { fit(&field.name, source, published) }
+        };
+        let Some(best) = self.fields.iter().filter_map(fit_of).max() else { return false };
+        let mut fitting = self.fields.iter().filter(|field| fit_of(field) == Some(best));
+        fitting.any(|field| matches!(field.treatment, Treatment::Drop { .. }))
     }
 }
 

@@ -19,6 +19,9 @@ pub(crate) mod temporal;
 use number::Shape;
 use temporal::{Form, Temporal};
 
+/// Digits after the point up to which no small number becomes zero as a double.
+const SCALE_SAFE: u32 = 300;
+
 /// What a column may still be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Live {
@@ -59,8 +62,10 @@ struct Numbers {
     trailing_zero: bool,
     /// Whether every fraction so far is nothing but zeros.
     whole: bool,
-    /// Whether every value so far is printed as it was written once it is a double.
-    float_safe: bool,
+    /// Values of which a double loses digits.
+    lossy: Tally,
+    /// Whether the file's format has no numbers of its own, so that `1E5` may be a code.
+    bare: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -73,6 +78,8 @@ struct TemporalSeen {
     offsets: bool,
     finer: Tally,
     past_midnight: Tally,
+    /// Moments that are, in UTC, outside of the years 1 to 9999.
+    out_of_years: Tally,
     /// Whether all values are moments of a workbook at midnight: dates, that is.
     midnights: bool,
 }
@@ -86,6 +93,9 @@ struct TextSeen {
     others: Tally,
     /// Whether every value is a date whose year has two digits.
     short_years: bool,
+    /// Dates and times with spaces around them, and, where one of these came first, those without.
+    padded_dates: Tally,
+    bare_dates: u64,
     arrays: Tally,
     bad_geometries: Tally,
 }
@@ -102,6 +112,8 @@ impl Column {
                 fitting: 0,
                 others: Tally::default(),
                 short_years: true,
+                padded_dates: Tally::default(),
+                bare_dates: 0,
                 arrays: Tally::default(),
                 bad_geometries: Tally::default(),
             },
@@ -112,7 +124,10 @@ impl Column {
     pub(crate) fn observe(&mut self, cell: Cell<'_>, row: u64) {
         self.values += 1;
         match cell.kind {
-            Kind::Bare | Kind::Number | Kind::Boolean => self.observe_bare(cell.bytes, row),
+            Kind::Bare | Kind::Number | Kind::Boolean => {
+                self.numbers.bare |= cell.kind == Kind::Bare;
+                self.observe_bare(cell.bytes, row);
+            }
             Kind::Text | Kind::Moment => self.observe_string(cell, row),
             Kind::Json => {
                 self.text.arrays.add(row);
@@ -224,6 +239,14 @@ impl Column {
             Live::Start | Live::Number | Live::Geometry | Live::Text => is_plain_number(bytes),
         };
         self.text.short_years = self.text.short_years && temporal::has_short_year(bytes);
+        let trimmed = bytes.trim_ascii();
+        if trimmed.len() < bytes.len() {
+            if temporal::temporal(trimmed).is_some() {
+                self.text.padded_dates.add(row);
+            }
+        } else if self.text.from == Live::Start && !self.text.padded_dates.is_empty() {
+            self.text.bare_dates += u64::from(temporal::temporal(bytes).is_some());
+        }
         if fits {
             self.text.fitting += 1;
         } else {
@@ -248,7 +271,8 @@ impl Numbers {
             scale_max: 0,
             trailing_zero: false,
             whole: true,
-            float_safe: true,
+            lossy: Tally::default(),
+            bare: false,
         }
     }
 
@@ -260,8 +284,8 @@ impl Numbers {
                 if digits >= 19 && number::integer(bytes).is_none() {
                     self.oversized.add(row);
                 }
-                if digits > 15 {
-                    self.float_safe = self.float_safe && number::survives_float(bytes);
+                if digits > 15 && !number::survives_float(bytes) {
+                    self.lossy.add(row);
                 }
             }
             Shape::Decimal { digits, scale, significant, trailing_zero, whole } => {
@@ -272,11 +296,17 @@ impl Numbers {
                 // Doubles are printed `2.0` where they are whole, so that zero is not lost.
                 self.trailing_zero |= trailing_zero && !(whole && scale == 1);
                 self.whole = self.whole && whole;
-                if significant > 15 && self.float_safe && !self.trailing_zero {
-                    self.float_safe = significant <= 17 && number::survives_float(bytes);
+                let long = significant > 15 || scale > SCALE_SAFE;
+                if long && !(significant <= 17 && number::survives_float(bytes)) {
+                    self.lossy.add(row);
                 }
             }
-            Shape::Exponent => self.exponents.add(row),
+            Shape::Exponent => {
+                self.exponents.add(row);
+                if !number::survives_exponent(bytes) {
+                    self.lossy.add(row);
+                }
+            }
             Shape::LeadingZero => self.leading_zeros.add(row),
             Shape::Padded => self.padded.add(row),
             Shape::Dressed => self.dressed.add(row),
@@ -295,6 +325,7 @@ impl TemporalSeen {
             offsets: false,
             finer: Tally::default(),
             past_midnight: Tally::default(),
+            out_of_years: Tally::default(),
             midnights: true,
         }
     }
@@ -312,6 +343,9 @@ impl TemporalSeen {
         self.midnights = self.midnights && value.time_us == 0 && value.form.date.is_some();
         if value.finer {
             self.finer.add(row);
+        }
+        if value.offset_min != 0 && !value.is_in_years() {
+            self.out_of_years.add(row);
         }
         if value.time_us >= temporal::DAY_US {
             self.past_midnight.add(row);

@@ -23,6 +23,8 @@ pub struct ReadOptions {
     pub null_values: Vec<String>,
     /// What the steward says of the columns.
     pub dictionary: Option<Dictionary>,
+    /// Columns that somebody named by hand, for this file: one that the file does not have is a slip, not a choice.
+    pub named_columns: Vec<String>,
 }
 
 impl ReadOptions {

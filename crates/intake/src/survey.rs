@@ -131,6 +131,10 @@ pub fn survey(
         unpacked_bytes: material.bytes,
         ..SourceDescription::default()
     };
+    if options.sheet.is_some() && material.content != Content::Workbook {
+        let reason = "the file is no workbook, so it has no sheets".to_owned();
+        return Err(IntakeError::Option { option: "sheet", reason });
+    }
     let run = first_pass::Run { material: &material, options, limits };
     let done = match material.content {
         Content::Parquet | Content::ArrowFile | Content::ArrowStream => {

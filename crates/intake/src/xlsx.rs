@@ -85,6 +85,7 @@ fn read(
     findings.extend(unseen(parts, candidates.hidden, options.sheet.is_some()));
     let hidden = parts.hidden(&sheet.name);
     findings.extend(hidden_rows(&hidden));
+    findings.extend(formulas_without_value(&hidden));
     findings.extend(sheet.findings);
     let hidden_columns = (0..sheet.width).filter(|column| hidden.holds(*column)).collect();
     Ok(Sheet { findings, hidden_columns, ..sheet })
@@ -166,6 +167,18 @@ fn hidden_rows(hidden: &Hidden) -> Option<Finding> {
     let mut finding = Finding::on_file("hidden_rows", Severity::Blocking, message);
     finding.count = hidden.rows.count;
     (!hidden.rows.is_empty()).then_some(finding)
+}
+
+/// A program wrote the formulas and nobody has calculated them: their values would be missing from the release.
+fn formulas_without_value(hidden: &Hidden) -> Option<Finding> {
+    let rows = hidden.unknown.rows.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    let message = format!(
+        "cells hold a formula without its result, and would be null; open the workbook in a spreadsheet program and save it, \
+         or put values in their place. The first rows, by the sheet's own numbers: {rows}"
+    );
+    let mut finding = Finding::on_file("formula_without_value", Severity::Blocking, message);
+    finding.count = hidden.unknown.count;
+    (!hidden.unknown.is_empty()).then_some(finding)
 }
 
 /// The sheet on its way to disk.
@@ -334,7 +347,11 @@ fn push_number(number: f64, out: &mut String) {
     out.push_str(&text);
 }
 
-/// Serial numbers below one are times of day, durations may be longer than one; all others are moments.
+/// Milliseconds of a day.
+const DAY_MS: i64 = 86_400_000;
+
+/// Serial numbers below one are times of day, durations may be longer than one; all others are moments. Excel shows
+/// milliseconds: a serial number is rounded to them before it is taken apart, since 23:59:59.9996 is the next day.
 fn push_moment(moment: &ExcelDateTime, out: &mut String) -> Kind {
     let serial = moment.as_f64();
     if !(-1e7..1e7).contains(&serial) {
@@ -342,23 +359,45 @@ fn push_moment(moment: &ExcelDateTime, out: &mut String) -> Kind {
         return Kind::Number;
     }
     if moment.is_duration() || (0.0..1.0).contains(&serial) {
-        let milliseconds = (serial.abs() * 86_400_000.0).round();
-        let (hours, rest) = ((milliseconds / 3_600_000.0).floor(), milliseconds % 3_600_000.0);
-        let (minutes, rest) = ((rest / 60_000.0).floor(), rest % 60_000.0);
-        let (seconds, fraction) = ((rest / 1_000.0).floor(), rest % 1_000.0);
-        let sign = if serial < 0.0 { "-" } else { "" };
-        out.push_str(&format!("{sign}{hours:02.0}:{minutes:02.0}:{seconds:02.0}"));
-        if fraction > 0.0 {
-            out.push_str(&format!(".{fraction:03.0}"));
+        let mut time_ms = milliseconds(serial.abs());
+        if !moment.is_duration() {
+            // A time of day has no next day to go to.
+            time_ms = time_ms.min(DAY_MS - 1);
         }
+        out.push_str(if serial < 0.0 { "-" } else { "" });
+        push_time(time_ms, out);
         return Kind::Text;
     }
-    let (year, month, day, hour, minute, second, millisecond) = moment.to_ymd_hms_milli();
-    out.push_str(&format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}"));
-    if millisecond > 0 {
-        out.push_str(&format!(".{millisecond:03}"));
+    let mut time_ms = milliseconds(serial - serial.floor());
+    let (year, month, day, ..) = moment.to_ymd_hms_milli();
+    let date = chrono::NaiveDate::from_ymd_opt(i32::from(year), u32::from(month), u32::from(day));
+    let mut shown = format!("{year:04}-{month:02}-{day:02}");
+    if time_ms >= DAY_MS {
+        let next = date.and_then(|date| date.succ_opt()).filter(|date| chrono::Datelike::year(date) <= YEAR_MAX);
+        // After the last day that Excel has there is none either.
+        time_ms = if next.is_some() { 0 } else { DAY_MS - 1 };
+        shown = next.map_or(shown, |date| date.to_string());
     }
+    out.push_str(&shown);
+    out.push(' ');
+    push_time(time_ms, out);
     Kind::Moment
+}
+
+/// The last year of Excel.
+const YEAR_MAX: i32 = 9999;
+
+#[allow(clippy::as_conversions, clippy::cast_possible_truncation, reason = "serial numbers are below 1e7")]
+fn milliseconds(days: f64) -> i64 {
+    (days * 86_400_000.0).round() as i64
+}
+
+fn push_time(time_ms: i64, out: &mut String) {
+    let (seconds, fraction) = (time_ms / 1_000, time_ms % 1_000);
+    out.push_str(&format!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60));
+    if fraction > 0 {
+        out.push_str(&format!(".{fraction:03}"));
+    }
 }
 
 #[cfg(test)]
@@ -378,6 +417,12 @@ mod tests {
         check(0.25, ExcelDateTimeType::DateTime, "06:00:00");
         check(1.5, ExcelDateTimeType::TimeDelta, "36:00:00");
         check(45_943.000_011_574_07, ExcelDateTimeType::DateTime, "2025-10-13 00:00:01");
+        check(25_568.999_999_999_99, ExcelDateTimeType::DateTime, "1970-01-01 00:00:00");
+        check(45_657.999_999_999_99, ExcelDateTimeType::DateTime, "2025-01-01 00:00:00");
+        check(2_958_465.999_999_999, ExcelDateTimeType::DateTime, "9999-12-31 23:59:59.999");
+        check(0.999_999_999_99, ExcelDateTimeType::DateTime, "23:59:59.999");
+        check(0.999_999_999_99, ExcelDateTimeType::TimeDelta, "24:00:00");
+        check(0.041_666_666_6, ExcelDateTimeType::DateTime, "01:00:00");
     }
 
     #[test]

@@ -312,6 +312,41 @@ fn typed_files_keep_their_types() {
 }
 
 #[test]
+fn dates_in_milliseconds_are_days_unless_one_has_a_time() {
+    let check = |last: i64, expect: &str, shown: &str| {
+        let days: ArrayRef = Arc::new(arrow::array::Date64Array::from(vec![-86_400_000, last]));
+        let batch = RecordBatch::try_from_iter(vec![("day", days)]).unwrap();
+        let mut file = Vec::new();
+        let mut writer = FileWriter::try_new(&mut file, &batch.schema()).unwrap();
+        writer.write(&batch).unwrap();
+        writer.finish().unwrap();
+        drop(writer);
+        let found = read("t.arrow", &file);
+        assert_eq!(found.types(), pairs(&[("day", expect)]));
+        assert_eq!(found.rows[0], [shown]);
+    };
+    check(86_400_000, "Date32", "1969-12-31");
+    check(86_400_001, "Timestamp(µs)", "1969-12-31T00:00:00");
+}
+
+#[test]
+fn a_sheet_of_a_file_without_sheets_is_refused() {
+    let options = ReadOptions { sheet: Some("Data".into()), ..ReadOptions::named("t.csv") };
+    assert!(matches!(read_with(b"a\n1\n", &options), Err(IntakeError::Option { option: "sheet", .. })));
+}
+
+#[test]
+fn numbers_that_a_double_would_change_stay_as_they_are() {
+    let found = read("sci.csv", b"v\n1E5\n123456789012345678\n1.23456789012345678\n");
+    assert_eq!(found.types(), pairs(&[("v", "Utf8")]));
+    assert_eq!(found.rules(), ["number_kept_as_text"]);
+    for (name, bytes) in [("x.csv", &b"v\n1e400\n2\n"[..]), ("x.json", b"[{\"v\":1e400},{\"v\":2}]")] {
+        let found = read(name, bytes);
+        assert_eq!((found.rows[0][0].as_str(), found.rules()), ("1e400", vec!["number_kept_as_text"]));
+    }
+}
+
+#[test]
 fn long_batches_are_handed_on_in_parts_and_text_in_binary_is_text() {
     let many: ArrayRef = Arc::new(Int64Array::from_iter_values(0..20_000));
     let bytes: ArrayRef = Arc::new(arrow::array::BinaryArray::from_iter_values((0..20_000).map(|_| b"ok")));

@@ -34,6 +34,14 @@ pub enum PublishError {
     /// A column of the sort key that the data do not have.
     #[error("the sort key names the column {0}, which the data do not have")]
     UnknownSortColumn(String),
+    /// A column was named by hand that the file does not have.
+    #[error("the file has no column {name:?}; its columns are {columns}")]
+    UnknownColumn {
+        /// The name as it was given.
+        name: String,
+        /// The columns that there are.
+        columns: String,
+    },
     /// Every column is dropped.
     #[error("every column is dropped: there is nothing to release")]
     NothingLeft,
@@ -62,7 +70,9 @@ impl PublishError {
             Self::Denied { .. } => ProblemKind::Forbidden,
             Self::UnknownRevision(_) => ProblemKind::NotFound,
             Self::WrongState { .. } | Self::DigestChanged => ProblemKind::Conflict,
-            Self::NoSteward | Self::UnknownSortColumn(_) | Self::NothingLeft => ProblemKind::InvalidRequest,
+            Self::NoSteward | Self::UnknownSortColumn(_) | Self::UnknownColumn { .. } | Self::NothingLeft => {
+                ProblemKind::InvalidRequest
+            }
             Self::Refused(problem) => problem.kind,
             Self::Intake(error) => error.kind(),
             Self::Check(error) => error.kind(),

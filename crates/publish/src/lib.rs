@@ -20,6 +20,7 @@ mod error;
 mod layout;
 mod publisher;
 mod reader;
+mod returned;
 mod screening;
 mod sort;
 mod sweep;

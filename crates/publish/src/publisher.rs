@@ -20,7 +20,8 @@ use ulid::Ulid;
 
 use crate::error::PublishError;
 use crate::reader::{Jail, SOURCE};
-use crate::screening::{Progress, Screened};
+use crate::returned::returned;
+use crate::screening::{Progress, Screened, worst_first};
 
 /// The road in over one store. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -86,12 +87,7 @@ impl Publisher {
     ) -> Result<Revision, PublishError> {
         let dataset = request.metadata.name.clone();
         let grant = permit(principal, Action::Stage, &dataset, now_ms)?;
-        let bytes = std::fs::metadata(&request.file)?.len();
-        if bytes > self.limits.file_bytes {
-            let (what, limit) = ("the file has more bytes", "file_bytes");
-            let place = String::new();
-            return Err(IntakeError::OverLimit { what, limit, maximum: self.limits.file_bytes, place }.into());
-        }
+        self.check_size(&request.file)?;
         if self.store.catalog.dataset(&dataset).await?.is_none() {
             self.store.catalog.put_dataset(&request.metadata, grant.principal(), now_ms).await?;
         }
@@ -157,7 +153,7 @@ impl Publisher {
         let scratch = tempfile::Builder::new().prefix("screen-").tempdir_in(&self.scratch)?;
         self.store.storage.fetch_staged(&record.staged, &scratch.path().join(SOURCE)).await?;
         let options: ReadOptions = from_json(&record.options_json)?;
-        let screened = self.jail.read(options, &self.limits, scratch.path(), &mut progress).await?;
+        let screened = self.read(&record.dataset, options, scratch.path(), &mut progress).await?;
         let prepared = json(&self.put_prepared(id, &screened, scratch.path()).await?)?;
         let blocked = screened.findings.iter().any(Finding::blocks);
         let updated = RevisionRecord {
@@ -170,6 +166,26 @@ impl Publisher {
         };
         self.store.catalog.update_revision(record.state, &updated, grant.principal(), now_ms).await?;
         revision(updated)
+    }
+
+    /// What screening would say of a file, and the figures of what would be released. Nothing is staged or kept.
+    ///
+    /// # Errors
+    /// Those of [`Publisher::screen`].
+    pub async fn preview(
+        &self,
+        principal: &Principal,
+        request: StageRequest,
+        now_ms: i64,
+        mut progress: impl FnMut(Progress) + Send + 'static,
+    ) -> Result<(Vec<Finding>, TableProfile), PublishError> {
+        let dataset = &request.metadata.name;
+        permit(principal, Action::Stage, dataset, now_ms)?;
+        self.check_size(&request.file)?;
+        let scratch = tempfile::Builder::new().prefix("screen-").tempdir_in(&self.scratch)?;
+        tokio::fs::copy(&request.file, scratch.path().join(SOURCE)).await?;
+        let screened = self.read(dataset, request.options, scratch.path(), &mut progress).await?;
+        Ok((screened.findings, screened.profile))
     }
 
     /// Consents to the release of exactly what was screened: `digest` is the one that was looked at.
@@ -227,6 +243,11 @@ impl Publisher {
             return Err(PublishError::DigestChanged);
         }
         let prepared = record.prepared()?.ok_or(PublishError::DigestChanged)?;
+        // A release that came in between may have left out what this one shows.
+        let options: ReadOptions = from_json(&record.options_json)?;
+        if !returned(&self.store.catalog, &record.dataset, &options, &prepared.schema).await?.is_empty() {
+            return Err(PublishError::DigestChanged);
+        }
         let catalog = &self.store.catalog;
         catalog.lease(&record.dataset, id, now_ms, LEASE_MS).await?;
         let released = self.release_leased(&record, (&root, prepared, metadata), grant.principal(), now_ms).await;
@@ -313,6 +334,29 @@ impl Publisher {
     ) -> Result<Vec<Revision>, PublishError> {
         permit(principal, Action::Stage, dataset, now_ms)?;
         self.store.catalog.revisions(dataset).await?.into_iter().map(revision).collect()
+    }
+
+    fn check_size(&self, file: &Path) -> Result<(), PublishError> {
+        let maximum = self.limits.file_bytes;
+        if std::fs::metadata(file)?.len() <= maximum {
+            return Ok(());
+        }
+        let (what, limit, place) = ("the file has more bytes", "file_bytes", String::new());
+        Err(IntakeError::OverLimit { what, limit, maximum, place }.into())
+    }
+
+    /// Has the file [`SOURCE`] in `scratch` read, and looks at it in the light of what was released before.
+    async fn read(
+        &self,
+        dataset: &DatasetName,
+        options: ReadOptions,
+        scratch: &Path,
+        progress: &mut (impl FnMut(Progress) + Send),
+    ) -> Result<Screened, PublishError> {
+        let mut screened = self.jail.read(options.clone(), &self.limits, scratch, progress).await?;
+        screened.findings.extend(returned(&self.store.catalog, dataset, &options, &screened.schema).await?);
+        worst_first(&mut screened.findings);
+        Ok(screened)
     }
 
     async fn record(&self, id: &str) -> Result<RevisionRecord, PublishError> {
@@ -416,6 +460,6 @@ fn json<T: Serialize + ?Sized>(value: &T) -> Result<String, PublishError> {
     serde_json::to_string(value).map_err(|error| PublishError::Write(error.into()))
 }
 
-fn from_json<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, PublishError> {
+pub(crate) fn from_json<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, PublishError> {
     serde_json::from_str(text).map_err(|error| PublishError::Write(error.into()))
 }

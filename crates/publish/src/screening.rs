@@ -6,7 +6,8 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use portico_intake::check::Checker;
-use portico_intake::dictionary::{Dictionary, Treatment};
+use portico_intake::dictionary::{Dictionary, Field as Said, Treatment, means_column};
+use portico_intake::names::SOURCE_NAME_KEY;
 use portico_intake::options::ReadOptions;
 use portico_intake::profile::Profiler;
 use portico_intake::screen::Screener;
@@ -18,6 +19,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::PublishError;
 use crate::layout::{Layout, WrittenFile};
 use crate::sort::Sorter;
+
+/// Columns that an error lists.
+const COLUMNS_LISTED: usize = 50;
 
 /// What screening saw and made.
 #[derive(Debug, Serialize, Deserialize)]
@@ -51,6 +55,7 @@ pub(crate) fn screen_file(
     let survey =
         portico_intake::survey(file, options, limits, scratch, &mut |bytes| progress(Progress::Reading(bytes)))?;
     let dictionary = options.dictionary.as_ref();
+    check_names(&survey.schema, &options.named_columns)?;
     let kept = kept_columns(&survey.schema, dictionary)?;
     let schema: SchemaRef = Arc::new(survey.schema.project(&kept)?);
     let key = sort_key(&schema, dictionary)?;
@@ -78,10 +83,11 @@ pub(crate) fn screen_file(
         sorter.finish(&mut write)?;
     }
     let mut findings = survey.findings;
+    findings.extend(drops_nothing(&survey.schema, dictionary));
     findings.extend(dropped(&survey.schema, dictionary));
     findings.extend(checker.map(Checker::finish).transpose()?.unwrap_or_default());
     findings.extend(screener.finish());
-    findings.sort_by(|left, right| right.severity.cmp(&left.severity).then_with(|| left.rule.cmp(&right.rule)));
+    worst_first(&mut findings);
     let sort_key = key.iter().map(|&index| schema.field(index).name().clone()).collect();
     Ok(Screened { schema, rows, findings, profile: profiler.finish(), sort_key, files: layout.finish()? })
 }
@@ -92,13 +98,55 @@ fn kept_columns(schema: &Schema, dictionary: Option<&Dictionary>) -> Result<Vec<
     if kept.is_empty() { Err(PublishError::NothingLeft) } else { Ok(kept) }
 }
 
-/// The dictionary may name a column as the file does or as it is published.
+/// The order in which findings are shown.
+pub(crate) fn worst_first(findings: &mut [Finding]) {
+    findings.sort_by(|left, right| right.severity.cmp(&left.severity).then_with(|| left.rule.cmp(&right.rule)));
+}
+
+/// A column that somebody names by hand and misspells would be released as if nothing had been said of it.
+fn check_names(schema: &Schema, named: &[String]) -> Result<(), PublishError> {
+    let known = |name: &String| schema.fields().iter().any(|field| means_column(name, field));
+    match named.iter().find(|name| !known(name)) {
+        None => Ok(()),
+        Some(name) => Err(PublishError::UnknownColumn { name: name.clone(), columns: listed(schema) }),
+    }
+}
+
+/// The columns as the file names them, the first of them if there are many.
+fn listed(schema: &Schema) -> String {
+    let name = |field: &Arc<Field>| {
+        let source = field.metadata().get(SOURCE_NAME_KEY).filter(|source| !source.is_empty());
+        source.unwrap_or(field.name()).clone()
+    };
+    let shown = schema.fields().iter().take(COLUMNS_LISTED).map(name).collect::<Vec<_>>().join(", ");
+    match schema.fields().len().saturating_sub(COLUMNS_LISTED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// Fields of a dictionary that drop a column which the file does not have. If the name is wrong, the column that was
+/// meant is on its way out.
+fn drops_nothing(schema: &Schema, dictionary: Option<&Dictionary>) -> Vec<Finding> {
+    let fields = dictionary.map(|dictionary| dictionary.fields.as_slice()).unwrap_or_default();
+    let meant = |field: &Said| {
+        let renamed = |column: &Arc<Field>| field.rename.as_ref() == Some(column.name());
+        schema.fields().iter().any(|column| means_column(&field.name, column) || renamed(column))
+    };
+    let lost = fields.iter().filter(|field| matches!(field.treatment, Treatment::Drop { .. }) && !meant(field));
+    lost.map(|field| {
+        let message = format!(
+            "The data dictionary drops a column {:?}, and the file has no such column: correct the name, or take the field \
+             out of the dictionary.",
+            field.name
+        );
+        Finding::on_file("drop_without_column", Severity::Blocking, message)
+    })
+    .collect()
+}
+
 fn is_dropped(field: &Field, dictionary: Option<&Dictionary>) -> bool {
-    let said = dictionary.and_then(|dictionary| {
-        let source = field.metadata().get("portico:source_name");
-        source.and_then(|name| dictionary.field(name)).or_else(|| dictionary.field(field.name()))
-    });
-    said.is_some_and(|said| matches!(said.treatment, Treatment::Drop { .. }))
+    dictionary.is_some_and(|dictionary| dictionary.drops(field))
 }
 
 /// The record that a column existed and why it is not released.
@@ -125,4 +173,61 @@ fn sort_key(schema: &Schema, dictionary: Option<&Dictionary>) -> Result<Vec<usiz
         found.ok_or_else(|| PublishError::UnknownSortColumn(name.clone()))
     };
     declared.iter().map(position).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn screen(options: ReadOptions) -> Result<Screened, PublishError> {
+        let scratch = tempfile::tempdir().unwrap();
+        let file = scratch.path().join("source");
+        std::fs::write(&file, "Id,Owner Code,Amount\n1,secret,2.5\n").unwrap();
+        let options = ReadOptions { file_name: "owners.csv".to_owned(), ..options };
+        screen_file(&file, &options, &IntakeLimits::default(), scratch.path(), &mut |_| ())
+    }
+
+    fn dropping(names: &[&str]) -> Dictionary {
+        let field = |name: &&str| {
+            let treatment = Treatment::Drop { reason: "restricted".to_owned() };
+            Said { treatment, ..Said::named(name) }
+        };
+        Dictionary { fields: names.iter().map(field).collect(), ..Dictionary::default() }
+    }
+
+    fn columns(screened: &Screened) -> Vec<&str> {
+        screened.schema.fields().iter().map(|field| field.name().as_str()).collect()
+    }
+
+    #[test]
+    fn a_column_named_by_hand_must_be_there() {
+        for name in ["Owner Cod", "code", ""] {
+            let named_columns = vec![name.to_owned()];
+            let options = ReadOptions { dictionary: Some(dropping(&[name])), named_columns, ..ReadOptions::default() };
+            let error = screen(options).unwrap_err();
+            assert_eq!(error.kind(), portico_model::problem::ProblemKind::InvalidRequest);
+            assert!(error.to_string().ends_with("its columns are Id, Owner Code, Amount"), "{error}");
+        }
+        for name in ["Owner Code", "owner_code", "OWNER-CODE "] {
+            let named_columns = vec![name.to_owned()];
+            let options = ReadOptions { dictionary: Some(dropping(&[name])), named_columns, ..ReadOptions::default() };
+            assert_eq!(columns(&screen(options).unwrap()), ["id", "amount"], "{name}");
+        }
+    }
+
+    #[test]
+    fn a_dictionary_that_drops_what_is_not_there_blocks() {
+        let screened =
+            screen(ReadOptions { dictionary: Some(dropping(&["Owner Cod"])), ..ReadOptions::default() }).unwrap();
+        let first = screened.findings.first().unwrap();
+        assert_eq!((first.rule.as_str(), first.blocks()), ("drop_without_column", true));
+    }
+
+    #[test]
+    fn one_of_several_fields_that_drops_is_enough() {
+        let mut dictionary = dropping(&["owner_code"]);
+        dictionary.fields.insert(0, Said::named("Owner Code"));
+        let screened = screen(ReadOptions { dictionary: Some(dictionary), ..ReadOptions::default() }).unwrap();
+        assert_eq!(columns(&screened), ["id", "amount"]);
+    }
 }

@@ -180,7 +180,10 @@ fn serial((days, nanos): (i64, i64), data_type: &DataType) -> Option<f64> {
     }
     let seconds = f64::from(i32::try_from(nanos / 1_000_000_000).ok()?);
     let fraction = f64::from(i32::try_from(nanos % 1_000_000_000).ok()?);
-    Some(f64::from(i32::try_from(days).ok()?) + (seconds * 1e9 + fraction) / DAY_NANOS)
+    let serial = f64::from(i32::try_from(days).ok()?) + (seconds * 1e9 + fraction) / DAY_NANOS;
+    // A moment right before the end, rounded to a double of this size, may be past it.
+    let end = f64::from(i32::try_from(if is_time { 1 } else { LAST_SERIAL + 1 }).ok()?);
+    (serial < end).then_some(serial)
 }
 
 /// How Excel shows a column's numbers, and how wide the column must be for it.
@@ -210,4 +213,23 @@ fn check_length(text: &str, field: &Field, row: u32) -> Result<(), EncodeError> 
 
 fn position(column: usize) -> Result<u16, EncodeError> {
     u16::try_from(column).map_err(|_| EncodeError::TooManyColumns(column))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_schema::TimeUnit;
+
+    #[test]
+    fn moments_that_round_past_the_end_have_no_serial_number() {
+        let timestamp = DataType::Timestamp(TimeUnit::Microsecond, None);
+        let time = DataType::Time64(TimeUnit::Nanosecond);
+        let day_nanos = 86_400_000_000_000;
+        let last_day = LAST_SERIAL - EPOCH_SERIAL;
+        assert_eq!(serial((0, day_nanos / 2), &timestamp), Some(25_569.5));
+        assert!(serial((last_day, day_nanos - 1_000_000_000), &timestamp).is_some());
+        assert_eq!(serial((last_day, day_nanos - 1_000), &timestamp), None);
+        assert_eq!(serial((last_day + 1, 0), &timestamp), None);
+        assert!(serial((0, day_nanos - 1_000_000), &time).is_some_and(|serial| serial < 1.0));
+    }
 }

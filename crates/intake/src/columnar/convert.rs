@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringArray, StringBuilder};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Decimal128Type, Field, Time64NanosecondType, TimeUnit, TimestampNanosecondType};
+use arrow::datatypes::{
+    DataType, Date32Type, Date64Type, Decimal128Type, Field, Time64NanosecondType, TimeUnit, TimestampMicrosecondType,
+    TimestampNanosecondType,
+};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 
@@ -13,6 +16,9 @@ use crate::cell::{Cell, Kind};
 use crate::declared::{Declared, Nulls};
 use crate::reading::{Building, Reading};
 
+/// Milliseconds of a day.
+const DAY_MS: i64 = 86_400_000;
+
 /// What is done to the arrays of one column.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Step {
@@ -20,6 +26,10 @@ pub(crate) enum Step {
     Keep,
     /// A cast that loses nothing but, for nanoseconds, what is said in a finding.
     Cast(DataType),
+    /// Nanoseconds to the microsecond that they are in, before 1970 as after it.
+    Floor(DataType),
+    /// Milliseconds at midnight to days.
+    Days,
     /// JSON text of a list, map or union.
     Json,
     /// The value as Arrow shows it: intervals and durations.
@@ -50,6 +60,10 @@ pub(crate) fn plan(data_type: &DataType) -> (DataType, Step) {
         T::Float16 => cast(T::Float32),
         T::LargeUtf8 | T::Utf8View | T::Null => cast(T::Utf8),
         T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_) => cast(T::Binary),
+        T::Timestamp(TimeUnit::Nanosecond, zone) => {
+            let target = T::Timestamp(TimeUnit::Microsecond, zone.as_ref().map(|_| "UTC".into()));
+            (target.clone(), Step::Floor(target))
+        }
         T::Date64 | T::Timestamp(_, None) => cast(T::Timestamp(TimeUnit::Microsecond, None)),
         T::Timestamp(TimeUnit::Microsecond, Some(zone)) if zone.as_ref() == "UTC" => (data_type.clone(), Step::Keep),
         T::Timestamp(_, Some(_)) => cast(T::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
@@ -131,6 +145,18 @@ pub(crate) fn convert(array: &ArrayRef, step: &Step) -> Result<ArrayRef, ArrowEr
     Ok(match step {
         Step::Keep => Arc::clone(array),
         Step::Cast(target) => cast_with_options(array, target, &CastOptions { safe: true, ..CastOptions::default() })?,
+        Step::Floor(target) => {
+            let nanos = array.as_primitive_opt::<TimestampNanosecondType>();
+            let nanos = nanos.ok_or_else(|| ArrowError::CastError("not nanoseconds".to_owned()))?;
+            let micros = nanos.unary::<_, TimestampMicrosecondType>(|nanos| nanos.div_euclid(1_000));
+            Arc::new(micros.with_data_type(target.clone()))
+        }
+        Step::Days => {
+            let moments = array.as_primitive_opt::<Date64Type>();
+            let moments = moments.ok_or_else(|| ArrowError::CastError("not milliseconds".to_owned()))?;
+            let days = |ms: i64| i32::try_from(ms.div_euclid(DAY_MS)).ok().filter(|_| ms.rem_euclid(DAY_MS) == 0);
+            Arc::new(moments.unary_opt::<_, Date32Type>(days))
+        }
         Step::Json => Arc::new(json_text(array)?),
         Step::Shown => {
             let mut builder = StringBuilder::with_capacity(array.len(), array.len() * 12);
@@ -158,6 +184,12 @@ pub(crate) fn finer_than_micros(array: &ArrayRef) -> u64 {
         DataType::Time64(TimeUnit::Nanosecond) => finer(&mut array.as_primitive::<Time64NanosecondType>().iter()),
         _ => 0,
     }
+}
+
+/// Whether a column of dates in milliseconds holds nothing but midnights, as Arrow wants it.
+pub(crate) fn is_days(array: &ArrayRef) -> bool {
+    let moments = array.as_primitive_opt::<Date64Type>();
+    moments.is_some_and(|moments| moments.iter().flatten().all(|ms| ms.rem_euclid(DAY_MS) == 0))
 }
 
 /// Binary values as text; `None` when one is not UTF-8.
@@ -243,6 +275,18 @@ mod tests {
         let flat = flatten(&batch);
         assert_eq!(flat.first().unwrap().name, "a.b");
         assert_eq!(flat.first().unwrap().array.null_count(), 1);
+    }
+
+    #[test]
+    fn nanoseconds_before_1970_go_to_the_microsecond_that_they_are_in() {
+        let array: ArrayRef = Arc::new(TimestampNanosecondArray::from(vec![-999, -1_000, 1_999]));
+        let (_, step) = plan(array.data_type());
+        let micros = convert(&array, &step).unwrap();
+        assert_eq!(micros.as_primitive::<TimestampMicrosecondType>().values(), &[-1, -1, 1]);
+        let zoned = DataType::Timestamp(TimeUnit::Nanosecond, Some("+01:00".into()));
+        let (released, step) = plan(&zoned);
+        let array: ArrayRef = Arc::new(TimestampNanosecondArray::from(vec![-1]).with_timezone("+01:00"));
+        assert_eq!(convert(&array, &step).unwrap().data_type(), &released);
     }
 
     #[test]

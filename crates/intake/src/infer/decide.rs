@@ -72,6 +72,13 @@ impl Column {
             let tally = Tally { count: self.values, rows: Vec::new() };
             return Outcome::noted(Reading::Text, note("date_kept_as_text", Severity::Info, &tally, message));
         }
+        let bare_dates = if text.from == Live::Temporal { text.fitting } else { text.bare_dates };
+        if !text.padded_dates.is_empty() && text.padded_dates.count + bare_dates == self.values {
+            let message = "dates or times with spaces around them stay text; take the spaces out, or declare the type in the \
+                           data dictionary";
+            let note = note("padded_date_kept_as_text", Severity::Warning, &text.padded_dates, message);
+            return Outcome::noted(Reading::Text, note);
+        }
         let was = match text.from {
             Live::Number => "numbers",
             Live::Boolean => "true or false",
@@ -107,7 +114,7 @@ impl Numbers {
             return Outcome::noted(Reading::Text, note);
         }
         let mut outcome = if !self.exponents.is_empty() {
-            Outcome::plain(Reading::Float)
+            self.decide_exponents()
         } else if self.fractions.is_empty() {
             self.decide_whole()
         } else {
@@ -138,12 +145,26 @@ impl Numbers {
             let message = "values have leading zeros, so the column is text and keeps them";
             return Some(note("leading_zeros_kept", Severity::Info, &self.leading_zeros, message));
         }
-        if identifier && self.exponents.is_empty() && self.whole {
+        if identifier && (self.exponents.is_empty() || self.bare) && self.whole {
             let tally = Tally { count: values, rows: Vec::new() };
             let message = "the name says that the numbers identify something, so they are kept as text";
             return Some(note("identifier_kept_as_text", Severity::Info, &tally, message));
         }
         None
+    }
+
+    fn decide_exponents(&self) -> Outcome {
+        if !self.lossy.is_empty() {
+            let message = "the column has numbers with an exponent, and 64-bit floating point would lose digits of these; \
+                           all stay text";
+            return Outcome::noted(Reading::Text, note("number_kept_as_text", Severity::Warning, &self.lossy, message));
+        }
+        if !self.bare {
+            return Outcome::plain(Reading::Float);
+        }
+        let message = "values such as 1E5 are read as numbers with an exponent; declare the type text in the data \
+                       dictionary if they are codes";
+        Outcome::noted(Reading::Float, note("exponent_read", Severity::Info, &self.exponents, message))
     }
 
     fn decide_whole(&self) -> Outcome {
@@ -160,14 +181,15 @@ impl Numbers {
     }
 
     fn decide_fractions(&self) -> Outcome {
-        let exact = self.scale_min == self.scale_max || self.trailing_zero || !self.float_safe;
+        let float_safe = self.lossy.is_empty();
+        let exact = self.scale_min == self.scale_max || self.trailing_zero || !float_safe;
         if !exact {
             return Outcome::plain(Reading::Float);
         }
         if let Some(reading) = decimal(self.digits_max + self.scale_max, self.scale_max) {
             return Outcome::plain(reading);
         }
-        if self.float_safe && !self.trailing_zero {
+        if float_safe && !self.trailing_zero {
             return Outcome::plain(Reading::Float);
         }
         let message = "numbers need more than 38 digits to be kept exactly; they stay text";
@@ -196,6 +218,13 @@ impl TemporalSeen {
             return Outcome::noted(
                 Reading::Text,
                 note("time_too_fine_kept_as_text", Severity::Info, &self.finer, message),
+            );
+        }
+        if !self.out_of_years.is_empty() {
+            let message = "moments are, in UTC, outside of the years 1 to 9999, so the column is text";
+            return Outcome::noted(
+                Reading::Text,
+                note("year_out_of_range_kept_as_text", Severity::Warning, &self.out_of_years, message),
             );
         }
         let Some(date) = self.form.date else { return Outcome::plain(Reading::Time) };
@@ -275,7 +304,13 @@ mod tests {
         check(&["41.80792179224785", "-87.663", "41.5"], Reading::Float, &[]);
         check(&["0.12345678901234567", "1.5"], decimal(18, 17), &[]);
         check(&["1", "2", "2.5"], decimal(2, 1), &["type_widened"]);
-        check(&["1e5", "2"], Reading::Float, &[]);
+        check(&["1e5", "2"], Reading::Float, &["exponent_read"]);
+        check(&["1E10", "2E3"], Reading::Float, &["exponent_read"]);
+        check(&["1E5", "123456789012345678"], Reading::Text, &["number_kept_as_text"]);
+        check(&["1E5", "1.23456789012345678"], Reading::Text, &["number_kept_as_text"]);
+        check(&["1e400", "2"], Reading::Text, &["number_kept_as_text"]);
+        check(&["1e-400", "2"], Reading::Text, &["number_kept_as_text"]);
+        check(&[&format!("0.{}1", "0".repeat(400)), "2.25"], Reading::Text, &["number_kept_as_text"]);
         check(&["99999999999999999999", "1"], decimal(20, 0), &["type_widened"]);
         check(&["1,234", "5"], Reading::Text, &["number_kept_as_text"]);
         check(&["1", " 5"], Reading::Text, &["padded_number_kept_as_text"]);
@@ -301,6 +336,7 @@ mod tests {
             |values: &[&str], expect: Reading| assert_eq!(decided(values, true, Kind::Bare).0, expect, "{values:?}");
         check(&["101", "102"], Reading::Text);
         check(&["8142251.0"], Reading::Text);
+        check(&["1E10", "2E3"], Reading::Text);
         check(&["1.5"], decimal(2, 1));
     }
 
@@ -323,6 +359,9 @@ mod tests {
         check(&["20240131"], Reading::Integer, &[]);
         check(&["23-Oct-14", "1-Nov-14"], Reading::Text, &["date_kept_as_text"]);
         check(&["2024-01"], Reading::Text, &[]);
+        check(&["2024-01-31", " 2024-02-01"], Reading::Text, &["padded_date_kept_as_text"]);
+        check(&[" 2024-01-31", "2024-02-01", "2024-02-02 "], Reading::Text, &["padded_date_kept_as_text"]);
+        check(&[" 2024-01-31", "soon"], Reading::Text, &[]);
     }
 
     #[test]
@@ -335,6 +374,9 @@ mod tests {
             Reading::TimestampUtc(Order::MonthFirst),
             &["offset_to_utc"],
         );
+        check(&["0001-01-01T00:00:00+14:00"], Reading::Text, &["year_out_of_range_kept_as_text"]);
+        check(&["9999-12-31T23:00:00-02:00"], Reading::Text, &["year_out_of_range_kept_as_text"]);
+        check(&["0001-01-01T00:00:00Z"], Reading::TimestampUtc(Order::MonthFirst), &[]);
         check(&["2024-01-31T10:00Z", "2024-01-31T10:00"], Reading::Text, &["type_widened"]);
         check(&["2014-01-01 00:00:00.123456789"], Reading::Text, &["time_too_fine_kept_as_text"]);
         check(&["2014-01-01 00:00:00.0000000"], Reading::Timestamp(Order::MonthFirst), &[]);

@@ -198,6 +198,20 @@ pub(crate) fn survives_float(bytes: &[u8]) -> bool {
     printed == text || printed.strip_prefix(b"0") == Some(text.as_slice())
 }
 
+/// Whether a number with an exponent has, as a double, the digits that it was written with, zeros at their ends aside,
+/// and stays neither zero nor infinite by mistake.
+pub(crate) fn survives_exponent(bytes: &[u8]) -> bool {
+    let Some(value) = float(bytes) else { return false };
+    let digits = |text: &[u8]| {
+        let mantissa = text.split(|byte| matches!(byte, b'e' | b'E')).next().unwrap_or_default();
+        let mut digits: Vec<u8> = mantissa.iter().copied().filter(u8::is_ascii_digit).collect();
+        digits.truncate(digits.iter().rposition(|digit| *digit != b'0').map_or(0, |last| last + 1));
+        let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
+        digits.split_off(zeros)
+    };
+    digits(bytes) == digits(format!("{value:e}").as_bytes())
+}
+
 struct Printed {
     text: [u8; 64],
     length: usize,
@@ -291,5 +305,19 @@ mod tests {
         check(".5", true);
         check("1.50", false);
         check("0.12345678901234567890", false);
+    }
+
+    #[test]
+    fn exponents_that_a_double_holds_are_told() {
+        let check = |text: &str, expect: bool| assert_eq!(survives_exponent(text.as_bytes()), expect, "{text:?}");
+        check("1e5", true);
+        check("-1.50E-10", true);
+        check("0e5", true);
+        check("120e300", true);
+        check("1.7976931348623157e308", true);
+        check("1.2345678901234567891e3", false);
+        check("1e400", false);
+        check("1e-400", false);
+        check("4e-324", false);
     }
 }

@@ -3,6 +3,9 @@
 /// Microseconds of a day.
 pub(crate) const DAY_US: i64 = 86_400_000_000;
 
+/// 0001-01-01 and 9999-12-31 in days since 1970-01-01.
+const YEARS: std::ops::RangeInclusive<i64> = -719_162..=2_932_896;
+
 /// How a date is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DateForm {
@@ -58,11 +61,23 @@ impl Temporal {
         }
     }
 
+    /// Whether the moment, in UTC, lies in the years 1 to 9999, in whichever order day and month are read.
+    pub(crate) fn is_in_years(&self) -> bool {
+        let orders = [Order::MonthFirst, Order::DayFirst].into_iter().filter(|order| self.days(*order).is_some());
+        orders.map(|order| self.moment_us(order)).all(|moment| moment.is_some_and(in_years))
+    }
+
     /// Microseconds since 1970-01-01, in UTC where there is an offset.
     pub(crate) fn moment_us(&self, order: Order) -> Option<i64> {
         let local = i64::from(self.days(order)?).checked_mul(DAY_US)?.checked_add(self.time_us)?;
         local.checked_sub(i64::from(self.offset_min) * 60_000_000)
     }
+}
+
+/// Whether a moment, in microseconds since 1970-01-01, lies in the years 1 to 9999: others have no form that is read
+/// everywhere.
+pub(crate) fn in_years(moment_us: i64) -> bool {
+    YEARS.contains(&moment_us.div_euclid(DAY_US))
 }
 
 /// Reads a value; `None` when it is no date, time or timestamp in a form that is known.

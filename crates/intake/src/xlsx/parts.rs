@@ -30,9 +30,11 @@ pub(super) struct Parts {
     hidden: HashMap<String, Hidden>,
 }
 
-/// What is hidden in one sheet.
+/// What one sheet does not show, or shows without saying what it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Hidden {
+    /// Cells with a formula and no result, by their rows' numbers in the sheet.
+    pub(super) unknown: Tally,
     /// Rows with cells, by their numbers in the sheet, from 1.
     pub(super) rows: Tally,
     /// Columns, from 0, first and last.
@@ -155,12 +157,20 @@ impl Parts {
         let mut hidden = Hidden::default();
         // Whether values that come next are in a hidden row that is not counted yet, and the number of the row.
         let (mut hidden_row, mut row) = (false, 0);
+        let mut formula = Formula::default();
         loop {
             buffer.clear();
             match xml.read_event_into(&mut buffer)? {
                 Event::DocType(_) => return Err(Fault::Entities),
                 Event::Eof => break,
-                Event::Start(tag) | Event::Empty(tag) => match tag.local_name().as_ref() {
+                Event::Text(text) => formula.text(&text),
+                Event::CData(_) | Event::GeneralRef(_) => formula.text(b"&"),
+                Event::End(tag) if sheet && tag.local_name().as_ref() == b"c" => {
+                    if formula.has_no_result() {
+                        hidden.unknown.add(row);
+                    }
+                }
+                Event::Start(tag) | Event::Empty(tag) => match formula.meet(sheet, &tag) {
                     first if std::mem::take(&mut root) => {
                         sheet = first == b"worksheet";
                         self.note(name, first, &tag);
@@ -215,6 +225,43 @@ impl Parts {
     }
 }
 
+/// What a cell has been seen to hold.
+#[derive(Default)]
+struct Formula {
+    formula: bool,
+    result: bool,
+    within_value: bool,
+    /// The result is text, of which none may be the result.
+    text: bool,
+}
+
+impl Formula {
+    /// Goes to the next tag, and says its name.
+    fn meet<'a>(&mut self, sheet: bool, tag: &'a BytesStart<'_>) -> &'a [u8] {
+        let name = tag.local_name().into_inner();
+        self.within_value = false;
+        match name {
+            b"c" if sheet => *self = Self { text: attribute(tag, "t").as_deref() == Some("str"), ..Self::default() },
+            b"f" => self.formula = true,
+            b"v" => {
+                self.within_value = true;
+                self.result |= self.text;
+            }
+            _ => {}
+        }
+        name
+    }
+
+    fn text(&mut self, text: &[u8]) {
+        self.result |= self.within_value && !text.trim_ascii().is_empty();
+    }
+
+    /// At the end of the cell.
+    fn has_no_result(&self) -> bool {
+        self.formula && !self.result
+    }
+}
+
 /// An attribute by its name without a prefix.
 fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
     let found = tag.attributes().flatten().find(|found| found.key.local_name().as_ref() == name.as_bytes())?;
@@ -259,6 +306,17 @@ mod tests {
             assert_eq!((hidden.rows.count, hidden.rows.rows.as_slice()), (2, &[2, 10][..]));
             assert_eq!(hidden.columns, [(1, 2), (3, 3)]);
         }
+    }
+
+    #[test]
+    fn formulas_without_a_result_are_found() {
+        let sheet = "<worksheet><sheetData><row r='2'><c><f>A1*10</f><v/></c><c/><c><v>1</v></c></row>\
+            <row r='3'><c><f>A1</f></c><c t='str'><f>\"\"</f><v></v></c><c><f>A2</f> <v>7</v></c></row>\
+            <row r='4'><c t='str'><f>A1</f><v>&lt;</v></c><c t='e'><f>1/0</f><v>#DIV/0!</v></c><c><v/></c></row>\
+            </sheetData></worksheet>";
+        let parts = read("xl/worksheets/sheet1.xml", sheet).ok().unwrap();
+        let hidden = parts.hidden.get("xl/worksheets/sheet1.xml").unwrap();
+        assert_eq!((hidden.unknown.count, hidden.unknown.rows.as_slice()), (2, &[2, 3][..]));
     }
 
     #[test]

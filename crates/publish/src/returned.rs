@@ -1,0 +1,82 @@
+//! Columns that were left out before and are in the file again.
+//!
+//! A release without a column is a decision about that column. Whoever brings the next file may not know of it, or bring
+//! no dictionary: then the decision stands, and the column blocks until somebody decides anew.
+
+use std::collections::HashSet;
+
+use arrow::datatypes::{Field, Schema};
+use portico_intake::dictionary::{Dictionary, Treatment, means_column};
+use portico_intake::options::ReadOptions;
+use portico_model::finding::{Finding, Severity};
+use portico_model::name::DatasetName;
+use portico_model::policy::VersionState;
+use portico_store::Catalog;
+
+use crate::error::PublishError;
+use crate::publisher::from_json;
+
+/// What one earlier release did with the columns of its file.
+struct Decision {
+    /// Its columns are public.
+    public: bool,
+    schema: Schema,
+    dictionary: Dictionary,
+}
+
+/// A blocking finding for each column of `schema` that the newest release to know it left out, unless `options` declare it
+/// public. Columns that are dropped again are not in `schema`.
+pub(crate) async fn returned(
+    catalog: &Catalog,
+    dataset: &DatasetName,
+    options: &ReadOptions,
+    schema: &Schema,
+) -> Result<Vec<Finding>, PublishError> {
+    let decisions = decisions(catalog, dataset).await?;
+    let declared = |column: &Field| {
+        let fields = options.dictionary.as_ref().map(|dictionary| dictionary.fields.as_slice()).unwrap_or_default();
+        let public = |treatment: &Treatment| matches!(treatment, Treatment::Public { .. });
+        fields.iter().any(|field| public(&field.treatment) && means_column(&field.name, column))
+    };
+    let back = schema.fields().iter().filter(|column| left_out(&decisions, column) && !declared(column));
+    let message = "an earlier release left this column out; drop it again, or declare it public with a reason";
+    Ok(back
+        .map(|column| Finding::on_column("column_returned", Severity::Blocking, column.name(), 1, Vec::new(), message))
+        .collect())
+}
+
+/// Newest first.
+async fn decisions(catalog: &Catalog, dataset: &DatasetName) -> Result<Vec<Decision>, PublishError> {
+    let versions = catalog.versions(dataset).await?;
+    let public: HashSet<_> = versions
+        .into_iter()
+        .filter(|version| version.state == VersionState::Released)
+        .map(|version| version.version)
+        .collect();
+    let mut released: Vec<_> = catalog.revisions(dataset).await?;
+    released.retain(|revision| revision.version.is_some());
+    released.sort_by_key(|revision| std::cmp::Reverse(revision.version));
+    let decision = |revision: &portico_store::RevisionRecord| {
+        let options: ReadOptions = from_json(&revision.options_json)?;
+        let prepared = revision.prepared()?.ok_or(PublishError::DigestChanged)?;
+        Ok(Decision {
+            public: revision.version.is_some_and(|version| public.contains(&version)),
+            schema: prepared.schema.as_ref().clone(),
+            dictionary: options.dictionary.unwrap_or_default(),
+        })
+    };
+    released.iter().map(decision).collect()
+}
+
+/// Whether the newest release that knows the column left it out. What a withdrawn version showed is no precedent.
+fn left_out(decisions: &[Decision], column: &Field) -> bool {
+    for decision in decisions {
+        if decision.dictionary.drops(column) {
+            return true;
+        }
+        if decision.public && decision.schema.field_with_name(column.name()).is_ok() {
+            return false;
+        }
+    }
+    false
+}
