@@ -13,6 +13,7 @@ mod demo;
 mod parts;
 mod publish;
 mod query;
+mod scratch;
 mod serve;
 mod staff;
 mod sweep;
