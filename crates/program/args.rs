@@ -333,6 +333,9 @@ pub(crate) struct Worker {
     /// Directory for spill files
     #[arg(long)]
     pub(crate) scratch: PathBuf,
+    /// Directory of the released files, all that it may read; without it they come by URL and it may connect
+    #[arg(long)]
+    pub(crate) released: Option<PathBuf>,
     /// Memory of the process, in bytes
     #[arg(long)]
     pub(crate) memory: u64,

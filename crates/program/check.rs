@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use portico_model::order::Measure;
 
 use crate::args::Check;
 use crate::config::Config;
@@ -24,7 +25,15 @@ pub(crate) async fn run(check: Check) -> anyhow::Result<ExitCode> {
     match parts::open_store(&config).await {
         Ok(store) => {
             say("catalog", try_catalog(&store).await);
-            say("workers", try_worker(&config, &store).await);
+            match try_worker(&config, &store).await {
+                Ok((text, measures)) => {
+                    say("workers", Ok(text));
+                    for measure in measures {
+                        println!("      {measure}");
+                    }
+                }
+                Err(error) => say("workers", Err(error)),
+            }
         }
         Err(error) => say("catalog", Err(error)),
     }
@@ -43,11 +52,13 @@ async fn try_catalog(store: &portico_store::Store) -> anyhow::Result<String> {
     Ok(format!("{datasets} datasets"))
 }
 
-async fn try_worker(config: &Config, store: &portico_store::Store) -> anyhow::Result<String> {
+/// What can be said of the workers, and what confines them.
+async fn try_worker(config: &Config, store: &portico_store::Store) -> anyhow::Result<(String, Vec<Measure>)> {
     let mut config = config.clone();
     config.limits.query.workers = 1;
     let scratch = parts::Scratch::open(&config)?;
-    parts::open_questions(&config, store, &scratch).await?;
+    let questions = parts::open_questions(&config, store, &scratch).await?;
     let query = &config.limits.query;
-    Ok(format!("one starts and answers; {} MiB of memory each", query.worker_memory_bytes / (1024 * 1024)))
+    let text = format!("one starts and answers; {} MiB of memory each", query.worker_memory_bytes / (1024 * 1024));
+    Ok((text, questions.workers().measures().to_vec()))
 }

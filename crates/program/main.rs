@@ -14,6 +14,7 @@ mod demo;
 mod parts;
 mod publish;
 mod query;
+mod scratch;
 mod scrub;
 mod serve;
 mod staff;

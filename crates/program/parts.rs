@@ -11,6 +11,7 @@ use portico_query::workers::{Launcher, Workers};
 use portico_store::{Catalog, Storage, Store};
 
 use crate::config::Config;
+pub(crate) use crate::scratch::Scratch;
 
 /// Storage and catalog, open.
 pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Store> {
@@ -48,36 +49,6 @@ fn catalog_file(config: &Config) -> Option<PathBuf> {
     (!path.is_empty() && !path.starts_with(':')).then(|| PathBuf::from(path))
 }
 
-/// A directory for what need not outlive the process.
-pub(crate) struct Scratch {
-    path: PathBuf,
-    /// Removes the directory when the parts go; absent where the operator named one.
-    _temporary: Option<tempfile::TempDir>,
-}
-
-impl Scratch {
-    /// The configured directory, or a temporary one.
-    pub(crate) fn open(config: &Config) -> anyhow::Result<Self> {
-        match &config.server.scratch {
-            Some(path) => {
-                std::fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))?;
-                Ok(Self { path: path.canonicalize()?, _temporary: None })
-            }
-            None => {
-                let directory = tempfile::Builder::new().prefix("portico-").tempdir()?;
-                Ok(Self { path: directory.path().to_owned(), _temporary: Some(directory) })
-            }
-        }
-    }
-
-    /// A directory below it for one purpose.
-    pub(crate) fn directory(&self, name: &str) -> anyhow::Result<PathBuf> {
-        let path = self.path.join(name);
-        std::fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
-        Ok(path)
-    }
-}
-
 /// How long a worker may take to start.
 const WORKER_START: Duration = Duration::from_secs(30);
 
@@ -85,10 +56,31 @@ const WORKER_START: Duration = Duration::from_secs(30);
 pub(crate) async fn open_questions(config: &Config, store: &Store, scratch: &Scratch) -> anyhow::Result<Questions> {
     let program = program()?;
     let log_level = crate::config::environment("PORTICO_LOG").unwrap_or_else(|| "warn".to_owned());
-    let launcher = Launcher::Process { program, scratch: scratch.directory("workers")?, log_level: Some(log_level) };
+    let launcher = Launcher::Process {
+        program,
+        scratch: scratch.directory("workers")?,
+        released: released_directory(store)?,
+        log_level: Some(log_level),
+    };
     let workers = Workers::start(launcher, &config.limits.query);
     anyhow::ensure!(workers.wait_ready(WORKER_START).await, "no worker process started: its log is on standard error");
     Ok(Questions::new(store.clone(), workers, config.limits.clone(), scratch.directory("spool")?))
+}
+
+/// Where the released files lie, if that is a directory of this machine. It is made before the first release: workers
+/// are confined to it, and what does not exist cannot be named to the kernel.
+fn released_directory(store: &Store) -> anyhow::Result<Option<PathBuf>> {
+    let Some(directory) = store.storage.released_directory() else { return Ok(None) };
+    let directory = std::path::absolute(directory)?;
+    if !directory.is_dir() {
+        let made = || {
+            std::fs::create_dir_all(&directory)?;
+            // Releases rely on the name being on disk, and sync only what they make themselves.
+            directory.parent().map_or(Ok(()), |parent| std::fs::File::open(parent)?.sync_all())
+        };
+        made().with_context(|| format!("cannot create {}", directory.display()))?;
+    }
+    Ok(Some(directory))
 }
 
 /// The road in, with its readers.

@@ -1,11 +1,8 @@
 //! `portico worker`: answers the server's questions, one at a time, within limits.
 
-use portico_engine::WorkerSettings;
+use portico_engine::{Reach, WorkerSettings};
 
 use crate::args::Worker;
-
-/// Stack of each thread: expressions nest, and what walks them recurses. Only what is used is ever backed by memory.
-const STACK_BYTES: usize = 64 * 1024 * 1024;
 
 /// Parquet footers kept between questions: some thousands of row groups.
 const FOOTER_CACHE_BYTES: u64 = 64 * 1024 * 1024;
@@ -22,11 +19,6 @@ pub(crate) fn run(worker: &Worker) -> anyhow::Result<()> {
         spill_bytes: worker.spill,
         footer_cache_bytes: FOOTER_CACHE_BYTES,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(worker.threads.max(2))
-        .thread_stack_size(STACK_BYTES)
-        .enable_all()
-        .build()?;
-    runtime.block_on(portico_engine::serve_unix(&worker.socket, settings))?;
-    Ok(())
+    let reach = worker.released.clone().map_or(Reach::Network, Reach::Directory);
+    Ok(portico_engine::serve_unix(&worker.socket, settings, &reach)?)
 }

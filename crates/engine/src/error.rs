@@ -19,6 +19,10 @@ pub enum EngineError {
         /// Why not.
         source: std::io::Error,
     },
+    /// The kernel refused rules that it should know.
+    #[error("the worker could not be confined")]
+    #[cfg(target_os = "linux")]
+    Confine(#[from] landlock::RulesetError),
     /// The HTTP client for signed URLs could not be built.
     #[error("the client for signed URLs could not be built")]
     Client(#[from] reqwest::Error),

@@ -18,6 +18,7 @@
 //! What it deliberately does not do: it knows no catalog, no principals and no HTTP; it never writes outside its
 //! scratch directory; it does not queue (the server sends one question at a time).
 
+mod confine;
 mod error;
 mod explain;
 mod files;
@@ -25,7 +26,6 @@ mod footers;
 mod functions;
 mod gate;
 mod inside;
-mod limits;
 mod output;
 mod parameters;
 mod plan;
@@ -40,6 +40,7 @@ mod statistics;
 mod table;
 mod verify;
 
+pub use confine::Reach;
 pub use error::EngineError;
 pub use inside::in_process;
 pub use service::{MESSAGE_BYTES_MAX, Worker, service};

@@ -1,5 +1,5 @@
-//! The worker's Flight service: `DoGet` with an order in the ticket, and the action `ping`, which
-//! answers `{"running":n}`, the questions whose work has not ended. Nothing else.
+//! The worker's Flight service: `DoGet` with an order in the ticket, and the action `ping`, which answers with a
+//! [`WorkerReport`]. Nothing else.
 //!
 //! Planning and running happen on a runtime of their own, so that the connection, the clocks and the cancellation
 //! answer while the plan computes. When the client's stream is dropped or a limit of time is passed, everything
@@ -19,7 +19,7 @@ use arrow_flight::{
 use bytes::Bytes;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, Stream, StreamExt};
-use portico_model::order::WorkOrder;
+use portico_model::order::{Measure, WorkOrder, WorkerReport};
 use portico_model::problem::{Problem, ProblemKind};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -59,6 +59,7 @@ pub(crate) struct Core {
     verifier: Arc<Verifier>,
     client: reqwest::Client,
     running: Arc<AtomicU64>,
+    measures: Vec<Measure>,
     runtime: Background,
 }
 
@@ -94,11 +95,19 @@ impl Core {
     }
 }
 
-/// The service of a worker, with threads of its own for computing.
+/// The service of a worker that nothing confines, with threads of its own for computing.
 ///
 /// # Errors
 /// When the system gives no threads or no client for signed URLs can be made.
 pub fn service(settings: WorkerSettings) -> Result<FlightServiceServer<Worker>, EngineError> {
+    confined_service(settings, Vec::new())
+}
+
+/// As [`service`], for a process that `measures` confine.
+pub(crate) fn confined_service(
+    settings: WorkerSettings,
+    measures: Vec<Measure>,
+) -> Result<FlightServiceServer<Worker>, EngineError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(settings.threads.max(1))
         .max_blocking_threads(BLOCKING_THREADS)
@@ -112,6 +121,7 @@ pub fn service(settings: WorkerSettings) -> Result<FlightServiceServer<Worker>, 
         verifier: Arc::new(Verifier::new()),
         client: remote::client()?,
         running: Arc::default(),
+        measures,
         runtime: Background(Some(runtime)),
         template: Arc::new(Template::new(settings)),
     };
@@ -251,7 +261,8 @@ impl FlightService for Worker {
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
         if request.into_inner().r#type == "ping" {
             let running = self.core.running.load(Ordering::Relaxed);
-            let body = Bytes::from(format!("{{\"running\":{running}}}"));
+            let report = WorkerReport { running, measures: self.core.measures.clone() };
+            let body = serde_json::to_vec(&report).map_err(|_| status(&Problem::internal()))?.into();
             Ok(Response::new(stream::iter([Ok(ActionResult { body })]).boxed()))
         } else {
             Err(Status::unimplemented("there is only ping"))

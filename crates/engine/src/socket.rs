@@ -1,34 +1,76 @@
 //! A worker process on its Unix socket, for as long as its parent holds its standard input open.
 
 use std::io::Read;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use tokio::net::UnixListener;
+use portico_model::order::Measure;
 use tokio::sync::oneshot;
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::Server;
 
+use crate::confine::{self, Reach};
 use crate::error::EngineError;
-use crate::limits;
-use crate::service::service;
+use crate::service::confined_service;
 use crate::settings::WorkerSettings;
 
-/// Confines the process, binds the socket and serves until standard input ends.
+/// Stack of each thread: expressions nest, and what walks them recurses. Only what is used is ever backed by memory.
+pub(crate) const STACK_BYTES: usize = 64 * 1024 * 1024;
+
+/// Binds the socket, confines the process and serves until standard input ends. To be called while the process has
+/// one thread: those that it starts inherit what confines it.
 ///
 /// The server that started the worker holds the other end of its standard input: when it dies, however it dies, the
-/// kernel closes it and the worker goes too. Questions under way are not waited for.
+/// kernel closes it and the worker goes too. Questions under way are not waited for, spill files are removed.
 ///
 /// # Errors
 /// [`EngineError`] when a limit cannot be set, the socket cannot be bound or the service fails.
-pub async fn serve_unix(socket: &Path, settings: WorkerSettings) -> Result<(), EngineError> {
-    limits::confine(&settings)?;
-    let service = service(settings)?;
-    let listener = UnixListener::bind(socket).map_err(|source| EngineError::Setup { what: "its socket", source })?;
+pub fn serve_unix(socket: &Path, settings: WorkerSettings, reach: &Reach) -> Result<(), EngineError> {
+    let setup = |what| move |source| EngineError::Setup { what, source };
+    let listener = UnixListener::bind(socket).map_err(setup("its socket"))?;
+    listener.set_nonblocking(true).map_err(setup("its socket"))?;
+    let measures = confine::confine(&settings, reach)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads(&settings))
+        .thread_stack_size(STACK_BYTES)
+        .enable_all()
+        .build()
+        .map_err(setup("its threads"))?;
+    let scratch = settings.scratch.clone();
+    let served = runtime.block_on(serve(listener, settings, measures));
+    // The server may have been killed, and nobody else knows of these files. They may be large, and a plan that still
+    // runs may be writing them: it ends with the process.
+    empty(&scratch);
+    runtime.shutdown_background();
+    served
+}
+
+/// Threads of the runtime that serves the connection.
+pub(crate) fn threads(settings: &WorkerSettings) -> usize {
+    settings.threads.max(2)
+}
+
+async fn serve(listener: UnixListener, settings: WorkerSettings, measures: Vec<Measure>) -> Result<(), EngineError> {
     let parent_gone = parent_gone()?;
+    let listener = tokio::net::UnixListener::from_std(listener)
+        .map_err(|source| EngineError::Setup { what: "its socket", source })?;
+    let service = confined_service(settings, measures)?;
     let serving = Server::builder().add_service(service).serve_with_incoming(UnixListenerStream::new(listener));
     tokio::select! {
         served = serving => Ok(served?),
         _ = parent_gone => Ok(()),
+    }
+}
+
+/// Removes what is in a directory, as far as that is possible.
+fn empty(directory: &Path) {
+    let Ok(entries) = std::fs::read_dir(directory) else { return };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let removed = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+        if let Err(error) = removed {
+            tracing::warn!(%error, "a spill file could not be removed");
+        }
     }
 }
 

@@ -96,6 +96,9 @@ pub struct QueryLimits {
     pub pool_memory_bytes: u64,
     /// Spill files of one worker, in bytes.
     pub spill_bytes: u64,
+    /// How long a statement that ended two workers is refused, in minutes; `0` never refuses one. It would end the
+    /// third in the same way, and each takes memory and processor time from everybody else.
+    pub deadly_minutes: u64,
     /// Questions running at once for one address block (IPv4 address, IPv6 /64).
     pub running_per_address: u64,
     /// Questions waiting for one address block.
@@ -126,6 +129,7 @@ impl Default for QueryLimits {
             worker_memory_bytes: GIB,
             pool_memory_bytes: 512 * MIB,
             spill_bytes: 4 * GIB,
+            deadly_minutes: 10,
             running_per_address: 2,
             waiting_per_address: 16,
             waiting: 256,

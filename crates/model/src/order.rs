@@ -229,3 +229,56 @@ pub struct AnswerTail {
     /// Wall time in the worker, in milliseconds.
     pub elapsed_ms: u64,
 }
+
+/// What a worker says of itself when it is pinged.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerReport {
+    /// Questions whose work has not ended.
+    pub running: u64,
+    /// What confines it; nothing, for a worker inside another process.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measures: Vec<Measure>,
+}
+
+/// One measure that confines a worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measure {
+    /// What it is for, in words for the operator.
+    pub what: String,
+    /// Whether it is in force.
+    pub state: MeasureState,
+}
+
+/// Whether a measure is in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MeasureState {
+    /// It is.
+    InForce,
+    /// The kernel keeps a part of it.
+    InPart,
+    /// The kernel does not offer it.
+    NotOffered,
+    /// The configuration needs what it would take away.
+    NotNeeded,
+}
+
+impl Measure {
+    /// A measure and its state.
+    #[must_use]
+    pub fn new(what: &str, state: MeasureState) -> Self {
+        Self { what: what.to_owned(), state }
+    }
+}
+
+impl std::fmt::Display for Measure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let state = match self.state {
+            MeasureState::InForce => "in force",
+            MeasureState::InPart => "in force as far as this kernel offers it",
+            MeasureState::NotOffered => "not offered by this kernel",
+            MeasureState::NotNeeded => "not in force: the storage is remote",
+        };
+        write!(f, "{}: {state}", self.what)
+    }
+}

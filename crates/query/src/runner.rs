@@ -34,6 +34,7 @@ impl Runner {
     /// Waits for a turn and runs the question until its first bytes are here. The turn is to be held as long as
     /// the answer.
     pub(crate) async fn run(&self, question: &Question) -> Result<(WorkerAnswer, Turn), Problem> {
+        self.workers.check(&question.pinned.sql, &question.ask.parameters)?;
         let block = &question.ask.caller.address_block;
         let turn = match question.pinned.queue_wait {
             Some(wait) => self.queue.enter_within(block, wait).await?,

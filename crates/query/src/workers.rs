@@ -10,24 +10,27 @@
 //! starts the next. A question takes an idle worker and holds it until its answer has ended; a worker that
 //! answered to the end is used again, one that was left in the middle must first come to rest.
 
+mod deadly;
 mod feed;
 mod pool;
 mod process;
 mod watcher;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use portico_model::limits::QueryLimits;
-use portico_model::order::WorkOrder;
+use portico_model::order::{Measure, ParameterValue, WorkOrder};
 use portico_model::problem::{Problem, ProblemKind};
 use tokio_util::sync::DropGuard;
 use tonic::transport::Channel;
 
 pub use feed::{Feed, WorkerAnswer};
 
+use self::deadly::Statement;
 use self::feed::Failure;
 use self::pool::{Bounds, Pool};
 
@@ -38,13 +41,16 @@ pub type Connector =
 /// Where workers come from.
 #[derive(Clone)]
 pub enum Launcher {
-    /// Processes of ours: `program worker --socket PATH --scratch DIR --memory BYTES --spill BYTES --threads N`,
-    /// with an empty environment, that end when their standard input does.
+    /// Processes of ours: `program worker --socket PATH --scratch DIR --memory BYTES --spill BYTES --threads N
+    /// [--released DIR]`, with an empty environment, that end when their standard input does.
     Process {
         /// The program, normally this very one.
         program: PathBuf,
         /// A directory for their sockets and spill files; what earlier workers left there is removed.
         scratch: PathBuf,
+        /// The local directory of the released files, which must exist: all that workers may read. Without one they
+        /// are given URLs and may connect.
+        released: Option<PathBuf>,
         /// Passed on as `--log`.
         log_level: Option<String>,
     },
@@ -75,7 +81,7 @@ impl Workers {
     #[must_use]
     pub fn start(launcher: Launcher, limits: &QueryLimits) -> Self {
         let bounds = Bounds::of(limits);
-        let pool = Arc::new(Pool::new(launcher, bounds));
+        let pool = Arc::new(Pool::new(launcher, bounds, limits));
         let stop = Arc::new(pool.stop_token().drop_guard());
         pool.launch_all();
         Self { pool, _stop: stop }
@@ -98,6 +104,12 @@ impl Workers {
         tokio::time::timeout(timeout, self.pool.wait_alive()).await.is_ok()
     }
 
+    /// What confines the workers, as the first of them said; nothing before it lives, or where they are no processes.
+    #[must_use]
+    pub fn measures(&self) -> &[Measure] {
+        self.pool.measures.get().map_or(&[], Vec::as_slice)
+    }
+
     /// Ends all workers, for shutdown: answers under way break.
     pub fn stop(&self) {
         self.pool.stop_token().cancel();
@@ -106,20 +118,37 @@ impl Workers {
     /// Runs one piece of work until the first bytes of its answer are here, so that whatever goes wrong before
     /// them can still be told as a problem. Dropping the future or the answer frees the worker.
     ///
-    /// A worker that was lost through no fault of the statement is replaced by another, once.
+    /// A worker that was lost through no fault of the statement is replaced by another, once. A statement that ended
+    /// two workers is refused for a while.
     ///
     /// # Errors
     /// The worker's own problem; `QueryMemory`, `QueryTimeout` or `QueryTooComplex` for a statement that
     /// overstepped; `Unavailable` when no worker could be had.
     pub async fn run(&self, order: &WorkOrder, effort: Effort) -> Result<WorkerAnswer, Problem> {
+        self.check(&order.sql, &order.parameters)?;
         match self.attempt(order, effort).await {
             Err(Failure::Lost(_)) => {
                 metrics::counter!("portico_questions_retried_total").increment(1);
                 tracing::warn!(question = %order.question_id, "a worker was lost before its first byte; trying another");
-                self.attempt(order, effort).await.map_err(Failure::into_problem)
+                self.attempt(order, effort).await.map_err(|failure| self.give_up(order, failure))
             }
             outcome => outcome.map_err(Failure::into_problem),
         }
+    }
+
+    /// Refuses a statement that ended two workers, before it waits for its turn.
+    pub(crate) fn check(&self, sql: &str, parameters: &BTreeMap<String, ParameterValue>) -> Result<(), Problem> {
+        self.pool.deadly.check(Statement::of(sql, parameters))
+    }
+
+    /// After the second try. Two workers in a row are no chance any more: the system may be killing them because of
+    /// what the statement takes, without saying so.
+    fn give_up(&self, order: &WorkOrder, failure: Failure) -> Problem {
+        if let Failure::Lost(_) = failure {
+            let reason = Problem::new(ProblemKind::QueryMemory, "The system killed its process, and the next one too.");
+            self.pool.deadly.record(Statement::of(&order.sql, &order.parameters), reason);
+        }
+        failure.into_problem()
     }
 
     async fn attempt(&self, order: &WorkOrder, effort: Effort) -> Result<WorkerAnswer, Failure> {

@@ -132,12 +132,23 @@ impl Fake {
                 to_come.tail(number(1)).await;
             }
             "eat" => eat(number(1)).await,
+            "panic" => {
+                let panicking: Result<(), _> = tokio::spawn(async { panic!("as a plan may") }).await;
+                assert!(panicking.is_err());
+                to_come.problem(ProblemKind::Internal).await;
+            }
             "burn" => burn(),
             "begin-burn" => {
+                // On a thread of its own: what is to be sent may wait for this one.
+                std::thread::spawn(burn);
                 to_come.begin(&order).await;
-                burn();
+                std::future::pending::<()>().await;
             }
             "abort" => std::process::abort(),
+            "killed" => {
+                let own = std::process::id().to_string();
+                let _ = std::process::Command::new("kill").args(["-9", &own]).status();
+            }
             "allocate" => drop(std::hint::black_box(vec![1_u8; usize::MAX / 4])),
             "overflow" => {
                 overflow(0);

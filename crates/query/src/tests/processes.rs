@@ -56,7 +56,8 @@ fn start(count: u64, change: impl FnOnce(&mut QueryLimits)) -> Site {
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
     let mut limits = QueryLimits { workers: count, queue_wait_ms: PATIENCE_MS, ..QueryLimits::default() };
     change(&mut limits);
-    let launcher = Launcher::Process { program, scratch: scratch.path().join("workers"), log_level: None };
+    let launcher =
+        Launcher::Process { program, scratch: scratch.path().join("workers"), released: None, log_level: None };
     Site { workers: Workers::start(launcher, &limits), scratch }
 }
 
@@ -127,6 +128,40 @@ async fn what_computes_for_too_long_is_killed_and_told_why() {
     for effort in [Effort::Work, Effort::Scan] {
         check_overstepping(&site, "do:burn", effort, ProblemKind::QueryTimeout).await;
     }
+}
+
+#[tokio::test]
+async fn a_statement_that_ends_worker_after_worker_is_refused() {
+    let site = start(1, |_| ());
+    for _ in 0..2 {
+        check_overstepping(&site, "do:abort", Effort::Work, ProblemKind::QueryMemory).await;
+    }
+    let alive = pid(&site.workers).await;
+    let refused = run(&site.workers, "do:abort", Effort::Work).await.unwrap_err();
+    assert_eq!(refused.kind, ProblemKind::QueryMemory);
+    assert!(refused.detail.contains("2 times"), "{refused}");
+    assert_eq!(pid(&site.workers).await, alive);
+}
+
+#[tokio::test]
+async fn a_statement_whose_workers_are_killed_is_tried_twice_and_no_more() {
+    let site = start(1, |_| ());
+    for _ in 0..2 {
+        // Killed by something that leaves no trace, as the kernel does when memory runs out.
+        let problem = run(&site.workers, "do:killed", Effort::Work).await.unwrap_err();
+        assert_eq!(problem.kind, ProblemKind::Unavailable, "{problem}");
+    }
+    let problem = run(&site.workers, "do:killed", Effort::Work).await.unwrap_err();
+    assert_eq!(problem.kind, ProblemKind::QueryMemory, "{problem}");
+}
+
+#[tokio::test]
+async fn a_panic_ends_the_question_and_not_the_worker() {
+    let site = start(1, |_| ());
+    let before = pid(&site.workers).await;
+    let problem = run(&site.workers, "do:panic", Effort::Work).await.unwrap_err();
+    assert_eq!(problem.kind, ProblemKind::Internal, "{problem}");
+    assert_eq!(pid(&site.workers).await, before);
 }
 
 #[tokio::test]

@@ -173,7 +173,11 @@ async fn explain(lease: Lease, status: Option<&Status>) -> Failure {
     if let Some(problem) = lease.verdict() {
         return Failure::Problem(problem);
     }
-    if let Some(problem) = status.and_then(|status| serde_json::from_slice(status.details()).ok()) {
+    if let Some(problem) = status.and_then(|status| serde_json::from_slice::<Problem>(status.details()).ok()) {
+        if problem.kind == ProblemKind::Internal {
+            // A panic, or a plan that broke a promise: the worker lives on, and its log says which.
+            metrics::counter!("portico_worker_faults_total").increment(1);
+        }
         return Failure::Problem(problem);
     }
     if !lease.is_process() {
@@ -195,7 +199,7 @@ async fn explain(lease: Lease, status: Option<&Status>) -> Failure {
 }
 
 /// What the end of a process means that the watcher did not end.
-fn end_means(end: &End, memory_limit_bytes: u64) -> Failure {
+pub(super) fn end_means(end: &End, memory_limit_bytes: u64) -> Failure {
     let memory = || Failure::Problem(needs_memory(memory_limit_bytes));
     let stack = || {
         Failure::Problem(Problem::new(

@@ -2,19 +2,21 @@
 
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arrow_flight::Action;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use futures::TryStreamExt;
 use portico_model::limits::QueryLimits;
-use portico_model::order::WorkOrder;
+use portico_model::order::{Measure, MeasureState, WorkOrder, WorkerReport};
 use portico_model::problem::Problem;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
+use super::deadly::{Deadly, Statement};
+use super::feed::{Failure, end_means};
 use super::process::{LastWords, LaunchError, Process};
 use super::watcher::{self, Assignment, AssignmentBounds, Usage};
 use super::{Effort, Launcher};
@@ -26,6 +28,8 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// Between two looks at a worker that is to come to rest, and how many in a row must find it so.
 const SETTLE_LOOK: Duration = Duration::from_millis(10);
 const SETTLE_LOOKS: u32 = 3;
+/// How long a new worker may take to say what confines it.
+const REPORT: Duration = Duration::from_secs(10);
 /// First and longest pause before a worker that would not start is started again.
 const BACKOFF: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
@@ -67,6 +71,9 @@ impl Bounds {
 
 pub(super) struct Pool {
     pub(super) bounds: Bounds,
+    pub(super) deadly: Deadly,
+    /// What the first worker said of its confinement: all are started in the same way.
+    pub(super) measures: OnceLock<Vec<Measure>>,
     launcher: Launcher,
     stop: CancellationToken,
     /// Idle workers; the one used last is used next, since its caches are warm.
@@ -77,9 +84,11 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(launcher: Launcher, bounds: Bounds) -> Self {
+    pub(super) fn new(launcher: Launcher, bounds: Bounds, limits: &QueryLimits) -> Self {
         Self {
             bounds,
+            deadly: Deadly::new(limits),
+            measures: OnceLock::new(),
             launcher,
             stop: CancellationToken::new(),
             idle: Mutex::default(),
@@ -129,7 +138,8 @@ impl Pool {
             memory_bytes: self.bounds.memory_bytes,
             cpu_before_ms: worker.usage().unwrap_or_default().cpu_ms,
         };
-        let assignment = Arc::new(Assignment::new(&order.question_id, bounds));
+        let statement = Statement::of(&order.sql, &order.parameters);
+        let assignment = Arc::new(Assignment::new(&order.question_id, statement, bounds));
         worker.used.store(true, Ordering::Relaxed);
         worker.assignment.send_replace(Some(Arc::clone(&assignment)));
         Lease { pool: Arc::clone(self), worker, assignment, given_back: false }
@@ -163,10 +173,10 @@ impl Pool {
 
     async fn launch(&self) -> Result<Process, LaunchError> {
         match &self.launcher {
-            Launcher::Process { program, scratch, log_level } => {
+            Launcher::Process { program, scratch, released, log_level } => {
                 let number = self.generation.fetch_add(1, Ordering::Relaxed);
-                Process::launch(program, &scratch.join(format!("worker-{number}")), log_level.as_deref(), &self.bounds)
-                    .await
+                let scratch = scratch.join(format!("worker-{number}"));
+                Process::launch(program, &scratch, released.as_deref(), log_level.as_deref(), &self.bounds).await
             }
             Launcher::Connect(connect) => {
                 let channel = connect().await.map_err(LaunchError::Connect)?;
@@ -212,11 +222,23 @@ impl Worker {
         end.wait_for(Option::is_some).await.ok().and_then(|end| *end)
     }
 
-    async fn ping(&self) -> Result<(), tonic::Status> {
+    async fn ping(&self) -> Result<WorkerReport, tonic::Status> {
         let mut client = FlightServiceClient::new(self.channel.clone());
         let action = Action { r#type: "ping".to_owned(), body: bytes::Bytes::new() };
-        let results = client.do_action(action).await?.into_inner();
-        results.try_for_each(|_| async { Ok(()) }).await
+        let results: Vec<_> = client.do_action(action).await?.into_inner().try_collect().await?;
+        // One that says nothing of itself has answered, which is what counts.
+        Ok(results.first().and_then(|result| serde_json::from_slice(&result.body).ok()).unwrap_or_default())
+    }
+
+    /// What confines this worker: what it says itself, and whether the server sees what it uses.
+    async fn measures(&self) -> Option<Vec<Measure>> {
+        let report = tokio::time::timeout(REPORT, self.ping()).await.ok()?.ok()?;
+        let mut measures = report.measures;
+        if self.pid.is_some() {
+            let seen = if self.usage().is_some() { MeasureState::InForce } else { MeasureState::NotOffered };
+            measures.push(Measure::new("memory and processor time watched by the server", seen));
+        }
+        Some(measures)
     }
 }
 
@@ -294,7 +316,7 @@ async fn settle(pool: Arc<Pool>, worker: Arc<Worker>) {
     })
     .await;
     match rested {
-        Ok(Ok(())) => pool.give_back(worker),
+        Ok(Ok(_)) => pool.give_back(worker),
         Ok(Err(_)) | Err(_) => worker.retire.cancel(),
     }
 }
@@ -356,13 +378,23 @@ async fn hold(pool: &Arc<Pool>, mut process: Process) -> Outcome {
         retire: CancellationToken::new(),
         used: AtomicBool::new(false),
     });
+    if pool.measures.get().is_none()
+        && let Some(measures) = worker.measures().await
+        && pool.measures.set(measures.clone()).is_ok()
+    {
+        log_measures(&measures);
+    }
     pool.alive.send_modify(|count| *count += 1);
     metrics::gauge!("portico_workers_alive").increment(1.0);
     pool.give_back(Arc::clone(&worker));
     let mut memory_bytes = 0;
     let stopped = watch_over(pool, &worker, &mut process, &mut memory_bytes).await;
     let (status, last_words) = process.end().await;
-    worker.end.send_replace(Some(End { status, memory_bytes, last_words }));
+    let end = End { status, memory_bytes, last_words };
+    if !stopped {
+        convict(pool, &worker, &end);
+    }
+    worker.end.send_replace(Some(end));
     pool.idle.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| !Arc::ptr_eq(other, &worker));
     pool.alive.send_modify(|count| *count -= 1);
     metrics::gauge!("portico_workers_alive").decrement(1.0);
@@ -372,6 +404,33 @@ async fn hold(pool: &Arc<Pool>, mut process: Process) -> Outcome {
     let question = worker.assignment.borrow().as_ref().map(|assignment| assignment.question_id.clone());
     tracing::info!(?status, ?last_words, memory_bytes, question, "a worker ended");
     if worker.used.load(Ordering::Relaxed) { Outcome::Used } else { Outcome::Unused }
+}
+
+/// Remembers the statement that ended a worker, if one did: also when nobody waits for its answer any more.
+fn convict(pool: &Pool, worker: &Worker, end: &End) {
+    let Some(assignment) = worker.assignment.borrow().clone() else { return };
+    let reason = match assignment.verdict() {
+        Some(verdict) => verdict.is_the_statements().then(|| assignment.problem(verdict)),
+        // Killed because it did not come to rest, which any plan may be slow at.
+        None if worker.retire.is_cancelled() => None,
+        None => match end_means(end, pool.bounds.memory_bytes) {
+            Failure::Problem(problem) => Some(problem),
+            Failure::Lost(_) => None,
+        },
+    };
+    if let Some(reason) = reason {
+        pool.deadly.record(assignment.statement, reason);
+    }
+}
+
+/// Says once what confines the workers: what is missing is for the operator to weigh.
+fn log_measures(measures: &[Measure]) {
+    for measure in measures {
+        match measure.state {
+            MeasureState::InForce | MeasureState::NotNeeded => tracing::info!(%measure, "workers are confined"),
+            MeasureState::InPart | MeasureState::NotOffered => tracing::warn!(%measure, "workers are not confined"),
+        }
+    }
 }
 
 /// Returns when the worker has ended or is to be ended; `true` when the pool stops.

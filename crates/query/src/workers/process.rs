@@ -79,6 +79,7 @@ impl Process {
     pub(super) async fn launch(
         program: &Path,
         scratch: &Path,
+        released: Option<&Path>,
         log_level: Option<&str>,
         bounds: &Bounds,
     ) -> Result<Self, LaunchError> {
@@ -96,6 +97,9 @@ impl Process {
             .args(["--memory", &bounds.memory_bytes.to_string()])
             .args(["--spill", &bounds.spill_bytes.to_string()])
             .args(["--threads", &bounds.threads.to_string()]);
+        if let Some(released) = released {
+            command.arg("--released").arg(released);
+        }
         if let Some(level) = log_level {
             command.args(["--log", level]);
         }
@@ -276,9 +280,9 @@ mod tests {
     async fn a_program_that_is_not_there_or_ends_at_once_is_no_worker() {
         let scratch = tempfile::tempdir().unwrap();
         let dir = scratch.path().join("worker-0");
-        let missing = Process::launch(Path::new("/nowhere/portico"), &dir, None, &bounds()).await;
+        let missing = Process::launch(Path::new("/nowhere/portico"), &dir, None, None, &bounds()).await;
         assert!(matches!(missing, Err(LaunchError::Spawn(_))));
-        let ended = Process::launch(Path::new("/bin/false"), &dir, None, &bounds()).await;
+        let ended = Process::launch(Path::new("/bin/false"), &dir, None, None, &bounds()).await;
         assert!(matches!(ended, Err(LaunchError::Ended(Some(status))) if status.code() == Some(1)));
         assert!(!dir.exists());
     }

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use portico_model::problem::{Problem, ProblemKind};
 
+use super::deadly::Statement;
+
 /// Milliseconds in a unit of `/proc/<pid>/stat`: user space sees 100 ticks a second on every Linux that Rust
 /// builds for, whatever the kernel's own tick is.
 const TICK_MS: u64 = 10;
@@ -73,6 +75,8 @@ fn cpu_ms(stat: &str) -> Option<u64> {
 pub(super) struct Assignment {
     /// The question's id, for the log.
     pub(super) question_id: String,
+    /// What was asked.
+    pub(super) statement: Statement,
     started: Instant,
     bounds: AssignmentBounds,
     begun: AtomicBool,
@@ -119,12 +123,18 @@ impl Verdict {
             Self::Total => "total",
         }
     }
+
+    /// Whether the same statement would overstep again: how long it takes depends on the machine and on the reader.
+    pub(super) fn is_the_statements(self) -> bool {
+        matches!(self, Self::Memory | Self::Cpu)
+    }
 }
 
 impl Assignment {
-    pub(super) fn new(question_id: &str, bounds: AssignmentBounds) -> Self {
+    pub(super) fn new(question_id: &str, statement: Statement, bounds: AssignmentBounds) -> Self {
         Self {
             question_id: question_id.to_owned(),
+            statement,
             started: Instant::now(),
             bounds,
             begun: AtomicBool::new(false),
@@ -218,6 +228,7 @@ mod tests {
     fn assignment(scan: bool) -> Assignment {
         Assignment::new(
             "q",
+            Statement::of("", &std::collections::BTreeMap::new()),
             AssignmentBounds {
                 first_byte: Duration::from_secs(30),
                 total: Duration::from_secs(3600),
