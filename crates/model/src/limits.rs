@@ -39,6 +39,7 @@ pub struct StatementLimits {
     /// Levels of nesting.
     pub nesting: u64,
     /// Relations after every use of a common table expression is counted: 20 doublings cost 3 GB of planning.
+    /// As many queries may stand behind one another: every one makes the plan deeper.
     pub relations: u64,
     /// Arms of set operations.
     pub union_arms: u64,

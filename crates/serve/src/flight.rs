@@ -59,7 +59,7 @@ impl Flights {
         if descriptor.r#type() == DescriptorType::Path {
             return exports::info_of_path(&self.site, visitor, descriptor).await;
         }
-        let Ok(any) = Any::decode(&*descriptor.cmd) else {
+        let Some(any) = message(&descriptor.cmd) else {
             // A command that is no message: plain SQL, as simple clients send it.
             let sql = text(&descriptor.cmd)?;
             return statements::info(&self.site, visitor, descriptor, statements::Statement::of(sql)).await;
@@ -83,7 +83,7 @@ impl Flights {
         if let Some(export) = portico_query::exports::ExportTicket::parse(&ticket.ticket)? {
             return exports::get(&self.site, visitor, &export).await;
         }
-        let Ok(any) = Any::decode(&*ticket.ticket) else {
+        let Some(any) = message(&ticket.ticket) else {
             let statement = statements::Statement::of(text(&ticket.ticket)?);
             return statements::get(&self.site, visitor, statement).await;
         };
@@ -167,8 +167,13 @@ fn text(bytes: &[u8]) -> Result<String, Problem> {
     text.map_err(|_| bad("Neither a Flight SQL message nor SQL text in UTF-8."))
 }
 
+/// The message that the bytes are. Plain SQL may happen to decode as one too (`EXPLAIN ANALYZE SELECT 1` does), but as
+/// one without a type.
+fn message(bytes: &[u8]) -> Option<Any> {
+    Any::decode(bytes).ok().filter(|any| !any.type_url.is_empty())
+}
+
 fn command(any: Any) -> Result<Command, Problem> {
-    // Plain SQL may happen to decode as a message without a type: then there is no command in it.
     Command::try_from(any).map_err(|_| bad("The command is not one of Flight SQL."))
 }
 

@@ -161,6 +161,8 @@ pub(super) struct Cost {
     pub(super) arms: u64,
     /// Columns that wildcards stand for.
     pub(super) columns: Width,
+    /// Queries behind one another.
+    pub(super) layers: u64,
 }
 
 /// The common table expressions in sight, innermost query last.

@@ -100,10 +100,14 @@ impl<'a> Walk<'a> {
     /// A query and everything in it; gives the columns of its answer.
     pub(super) fn query(&mut self, query: &mut Query) -> Checked<Columns> {
         self.nest(|walk| {
+            let outside = std::mem::take(&mut walk.cost);
             walk.scopes.open();
-            let result = walk.query_inside(query);
+            let columns = walk.query_inside(query)?;
             walk.scopes.close();
-            result
+            let mut cost = std::mem::replace(&mut walk.cost, outside);
+            cost.layers = cost.layers.saturating_add(1);
+            walk.add(cost)?;
+            Ok(columns)
         })
     }
 
@@ -334,6 +338,8 @@ impl<'a> Walk<'a> {
         self.cost.relations = self.cost.relations.saturating_add(cost.relations);
         self.cost.nodes = self.cost.nodes.saturating_add(cost.nodes);
         self.cost.arms = self.cost.arms.saturating_add(cost.arms);
+        self.cost.layers = self.cost.layers.max(cost.layers);
+        self.cap_value("queries behind one another", self.cost.layers, self.limits.relations)?;
         let what = "relations, every use of a common table expression counted";
         self.cap_value(what, self.cost.relations, self.limits.relations)?;
         let what = "nodes once everything that it names is written out";

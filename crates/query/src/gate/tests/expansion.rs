@@ -79,6 +79,22 @@ fn a_condition_on_a_column_counts_all_that_is_behind_it() {
 }
 
 #[test]
+fn queries_behind_one_another_are_few() {
+    for list in ["x", "*", "DISTINCT x"] {
+        too_complex(&format!("{} SELECT 1 FROM a900", layers(list, 900)), "queries behind one another");
+        too_complex(&format!("{} SELECT 1 FROM a64", layers(list, 64)), "queries behind one another");
+        assert!(gate(&format!("{} SELECT 1 FROM a60", layers(list, 60))).is_ok());
+    }
+    // Derived tables and common table expressions add up.
+    let derived = |from: &str| format!("{}{from}{}", "(SELECT x FROM ".repeat(12), ") AS d".repeat(12));
+    let mut sql = "WITH a0 AS (SELECT x FROM t)".to_owned();
+    for level in 1..=6 {
+        sql.push_str(&format!(", a{level} AS (SELECT x FROM {})", derived(&format!("a{}", level - 1))));
+    }
+    too_complex(&format!("{sql} SELECT 1 FROM a6"), "queries behind one another");
+}
+
+#[test]
 fn layers_that_only_hand_columns_on_cost_nothing() {
     for list in ["x", "*", "x AS x", "x, x AS y", "sum(x) AS x", "count(x) OVER (PARTITION BY x) AS x"] {
         assert!(gate(&format!("{} SELECT x FROM a50 WHERE x > 1", layers(list, 50))).is_ok(), "{list}");
