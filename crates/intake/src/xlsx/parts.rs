@@ -165,10 +165,8 @@ impl Parts {
                 Event::Eof => break,
                 Event::Text(text) => formula.text(&text),
                 Event::CData(_) | Event::GeneralRef(_) => formula.text(b"&"),
-                Event::End(tag) if sheet && tag.local_name().as_ref() == b"c" => {
-                    if formula.has_no_result() {
-                        hidden.unknown.add(row);
-                    }
+                Event::End(tag) if sheet && tag.local_name().as_ref() == b"c" && formula.has_no_result() => {
+                    hidden.unknown.add(row);
                 }
                 Event::Start(tag) | Event::Empty(tag) => match formula.meet(sheet, &tag) {
                     first if std::mem::take(&mut root) => {
