@@ -1,5 +1,6 @@
 //! What must never be lost, and never be answered wrongly: lost bits, failing storage, dying processes, races.
 
+mod backup;
 mod chaos;
 mod faults;
 mod races;

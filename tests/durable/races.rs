@@ -26,8 +26,9 @@ fn forgetful() -> Storage {
     Storage::over(Arc::new(Troubled::new(Arc::new(InMemory::new()), fates))).unwrap()
 }
 
+/// An empty place on the S3 server, if there is one.
 #[allow(clippy::disallowed_methods, reason = "a test asks where the real servers are")]
-fn s3() -> Option<Storage> {
+pub(super) fn s3() -> Option<Storage> {
     let Ok(endpoint) = std::env::var("PORTICO_TEST_S3") else {
         println!("skipped on S3: PORTICO_TEST_S3 is not set");
         return None;

@@ -13,6 +13,7 @@ use portico_model::policy::VersionState;
 use crate::Store;
 use crate::catalog::VersionRecord;
 use crate::error::StoreError;
+use crate::storage::DeltaFile;
 
 /// Datasets and audit rows read at a time.
 const PAGE: i64 = 500;
@@ -163,7 +164,7 @@ impl Scrub<'_> {
             self.wrong(about, &"the audit log does not know its release with these files");
         }
         let storage = &self.store.storage;
-        let held = self.or_wrong(about, storage.delta_files(root, Some(version.delta_version)).await)?;
+        let held = self.or_wrong(about, self.delta_files(root, version.delta_version).await)?;
         if let Some(held) = held {
             let mut held: Vec<(&str, u64)> = held.iter().map(|file| (file.path.as_str(), file.bytes)).collect();
             let mut named: Vec<(&str, u64)> = files.iter().map(|file| (file.path.as_str(), file.bytes)).collect();
@@ -182,6 +183,21 @@ impl Scrub<'_> {
             self.file(&format!("{about}, file {index}"), bytes, checked)?;
         }
         Ok(())
+    }
+
+    /// What the Delta log says. Its reader cannot tell a log that does not read from a storage that does not answer:
+    /// where the storage has every entry, the log is what is wrong.
+    async fn delta_files(&self, root: &str, version: i64) -> Result<Vec<DeltaFile>, StoreError> {
+        let storage = &self.store.storage;
+        match storage.delta_files(root, Some(version)).await {
+            Err(StoreError::Unavailable { source, .. }) => {
+                for entry in 0..=version {
+                    storage.delta_entry(root, entry).await?;
+                }
+                Err(StoreError::corrupt("a Delta log", source))
+            }
+            read => read,
+        }
     }
 
     /// Every revision's row, what became of it, and the files of those that are open.

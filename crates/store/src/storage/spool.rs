@@ -20,6 +20,7 @@ use crate::error::StoreError;
 
 /// What is known of a finished export.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SpooledFile {
     /// Its size; set when it is put.
     pub bytes: u64,
@@ -35,6 +36,7 @@ pub struct SpooledFile {
 
 /// The record as it is stored: with the digest of itself.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Record {
     key: String,
     file: SpooledFile,

@@ -1,0 +1,137 @@
+//! A portal is lost and comes back: from a directory, to another kind of storage, with what was still on its way.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use portico_model::limits::Limits;
+use portico_model::revision::RevisionState;
+use portico_store::{Catalog, CopyEvent, Storage, Store, StoreError};
+
+use super::{Road, operator, publisher, trees, wrong};
+use crate::world::{NOW_MS, World};
+
+fn disk(directory: &Path, name: &str) -> Storage {
+    Storage::open(&format!("file://{}/{name}", directory.display()), &BTreeMap::new()).unwrap()
+}
+
+async fn empty(directory: &Path, name: &str) -> Store {
+    let catalog = Catalog::open(&format!("sqlite://{}/{name}.sqlite", directory.display())).await.unwrap();
+    Store { storage: disk(directory, name), catalog }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_portal_comes_back_whole() {
+    let scratch = tempfile::tempdir().unwrap();
+    let store = empty(scratch.path(), "portal").await;
+    let publish = publisher(store.clone(), scratch.path());
+    let files = [1, 2, 3, 4].map(|mark| trees(scratch.path(), &mark.to_string(), 30 * mark, mark));
+    for file in &files[..2] {
+        Road::new(&publish, "street-trees", file).go(NOW_MS).await.unwrap();
+    }
+    let open = Road::new(&publish, "street-trees", &files[2]).stage(NOW_MS).await.unwrap();
+    publish.screen(&operator(), &open, NOW_MS, |_| {}).await.unwrap();
+    let kept = disk(scratch.path(), "kept");
+    let mut total = 0;
+    let first = store
+        .backup(&kept, NOW_MS, &mut |event| {
+            if let CopyEvent::Total(bytes) = event {
+                total = bytes
+            }
+        })
+        .await;
+    let first = first.unwrap();
+    assert_eq!((first.copied_files, first.bytes), (first.files, total));
+    // The next copies what is new only: a file of a third version, and its entry of the log.
+    Road::new(&publish, "bus-stops", &files[3]).go(NOW_MS).await.unwrap();
+    let second = store.backup(&kept, NOW_MS + 1, &mut |_| {}).await.unwrap();
+    assert_eq!((second.files, second.copied_files), (first.files + 2, 2));
+
+    let again = empty(scratch.path(), "again").await;
+    let restored = again.restore(&kept, None, &mut |_| {}).await.unwrap();
+    assert_eq!((restored.stamp.as_str(), restored.rows), (second.stamp.as_str(), second.rows));
+    assert_eq!(wrong(&again).await, [""; 0]);
+    assert_eq!(again.catalog.verify_audit().await.unwrap(), store.catalog.verify_audit().await.unwrap());
+    let world = World::over(again.clone(), Limits::default()).await;
+    assert_eq!(world.rows("select count(*), min(mark) from street_trees").await, "60,2\n");
+    assert_eq!(world.rows("select count(*), min(mark) from \"street_trees@1\"").await, "30,1\n");
+    assert_eq!(world.rows("select count(*), min(mark) from bus_stops").await, "120,4\n");
+    // What was on its way goes on from where it was.
+    let publish = publisher(again.clone(), scratch.path());
+    assert_eq!(publish.revision(&operator(), &open, NOW_MS).await.unwrap().state, RevisionState::Screened);
+    let mut road = Road { id: Some(open), ..Road::new(&publish, "street-trees", &files[2]) };
+    assert_eq!(road.go(NOW_MS).await.unwrap(), 3);
+    assert_eq!(world.rows("select count(*), min(mark) from street_trees").await, "90,3\n");
+    assert_eq!(wrong(&again).await, [""; 0]);
+
+    // From a bucket and to a bucket it is the same.
+    if let (Some(bucket), Some(other)) = (super::races::s3(), super::races::s3()) {
+        let moved = Store { storage: other, ..empty(scratch.path(), "moved").await };
+        moved.restore(&kept, None, &mut |_| {}).await.unwrap();
+        assert_eq!(wrong(&moved).await, [""; 0]);
+        moved.backup(&bucket, NOW_MS, &mut |_| {}).await.unwrap();
+        let home = empty(scratch.path(), "home").await;
+        home.restore(&bucket, None, &mut |_| {}).await.unwrap();
+        assert_eq!(wrong(&home).await, [""; 0]);
+    }
+
+    // An older backup is there as well, and nothing is ever restored over something.
+    let older = Store {
+        storage: Storage::open("memory:///", &BTreeMap::new()).unwrap(),
+        ..empty(scratch.path(), "older").await
+    };
+    older.restore(&kept, Some(&first.stamp), &mut |_| {}).await.unwrap();
+    assert_eq!(wrong(&older).await, [""; 0]);
+    let (datasets, _) =
+        older.catalog.datasets(&portico_store::DatasetFilter { limit: 9, ..Default::default() }).await.unwrap();
+    assert_eq!(datasets.len(), 1);
+    let refused = older.restore(&kept, None, &mut |_| {}).await;
+    assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_or_unfinished_backup_restores_nothing() {
+    let scratch = tempfile::tempdir().unwrap();
+    let store = empty(scratch.path(), "portal").await;
+    let publish = publisher(store.clone(), scratch.path());
+    Road::new(&publish, "street-trees", &trees(scratch.path(), "1", 30, 1)).go(NOW_MS).await.unwrap();
+    let kept = disk(scratch.path(), "kept");
+    let empty_place = empty(scratch.path(), "again").await;
+    let nothing = empty_place.restore(&kept, None, &mut |_| {}).await;
+    assert!(matches!(nothing, Err(StoreError::NotFound { .. })), "{nothing:?}");
+    let done = store.backup(&kept, NOW_MS, &mut |_| {}).await.unwrap();
+    let mut harmed = 0;
+    let mut open = vec![scratch.path().join("kept")];
+    while let Some(next) = open.pop() {
+        for entry in std::fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+                continue;
+            }
+            let whole = std::fs::read(&path).unwrap();
+            let mut bytes = whole.clone();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+            let again = empty(scratch.path(), &format!("again{harmed}")).await;
+            let refused = again.restore(&kept, None, &mut |_| {}).await;
+            let is_refused = matches!(refused, Err(StoreError::Corrupt { .. } | StoreError::NotFound { .. }));
+            assert!(is_refused, "{}: {refused:?}", path.display());
+            assert_eq!(again.catalog.verify_audit().await.unwrap(), 0, "nothing is restored");
+            std::fs::write(&path, whole).unwrap();
+            harmed += 1;
+            // Begun again with a backup that is sound, it goes on.
+            again.restore(&kept, None, &mut |_| {}).await.unwrap();
+            assert_eq!(wrong(&again).await, [""; 0], "{}", path.display());
+        }
+    }
+    assert_eq!(harmed, done.files + 3);
+    // A portal that is damaged itself is not backed up as if it were sound.
+    let file = store.storage.list_released().await.unwrap().remove(0);
+    std::fs::write(scratch.path().join("portal/released").join(&file.path), b"PAR1").unwrap();
+    let elsewhere = disk(scratch.path(), "elsewhere");
+    let refused = store.backup(&elsewhere, NOW_MS, &mut |_| {}).await;
+    assert!(matches!(refused, Err(StoreError::Corrupt { .. })), "{refused:?}");
+    let nothing = empty_place.restore(&elsewhere, None, &mut |_| {}).await;
+    assert!(matches!(nothing, Err(StoreError::NotFound { .. })), "{nothing:?}");
+}
