@@ -10,6 +10,7 @@
 )]
 #![allow(clippy::print_stdout, reason = "tests say what they skip")]
 
+mod confinement;
 mod roads;
 mod tidy;
 mod world;
