@@ -11,6 +11,7 @@
 #![allow(clippy::print_stdout, reason = "tests say what they skip")]
 
 mod command;
+mod confinement;
 mod durable;
 mod entries;
 mod hygiene;
