@@ -266,25 +266,24 @@ impl Walk<'_> {
             Some([name]) => name.clone(),
             _ => return Err(functions::refused(&written(&function.name))),
         };
+        if !matches!(function.parameters, FunctionArguments::None) {
+            return Err(not_offered("A second list of arguments"));
+        }
+        if matches!(function.args, FunctionArguments::Subquery(_)) {
+            return Err(not_offered("A query as the argument of a function"));
+        }
         let location = function.name.0.first().and_then(|part| part.as_ident()).map(|ident| ident.span.start);
         let known = functions::check(&name, function)
             .map_err(|problem| location.map_or(problem.clone(), |location| at(problem, location)))?;
         self.seen.volatile |= known.volatile;
         self.seen.more_than_scan |= known.aggregate;
-        let Function { name: _, uses_odbc_syntax, parameters, args, filter, null_treatment: _, over, within_group } =
+        let Function { name: _, uses_odbc_syntax, parameters: _, args, filter, null_treatment: _, over, within_group } =
             function;
         *uses_odbc_syntax = false;
-        if !matches!(parameters, FunctionArguments::None) {
-            return Err(not_offered("A second list of arguments"));
-        }
-        match args {
-            FunctionArguments::None => {}
-            FunctionArguments::Subquery(_) => return Err(not_offered("A query as the argument of a function")),
-            FunctionArguments::List(list) => {
-                self.cap("arguments of one function", list.args.len(), self.limits.chain_terms)?;
-                list.args.iter_mut().try_for_each(|argument| self.argument(argument))?;
-                list.clauses.iter_mut().try_for_each(|clause| self.argument_clause(clause))?;
-            }
+        if let FunctionArguments::List(list) = args {
+            self.cap("arguments of one function", list.args.len(), self.limits.chain_terms)?;
+            list.args.iter_mut().try_for_each(|argument| self.argument(argument))?;
+            list.clauses.iter_mut().try_for_each(|clause| self.argument_clause(clause))?;
         }
         self.seen.more_than_scan |= filter.is_some() || !within_group.is_empty() || over.is_some();
         self.inner_all(filter.iter_mut().map(|filter| &mut **filter))?;
@@ -295,7 +294,8 @@ impl Walk<'_> {
         }
     }
 
-    fn argument(&mut self, argument: &mut FunctionArg) -> Checked {
+    /// One argument of a function.
+    pub(super) fn argument(&mut self, argument: &mut FunctionArg) -> Checked {
         let argument = match argument {
             FunctionArg::Named { name: _, arg, operator: _ } | FunctionArg::Unnamed(arg) => arg,
             FunctionArg::ExprNamed { .. } => return Err(not_offered("An argument named by an expression")),

@@ -141,8 +141,8 @@ impl Walk<'_> {
             if !functions::is_series(&function) || args.settings.is_some() {
                 return Err(functions::refused(&written(name)));
             }
-            let literals: Vec<_> = args.args.iter().map(functions::literal_argument).collect();
-            functions::check_series(&function, &literals)?;
+            functions::check_series_table(&function, &args.args)?;
+            args.args.iter_mut().try_for_each(|argument| self.argument(argument))?;
             self.seen.more_than_scan = true;
             return self.add(Cost { relations: 1, ..Cost::default() });
         }
