@@ -28,7 +28,12 @@ use datafusion::logical_expr::{AggregateUDF, Expr, LogicalPlan, ScalarUDF, Windo
 
 use arithmetic::Checked;
 use bounded::Bounded;
-use bounds::Bound;
+use bounds::{BATCH_BYTES_MAX, Bound};
+
+/// Bytes of a constant that is not counted: lists of numbers and words are long and not repeated.
+const CONSTANT_BYTES_SMALL: usize = 1_024;
+/// Bytes of all other constants of a plan that are no concern: 64 MiB of them in a batch of rows.
+const CONSTANT_BYTES_FREE: u64 = BATCH_BYTES_MAX / 8_192;
 
 /// The functions on offer.
 pub(crate) struct Functions {
@@ -83,6 +88,25 @@ pub(crate) fn check_closed(plan: &LogicalPlan, state: &SessionState) -> Result<(
         })
     })?;
     Ok(())
+}
+
+/// How many rows may be worked on together so that the constants of a plan, which are repeated for every row, stay
+/// within the bound of a batch; `None` where that is no concern.
+pub(crate) fn rows_together(plan: &LogicalPlan) -> Result<Option<usize>> {
+    let mut bytes = 0_u64;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|part| {
+                if let Expr::Literal(value, _) = part
+                    && value.size() > CONSTANT_BYTES_SMALL
+                {
+                    bytes = bytes.saturating_add(u64::try_from(value.size()).unwrap_or(u64::MAX));
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok((bytes > CONSTANT_BYTES_FREE).then(|| usize::try_from(BATCH_BYTES_MAX / bytes).unwrap_or(1).max(1)))
 }
 
 /// The name of a function that is not registered in this form.

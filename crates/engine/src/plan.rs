@@ -3,6 +3,7 @@
 //! Planning recurses over syntax trees of strangers; the gates bound their depth, the stack is the margin. A panic
 //! while planning ends the question, not the worker.
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::source_as_provider;
 use datafusion::error::Result;
 use datafusion::execution::TaskContext;
+use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, SortExpr};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::parser::Statement;
@@ -112,6 +114,8 @@ async fn plan_in(session: &Session, order: &WorkOrder) -> Result<Planned> {
     let plan = state.optimize(&parameters::bind(plan, &order.parameters)?)?;
     functions::check_closed(&plan, state)?;
     keep_useful_orders(&plan)?;
+    let state = with_rows_together(state, functions::rows_together(&plan)?);
+    let state = state.as_ref();
     let physical = state.query_planner().create_physical_plan(&plan, state).await?;
     let schema = output::plain_schema(&physical.schema());
     let rest = match order.work {
@@ -121,6 +125,18 @@ async fn plan_in(session: &Session, order: &WorkOrder) -> Result<Planned> {
         }
     };
     Ok(Planned { schema, rest })
+}
+
+/// The session with smaller batches, where it needs them.
+fn with_rows_together(state: &SessionState, rows: Option<usize>) -> Cow<'_, SessionState> {
+    match rows {
+        None => Cow::Borrowed(state),
+        Some(rows) => {
+            let mut smaller = state.clone();
+            *smaller.config_mut() = state.config().clone().with_batch_size(rows);
+            Cow::Owned(smaller)
+        }
+    }
 }
 
 /// Tells the tables that are sorted or windowed by their own sort key to keep and declare it.

@@ -94,7 +94,7 @@ pub(crate) fn of(error: &DataFusionError, limits: &WorkLimits) -> Problem {
         },
         DataFusionError::SQL(parser, _) => invalid_sql(&parser.to_string()),
         DataFusionError::Plan(message) => of_plan(message),
-        DataFusionError::NotImplemented(message) => invalid_sql(&format!("Not supported: {message}")),
+        DataFusionError::NotImplemented(message) => not_supported(message),
         DataFusionError::SchemaError(schema, _) => of_schema(schema),
         DataFusionError::ArrowError(arrow, _) => of_arrow(arrow, limits),
         DataFusionError::Execution(message) => failed(message),
@@ -151,6 +151,25 @@ fn of_external(error: &(dyn std::error::Error + Send + Sync + 'static), limits: 
     }
     let message = error.to_string();
     if message.starts_with("regex parse error") { failed(&message) } else { internal(error) }
+}
+
+/// What the engine's planner has no way to run. Its words for subqueries are its own plan, written out.
+fn not_supported(message: &str) -> Problem {
+    let known = [
+        (
+            "OuterReferenceColumn",
+            "A subquery or LATERAL join uses a column from outside it where that cannot be answered. Use the outer \
+             column in the subquery's WHERE with =, and calculate with it outside.",
+        ),
+        ("Exists", "EXISTS cannot be answered here. It can in WHERE and in the select list."),
+        ("InSubquery", "IN (SELECT …) cannot be answered here. It can in WHERE and in the select list."),
+        ("SetComparison", "ANY and ALL cannot be answered here. They can in WHERE."),
+        ("ScalarSubquery", "A subquery that stands for a value cannot be answered here. Join it instead."),
+    ];
+    match known.iter().find(|(sign, _)| message.contains(&format!("{sign}("))) {
+        Some((_, text)) => invalid_sql(text),
+        None => invalid_sql(&format!("Not supported: {message}")),
+    }
 }
 
 fn of_plan(message: &str) -> Problem {

@@ -7,11 +7,14 @@ use serde::Deserialize;
 
 use super::*;
 
-/// What the record says of a name, as far as the registry can tell.
+/// What the record says of a name.
 #[derive(Deserialize)]
 struct Row {
     of: Option<String>,
     class: String,
+    bound: String,
+    test: String,
+    answer: String,
 }
 
 type Rows = std::collections::BTreeMap<String, std::collections::BTreeMap<String, Row>>;
@@ -73,4 +76,26 @@ fn the_lists_name_only_functions_that_there_are() {
     assert_eq!(offered.aggregate.len(), reviewed::AGGREGATE.len());
     assert_eq!(offered.window.len(), reviewed::WINDOW.len());
     assert_eq!(offered.table.len(), reviewed::TABLE.len());
+}
+
+#[test]
+fn the_documentation_is_of_the_record() {
+    let rows: Rows = toml::from_str(include_str!("../../functions.toml")).unwrap();
+    let mut expected = BTreeSet::new();
+    for names in rows.values() {
+        for (name, row) in names.iter().filter(|(_, row)| row.of.is_none()) {
+            let also = names.iter().filter(|(_, other)| other.of.as_ref() == Some(name));
+            let also = also.map(|(alias, _)| format!("`{alias}`")).collect::<Vec<_>>().join(", ");
+            let test = row.test.replace("\"permits@3\"", "permits");
+            let test = test.trim_start_matches("SELECT ");
+            let answer = row.answer.replace('\n', " ");
+            expected.insert(format!("| `{name}` | {also} | {} | `{test}` | `{answer}` |", row.bound));
+        }
+    }
+    let documentation = include_str!("../../../../docs/functions.md");
+    let tables = documentation.split("## Scalar functions").nth(1).unwrap().split("## What is refused").next().unwrap();
+    let written = tables.lines().filter(|line| line.starts_with("| `")).map(str::to_owned).collect::<BTreeSet<_>>();
+    let stale = written.difference(&expected).collect::<Vec<_>>();
+    let missing = expected.difference(&written).collect::<Vec<_>>();
+    assert!(stale.is_empty() && missing.is_empty(), "stale: {stale:#?}, missing: {missing:#?}");
 }

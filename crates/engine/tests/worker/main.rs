@@ -8,6 +8,7 @@
 )]
 
 mod answers;
+mod bounds;
 mod city;
 mod functions;
 mod limits;

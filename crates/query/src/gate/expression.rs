@@ -297,6 +297,12 @@ impl Walk<'_> {
             Some([name]) => name.clone(),
             _ => return Err(functions::refused(&written(&function.name))),
         };
+        if !matches!(function.parameters, FunctionArguments::None) {
+            return Err(not_offered("A second list of arguments"));
+        }
+        if matches!(function.args, FunctionArguments::Subquery(_)) {
+            return Err(not_offered("A query as the argument of a function"));
+        }
         let location = function.name.0.first().and_then(|part| part.as_ident()).map(|ident| ident.span.start);
         let known = functions::check(&name, function)
             .map_err(|problem| location.map_or(problem.clone(), |location| at(problem, location)))?;
@@ -337,7 +343,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn argument(&mut self, argument: &mut FunctionArg) -> Checked {
+    /// One argument of a function.
+    pub(super) fn argument(&mut self, argument: &mut FunctionArg) -> Checked {
         let argument = match argument {
             FunctionArg::Named { name: _, arg, operator: _ } | FunctionArg::Unnamed(arg) => arg,
             FunctionArg::ExprNamed { .. } => return Err(not_offered("An argument named by an expression")),

@@ -179,8 +179,8 @@ impl Walk<'_> {
             if !functions::is_series(&function) || settings.is_some() {
                 return Err(functions::refused(&written(name)));
             }
-            let literals: Vec<_> = args.iter().map(functions::literal_argument).collect();
-            functions::check_series(&function, &literals)?;
+            functions::check_series_table(&function, args)?;
+            args.iter_mut().try_for_each(|argument| self.argument(argument))?;
             self.seen.more_than_scan = true;
             self.relation(alias.as_ref(), Columns::plain(Width::fixed(1)));
             return self.add(Cost { relations: 1, ..Cost::default() });

@@ -136,6 +136,8 @@ fn what_analysts_write_passes() {
         "SELECT (a, b) IN ((1, 2), (3, 4)) FROM t",
         "SELECT a IS TRUE, b IS NOT UNKNOWN, c || 'x' || d, e % 2, f << 1 FROM t",
         "SELECT * FROM generate_series(1, 10) AS g(n)",
+        "SELECT * FROM generate_series(DATE '2024-01-01', DATE '2024-12-31', INTERVAL '1' DAY) AS g(d)",
+        "SELECT unnest(generate_series(a, b, INTERVAL '1' DAY)) FROM t",
         "SELECT first_value(a) IGNORE NULLS OVER (ORDER BY b) FROM t",
         "SELECT array_agg(a) OVER (ORDER BY b ROWS BETWEEN 10 PRECEDING AND 10 FOLLOWING) FROM t",
         "SELECT a AS \"Größe in m\", \"b c\" FROM t -- a remark\n /* another */ ;",
