@@ -12,8 +12,7 @@ use portico_model::problem::Problem;
 /// The statement with every dataset's current version being 3.
 fn gate(sql: &str) -> Result<Gated, Problem> {
     let parsed = parse(sql, &StatementLimits::default())?;
-    let current: HashMap<_, _> =
-        parsed.tables().iter().filter_map(|table| Some((table.dataset.clone()?, 3))).collect();
+    let current: HashMap<_, _> = parsed.tables().iter().filter_map(|table| Some((table.dataset.clone()?, 3))).collect();
     parsed.pin(&current)
 }
 
