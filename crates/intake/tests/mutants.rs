@@ -1,5 +1,5 @@
 //! Damaged copies of good files: whatever byte is changed, a reader says what is wrong or reads a table, and never
-//! breaks down. `PORTICO_MUTANTS` is how many of each file, 300 by default.
+//! breaks down. `PORTICO_MUTANTS` is how many of each file, 100 by default.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 #![allow(clippy::print_stdout, reason = "how many are read and refused is worth a look")]
@@ -191,7 +191,7 @@ fn leaves(schema: &Schema) -> usize {
 #[test]
 fn no_damaged_copy_breaks_its_reader() {
     #[allow(clippy::disallowed_methods, reason = "a test is told by its environment how long it may take")]
-    let each: u64 = std::env::var("PORTICO_MUTANTS").ok().and_then(|text| text.parse().ok()).unwrap_or(300);
+    let each: u64 = std::env::var("PORTICO_MUTANTS").ok().and_then(|text| text.parse().ok()).unwrap_or(100);
     // Caught panics of libraries would fill the log.
     std::panic::set_hook(Box::new(|_| ()));
     let directory = tempfile::tempdir().unwrap();

@@ -98,7 +98,7 @@ async fn files_of_another_dataset_are_refused() {
 async fn eight_racing_writers_make_contiguous_versions() {
     for Backend { name, storage, .. } in backends().await {
         // The directory has the long race; it is the same elsewhere, and a Python server takes its time.
-        let rounds = if name == "disk" { 10 } else { 3 };
+        let rounds = if name == "disk" { 4 } else { 2 };
         let mut writers = tokio::task::JoinSet::new();
         for writer in 0..8 {
             let storage = storage.clone();
