@@ -111,11 +111,11 @@ async fn a_file_outside_the_released_ones_cannot_be_read_even_if_an_order_names_
 /// `/proc/<pid>/task/*/status` of the worker whose scratch directory lies in `scratch`.
 fn statuses(scratch: &Path) -> Vec<String> {
     let mark = scratch.display().to_string();
-    let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+    let mut processes = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
     let is_worker = |path: &PathBuf| {
         std::fs::read_to_string(path.join("cmdline")).is_ok_and(|line| line.contains("worker") && line.contains(&mark))
     };
-    let worker = processes.filter(is_worker).next().unwrap();
+    let worker = processes.find(is_worker).unwrap();
     let tasks = std::fs::read_dir(worker.join("task")).unwrap().flatten();
     let found: Vec<_> = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("status")).ok()).collect();
     assert!(found.len() > 2, "a worker has threads");

@@ -131,28 +131,18 @@ impl Fake {
                 }
                 to_come.tail(number(1)).await;
             }
-            "eat" => eat(number(1)).await,
             "panic" => {
                 let panicking: Result<(), _> = tokio::spawn(async { panic!("as a plan may") }).await;
                 assert!(panicking.is_err());
                 to_come.problem(ProblemKind::Internal).await;
             }
-            "burn" => burn(),
             "begin-burn" => {
                 // On a thread of its own: what is to be sent may wait for this one.
                 std::thread::spawn(burn);
                 to_come.begin(&order).await;
                 std::future::pending::<()>().await;
             }
-            "abort" => std::process::abort(),
-            "killed" => {
-                let own = std::process::id().to_string();
-                let _ = std::process::Command::new("kill").args(["-9", &own]).status();
-            }
-            "allocate" => drop(std::hint::black_box(vec![1_u8; usize::MAX / 4])),
-            "overflow" => {
-                overflow(0);
-            }
+            "eat" | "burn" | "abort" | "killed" | "allocate" | "overflow" => misbehave(&words, number(1)).await,
             "pid" => {
                 to_come.head(&order).await;
                 to_come.bytes(std::process::id().to_string().into_bytes()).await;
@@ -170,6 +160,24 @@ impl Fake {
 fn command(sql: &str) -> String {
     let rest = sql.split("do:").nth(1).unwrap_or_default();
     rest.chars().take_while(|&c| c.is_ascii_alphanumeric() || c == ':' || c == '-').collect()
+}
+
+/// Ends the process, or makes the server end it.
+async fn misbehave(words: &[&str], mib: usize) {
+    match words.first().copied().unwrap_or_default() {
+        "eat" => eat(mib).await,
+        "burn" => burn(),
+        "abort" => std::process::abort(),
+        "killed" => {
+            let own = std::process::id().to_string();
+            let _ = std::process::Command::new("kill").args(["-9", &own]).status();
+        }
+        "allocate" => drop(std::hint::black_box(vec![1_u8; usize::MAX / 4])),
+        "overflow" => {
+            overflow(0);
+        }
+        other => panic!("nobody knows how to {other}"),
+    }
 }
 
 async fn eat(mib: usize) {
