@@ -187,7 +187,7 @@ def stop_latency(place, rounds):
             began = time.monotonic()
             answer = ask(server, sql)
             answered = time.monotonic()
-            code = answer.json().get("type", "").rsplit("/", 1)[-1] if answer.status_code != 200 else "200"
+            code = answer.json().get("type", "").rsplit("#", 1)[-1] if answer.status_code != 200 else "200"
             answers[code] = answers.get(code, 0) + 1
             late = max(late, answered - began - LIMIT_MS / 1000)
             watched, last = workers(server), {}
@@ -211,45 +211,51 @@ def respawn(place, kills):
     """F10: workers are killed while others ask."""
     server = serve(place)
     try:
-        done, wrong, served = threading.Event(), [], itertools.count()
+        done, wrong, served = threading.Event(), [], [0, 0]
+
+        def check(answer):
+            if answer.status_code != 200:
+                wrong.append((answer.status_code, answer.text[:200]))
 
         def neighbour(number):
             for turn in itertools.count():
                 if done.is_set():
                     return
                 # Words of its own: nothing is remembered of it, and nothing is answered from memory.
-                sql = f"select count(*), {number}, {turn} from service_requests where length(request_id) > {turn % 7}"
-                answer = ask(server, sql)
-                if answer.status_code != 200:
-                    wrong.append((answer.status_code, answer.text[:200]))
-                next(served)
+                check(ask(server, f"select count(*) as c, {number} as n, {turn} as t from service_requests where length(request_id) > {turn % 7}"))
+                served[number] += 1
+
+        def probe(number):
+            began = time.monotonic()
+            check(ask(server, f"select {number} as n"))
+            return time.monotonic() - began
+
         threads = [threading.Thread(target=neighbour, args=(number,)) for number in range(2)]
         for thread in threads:
             thread.start()
+        unharmed = sorted(probe(-number) for number in range(kills))
         waits = []
         for kill in range(kills):
+            before = list(served)
             alive = workers(server)
             if alive:
-                victim = max(alive, key=cpu_s)
                 with contextlib.suppress(psutil.NoSuchProcess):
-                    victim.kill()
-            began = time.monotonic()
-            answer = ask(server, f"select {kill} as n")
-            waits.append(time.monotonic() - began)
-            if answer.status_code != 200:
-                wrong.append((answer.status_code, answer.text[:200]))
-            time.sleep(0.1)
+                    max(alive, key=cpu_s).kill()
+            waits.append(probe(kill))
+            # A question is tried again once: the next kill is for other questions.
+            while any(now - then < 2 for now, then in zip(served, before)):
+                time.sleep(0.01)
         done.set()
         for thread in threads:
             thread.join()
         waits.sort()
         p99 = waits[int(len(waits) * 0.99) - 1]
-        count = next(served)
         for one in wrong[:3]:
             print("   ", one)
         say("F10", f"next query after each of {kills} kills of a busy worker", "p99 <= 250 ms",
-            f"p50 {waits[len(waits) // 2] * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms, max {waits[-1] * 1000:.0f} ms", p99 <= 0.25)
-        say("F10", f"answers of {count} neighbours' queries and {kills} probes that failed", "0", str(len(wrong)), not wrong)
+            f"p50 {waits[len(waits) // 2] * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms, max {waits[-1] * 1000:.0f} ms "
+            f"(without kills p50 {unharmed[len(unharmed) // 2] * 1000:.0f} ms, max {unharmed[-1] * 1000:.0f} ms)", p99 <= 0.25)
+        say("F10", f"answers of {sum(served)} neighbours' queries and {2 * kills} probes that failed", "0", str(len(wrong)), not wrong)
     finally:
         server.stop()
 

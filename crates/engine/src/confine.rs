@@ -65,8 +65,8 @@ fn hold(_: &WorkerSettings, _: &Reach) -> Result<Vec<Measure>, EngineError> {
     Ok(vec![Measure::new("files, system calls, network", MeasureState::NotOffered)])
 }
 
-#[cfg(target_os = "linux")]
 #[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
     use std::io::ErrorKind::PermissionDenied;
