@@ -107,9 +107,9 @@ impl Scrub<'_> {
         let catalog = &self.store.catalog;
         let found = self.or_wrong(name, catalog.dataset(name).await)?;
         if found.is_some() {
-            match self.or_wrong(name, catalog.is_found_by_its_metadata(name).await)? {
-                Some(false) => self.wrong(name, &"it is not found by what its metadata say"),
-                Some(true) | None => {}
+            let is_found = self.or_wrong(name, catalog.is_found_by_its_metadata(name).await)?;
+            if is_found == Some(false) {
+                self.wrong(name, &"it is not found by what its metadata say");
             }
         }
         let Some(record) = found.flatten() else { return Ok(()) };
@@ -161,7 +161,7 @@ impl Scrub<'_> {
         let files = &version.manifest.files;
         let digests: Vec<&str> = files.iter().map(|file| file.sha256.as_str()).collect();
         let released = audited.get(&version.version.version);
-        if !released.is_some_and(|released| *released == digests) {
+        if released.is_none_or(|released| *released != digests) {
             self.wrong(about, &"the audit log does not know its release with these files");
         }
         let storage = &self.store.storage;
