@@ -106,10 +106,11 @@ impl Scrub<'_> {
         self.seen.datasets += 1;
         let catalog = &self.store.catalog;
         let found = self.or_wrong(name, catalog.dataset(name).await)?;
-        if found.is_some()
-            && let Some(false) = self.or_wrong(name, catalog.is_found_by_its_metadata(name).await)?
-        {
-            self.wrong(name, &"it is not found by what its metadata say");
+        if found.is_some() {
+            let is_found = self.or_wrong(name, catalog.is_found_by_its_metadata(name).await)?;
+            if is_found == Some(false) {
+                self.wrong(name, &"it is not found by what its metadata say");
+            }
         }
         let Some(record) = found.flatten() else { return Ok(()) };
         let versions = self.or_wrong(name, catalog.versions(name).await)?.unwrap_or_default();
