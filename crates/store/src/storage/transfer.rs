@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path as FsPath;
 use std::sync::Arc;
 
@@ -11,7 +12,10 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, WriteMultipart};
+use object_store::{
+    GetOptions, GetResult, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
+    WriteMultipart,
+};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
@@ -174,7 +178,7 @@ pub(super) fn chunks(
             let wanted = part.end - part.start;
             let options = GetOptions::new().with_range(Some(part)).with_if_match(tag);
             let bytes = match store.get_opts(&path, options).await {
-                Ok(found) => found.bytes().await,
+                Ok(found) => bytes_of(found).await,
                 Err(object_store::Error::Precondition { .. }) => {
                     return Err(StoreError::corrupt(what, "it was replaced while it was read"));
                 }
@@ -189,6 +193,20 @@ pub(super) fn chunks(
         }
     };
     futures::stream::iter(pieces(range)).map(read).buffered(READS_AT_ONCE).boxed()
+}
+
+/// The bytes of an answer. Those of a local file are read into memory of the caller's own thread, which is where they
+/// are freed: what one thread allocates and another frees stays with the first for a while, and many threads read.
+async fn bytes_of(found: GetResult) -> object_store::Result<Bytes> {
+    let GetResultPayload::File(file, _) = found.payload else { return found.bytes().await };
+    let length = usize::try_from(found.range.end - found.range.start).unwrap_or(usize::MAX);
+    let mut buffer = vec![0; length];
+    let read = tokio::task::spawn_blocking(move || {
+        file.read_exact_at(&mut buffer, found.range.start)?;
+        Ok(Bytes::from(buffer))
+    });
+    let read = read.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    read.map_err(|error| object_store::Error::Generic { store: "local", source: error.into() })
 }
 
 /// The pieces of a range, small ones first.
