@@ -36,6 +36,7 @@ mod session;
 mod settings;
 mod socket;
 mod statistics;
+mod subqueries;
 mod table;
 mod verify;
 

@@ -32,6 +32,7 @@ use crate::files::ReleasedFiles;
 use crate::footers::{Footers, Readers};
 use crate::functions::Functions;
 use crate::settings::WorkerSettings;
+use crate::subqueries::SubqueriesAsValues;
 use crate::table::ReleasedTable;
 
 /// The catalog and schema that unqualified names are in.
@@ -72,6 +73,7 @@ pub(crate) struct Session {
 impl Template {
     pub(crate) fn new(settings: WorkerSettings) -> Self {
         let builder = SessionStateBuilder::new().with_config(SessionConfig::new());
+        let builder = builder.with_analyzer_rule(Arc::new(SubqueriesAsValues));
         Self { state: Functions::offered().register(builder).build(), settings }
     }
 
