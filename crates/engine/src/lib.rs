@@ -37,6 +37,7 @@ mod session;
 mod settings;
 mod socket;
 mod statistics;
+mod subqueries;
 mod table;
 mod verify;
 

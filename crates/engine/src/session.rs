@@ -33,6 +33,7 @@ use crate::footers::{Footers, Readers};
 use crate::functions::Functions;
 use crate::pushdown;
 use crate::settings::WorkerSettings;
+use crate::subqueries::SubqueriesAsValues;
 use crate::table::ReleasedTable;
 
 /// The catalog and schema that unqualified names are in.
@@ -74,6 +75,7 @@ impl Template {
     pub(crate) fn new(settings: WorkerSettings) -> Self {
         let builder = SessionStateBuilder::new().with_config(SessionConfig::new());
         let builder = builder.with_physical_optimizer_rules(pushdown::rules());
+        let builder = builder.with_analyzer_rule(Arc::new(SubqueriesAsValues));
         Self { state: Functions::offered().register(builder).build(), settings }
     }
 

@@ -1,11 +1,17 @@
 //! Operators that could give a wrong number or a value without end: `+ - *` and the sign on integers, which the engine
 //! lets wrap around, and `||`.
+//!
+//! A chain, `a + b - c`, is one call of many operands: planning looks into a call for every call around it, and a tree
+//! as deep as a long chain would take it minutes.
+
+use std::sync::Arc;
 
 use arrow::compute::kernels::concat_elements::concat_elements_dyn;
 use arrow::compute::kernels::numeric::{add, mul, neg, sub};
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
@@ -25,20 +31,49 @@ pub(crate) enum Operation {
     Concat,
 }
 
-/// An operator that fails where the engine's own would go wrong. It is in no registry: plans are rewritten to it.
+/// Operators that fail where the engine's own would go wrong, from left to right. They are in no registry: plans are
+/// rewritten to them.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Checked {
-    operation: Operation,
+    /// One fewer than operands; for the sign the only one.
+    operations: Vec<Operation>,
     data_type: DataType,
     signature: Signature,
 }
 
 impl Checked {
-    /// The operator for operands and a result of this type.
-    pub(crate) fn function(operation: Operation, data_type: DataType) -> ScalarUDF {
-        let operands = if operation == Operation::Negate { 1 } else { 2 };
-        let signature = Signature::any(operands, Volatility::Immutable);
-        ScalarUDF::from(Self { operation, data_type, signature })
+    /// The sign of an operand of this type.
+    pub(crate) fn sign(data_type: DataType, operand: Expr) -> Expr {
+        Self { operations: vec![Operation::Negate], data_type, signature: any(1) }.call(vec![operand])
+    }
+
+    /// The operator between operands that have, with the result, this type. A chain on the left is continued.
+    pub(crate) fn between(operation: Operation, data_type: DataType, left: Expr, right: Expr) -> Expr {
+        let mut operations = Vec::new();
+        let mut operands = Vec::new();
+        match left {
+            Expr::ScalarFunction(call) => match call.func.inner().downcast_ref::<Self>() {
+                Some(chain) if chain.continues_with(operation, &data_type) => {
+                    operations.clone_from(&chain.operations);
+                    operands = call.args;
+                }
+                _ => operands.push(Expr::ScalarFunction(call)),
+            },
+            other => operands.push(other),
+        }
+        operations.push(operation);
+        operands.push(right);
+        Self { operations, data_type, signature: any(operands.len()) }.call(operands)
+    }
+
+    fn call(self, args: Vec<Expr>) -> Expr {
+        Expr::ScalarFunction(ScalarFunction { func: Arc::new(ScalarUDF::from(self)), args })
+    }
+
+    fn continues_with(&self, operation: Operation, data_type: &DataType) -> bool {
+        let joins = operation == Operation::Concat;
+        let same = |known: &Operation| *known != Operation::Negate && (*known == Operation::Concat) == joins;
+        self.data_type == *data_type && self.operations.iter().all(same)
     }
 
     /// Which of them stands for an operator of the engine.
@@ -57,14 +92,18 @@ impl Checked {
         &self.data_type
     }
 
-    fn negated(&self, operand: &ColumnarValue) -> Result<ColumnarValue> {
-        match operand {
-            ColumnarValue::Array(array) => Ok(ColumnarValue::Array(neg(array)?)),
-            ColumnarValue::Scalar(scalar) => {
-                let negated = neg(&scalar.to_array_of_size(1)?)?;
-                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&negated, 0)?))
-            }
+    fn calculated(&self, args: &[ColumnarValue]) -> Result<ColumnarValue> {
+        let [first, rest @ ..] = args else { return Err(operands()) };
+        let mut result = first.clone();
+        for (operation, operand) in self.operations.iter().zip(rest) {
+            result = match operation {
+                Operation::Plus => apply(&result, operand, add)?,
+                Operation::Minus => apply(&result, operand, sub)?,
+                Operation::Multiply => apply(&result, operand, mul)?,
+                Operation::Negate | Operation::Concat => return Err(operands()),
+            };
         }
+        Ok(result)
     }
 
     fn joined(&self, args: &[ColumnarValue], rows: usize) -> Result<ColumnarValue> {
@@ -72,8 +111,11 @@ impl Checked {
         let rows = if constant { 1 } else { rows };
         let arguments = args.iter().map(Argument::of).collect::<Result<Vec<_>>>()?;
         sum(self.name(), &arguments, rows)?;
-        let [left, right] = args else { return Err(operands()) };
-        let joined = concat_elements_dyn(&left.to_array(rows)?, &right.to_array(rows)?)?;
+        let [first, rest @ ..] = args else { return Err(operands()) };
+        let mut joined = first.to_array(rows)?;
+        for operand in rest {
+            joined = concat_elements_dyn(&joined, &operand.to_array(rows)?)?;
+        }
         if constant {
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&joined, 0)?));
         }
@@ -81,23 +123,51 @@ impl Checked {
     }
 }
 
+fn any(operands: usize) -> Signature {
+    Signature::any(operands, Volatility::Immutable)
+}
+
+fn negated(operand: &ColumnarValue) -> Result<ColumnarValue> {
+    match operand {
+        ColumnarValue::Array(array) => Ok(ColumnarValue::Array(neg(array)?)),
+        ColumnarValue::Scalar(scalar) => {
+            let negated = neg(&scalar.to_array_of_size(1)?)?;
+            Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&negated, 0)?))
+        }
+    }
+}
+
+impl Operation {
+    fn sign(self) -> &'static str {
+        match self {
+            Self::Plus => "+",
+            Self::Minus | Self::Negate => "-",
+            Self::Multiply => "*",
+            Self::Concat => "||",
+        }
+    }
+}
+
 impl ScalarUDFImpl for Checked {
+    /// The operator, or for a chain of several what they have in common.
     fn name(&self) -> &str {
-        match self.operation {
-            Operation::Plus => "+",
-            Operation::Minus | Operation::Negate => "-",
-            Operation::Multiply => "*",
-            Operation::Concat => "||",
+        match self.operations.as_slice() {
+            [first, rest @ ..] if rest.iter().all(|other| other == first) => first.sign(),
+            _ => "+-*",
         }
     }
 
-    /// The name that the engine's own operator gives a column.
+    /// The name that the engine's own operators give a column.
     fn schema_name(&self, args: &[Expr]) -> Result<String> {
-        match args {
-            [left, right] => Ok(format!("{} {} {}", left.schema_name(), self.name(), right.schema_name())),
-            [operand] => Ok(format!("({} {})", self.name(), operand.schema_name())),
-            _ => Err(operands()),
+        let [first, rest @ ..] = args else { return Err(operands()) };
+        if self.operations == [Operation::Negate] {
+            return Ok(format!("(- {})", first.schema_name()));
         }
+        let mut name = first.schema_name().to_string();
+        for (operation, operand) in self.operations.iter().zip(rest) {
+            name.push_str(&format!(" {} {}", operation.sign(), operand.schema_name()));
+        }
+        Ok(name)
     }
 
     fn signature(&self) -> &Signature {
@@ -114,24 +184,28 @@ impl ScalarUDFImpl for Checked {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        match (self.operation, args.args.as_slice()) {
-            (Operation::Plus, [left, right]) => apply(left, right, add),
-            (Operation::Minus, [left, right]) => apply(left, right, sub),
-            (Operation::Multiply, [left, right]) => apply(left, right, mul),
-            (Operation::Negate, [operand]) => self.negated(operand),
-            (Operation::Concat, operands) => self.joined(operands, args.number_rows),
-            _ => Err(operands()),
+        match (self.operations.first(), args.args.as_slice()) {
+            (Some(Operation::Negate), [operand]) => negated(operand),
+            (Some(Operation::Concat), operands) => self.joined(operands, args.number_rows),
+            (_, operands) => self.calculated(operands),
         }
     }
 
     /// What does not wrap around keeps the order of its operands.
     fn output_ordering(&self, inputs: &[ExprProperties]) -> Result<SortProperties> {
-        Ok(match (self.operation, inputs) {
-            (Operation::Plus, [left, right]) => left.sort_properties.add(&right.sort_properties),
-            (Operation::Minus, [left, right]) => left.sort_properties.sub(&right.sort_properties),
-            (Operation::Negate, [operand]) => -operand.sort_properties,
-            _ => SortProperties::Unordered,
-        })
+        let [first, rest @ ..] = inputs else { return Ok(SortProperties::Unordered) };
+        if self.operations == [Operation::Negate] {
+            return Ok(-first.sort_properties);
+        }
+        let mut order = first.sort_properties;
+        for (operation, operand) in self.operations.iter().zip(rest) {
+            order = match operation {
+                Operation::Plus => order.add(&operand.sort_properties),
+                Operation::Minus => order.sub(&operand.sort_properties),
+                Operation::Multiply | Operation::Negate | Operation::Concat => SortProperties::Unordered,
+            };
+        }
+        Ok(order)
     }
 }
 

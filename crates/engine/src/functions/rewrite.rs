@@ -61,9 +61,7 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         }
         Expr::BinaryExpr(binary) => rewrite_operator(binary, schema)?,
         Expr::Negative(operand) => match type_of(&operand, schema)? {
-            integer if integer.is_signed_integer() => {
-                Transformed::yes(call(Operation::Negate, integer, vec![*operand]))
-            }
+            integer if integer.is_signed_integer() => Transformed::yes(Checked::sign(integer, *operand)),
             _ => Transformed::no(Expr::Negative(operand)),
         },
         Expr::SimilarTo(like) => {
@@ -89,19 +87,15 @@ fn rewrite_operator(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed
     if operation == Operation::Concat {
         let data_type =
             Expr::BinaryExpr(BinaryExpr { left: left.clone(), op, right: right.clone() }).get_type(schema)?;
-        return Ok(Transformed::yes(call(operation, data_type, vec![*left, *right])));
+        return Ok(Transformed::yes(Checked::between(operation, data_type, *left, *right)));
     }
     // Operands of integers have been brought to one type, the result's. The cheaper one is asked.
     let (near, far) = if is_leaf(&right) { (&right, &left) } else { (&left, &right) };
     let data_type = type_of(near, schema)?;
     if data_type.is_integer() && type_of(far, schema)? == data_type {
-        return Ok(Transformed::yes(call(operation, data_type, vec![*left, *right])));
+        return Ok(Transformed::yes(Checked::between(operation, data_type, *left, *right)));
     }
     Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })))
-}
-
-fn call(operation: Operation, data_type: DataType, args: Vec<Expr>) -> Expr {
-    Expr::ScalarFunction(ScalarFunction { func: Arc::new(Checked::function(operation, data_type)), args })
 }
 
 fn is_leaf(expr: &Expr) -> bool {

@@ -15,3 +15,4 @@ mod limits;
 mod overflow;
 mod plans;
 mod stored;
+mod subqueries;

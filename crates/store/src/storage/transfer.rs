@@ -35,6 +35,8 @@ const READ_BYTES: u64 = 1024 * 1024;
 /// Bytes asked for first; each piece is twice the one before, up to [`READ_BYTES`]: who asks for many files and
 /// reads none holds little of each.
 const READ_BYTES_FIRST: u64 = 64 * 1024;
+/// Bytes of a block that a local file is read into.
+const BLOCK_BYTES: usize = 256 * 1024;
 /// Requests on the way at once when reading.
 const READS_AT_ONCE: usize = 3;
 
@@ -177,33 +179,39 @@ pub(super) fn chunks(
         async move {
             let wanted = part.end - part.start;
             let options = GetOptions::new().with_range(Some(part)).with_if_match(tag);
-            let bytes = match store.get_opts(&path, options).await {
-                Ok(found) => bytes_of(found).await,
+            let blocks = match store.get_opts(&path, options).await {
+                Ok(found) => blocks_of(found).await,
                 Err(object_store::Error::Precondition { .. }) => {
                     return Err(StoreError::corrupt(what, "it was replaced while it was read"));
                 }
                 Err(error) => Err(error),
             };
-            let bytes = bytes.map_err(|error| StoreError::object(what, error))?;
-            if u64::try_from(bytes.len()).is_ok_and(|length| length == wanted) {
-                Ok(bytes)
+            let blocks = blocks.map_err(|error| StoreError::object(what, error))?;
+            let length = blocks.iter().map(Bytes::len).sum::<usize>();
+            if u64::try_from(length).is_ok_and(|length| length == wanted) {
+                Ok(futures::stream::iter(blocks.into_iter().map(Ok)))
             } else {
                 Err(StoreError::corrupt(what, "fewer bytes than the record says"))
             }
         }
     };
-    futures::stream::iter(pieces(range)).map(read).buffered(READS_AT_ONCE).boxed()
+    futures::stream::iter(pieces(range)).map(read).buffered(READS_AT_ONCE).try_flatten().boxed()
 }
 
-/// The bytes of an answer. Those of a local file are read into memory of the caller's own thread, which is where they
-/// are freed: what one thread allocates and another frees stays with the first for a while, and many threads read.
-async fn bytes_of(found: GetResult) -> object_store::Result<Bytes> {
-    let GetResultPayload::File(file, _) = found.payload else { return found.bytes().await };
+/// The bytes of an answer, in blocks. Those of a local file are read into memory of the caller's own thread, which is
+/// where they are freed: what one thread allocates and another frees stays with the first for a while, and many threads
+/// read. Blocks of this size are used again at once, larger ones are not.
+async fn blocks_of(found: GetResult) -> object_store::Result<Vec<Bytes>> {
+    let GetResultPayload::File(file, _) = found.payload else { return Ok(vec![found.bytes().await?]) };
     let length = usize::try_from(found.range.end - found.range.start).unwrap_or(usize::MAX);
-    let mut buffer = vec![0; length];
+    let blocks = (0..length).step_by(BLOCK_BYTES).map(|start| vec![0; BLOCK_BYTES.min(length - start)]);
+    let (mut blocks, mut start) = (blocks.collect::<Vec<_>>(), found.range.start);
     let read = tokio::task::spawn_blocking(move || {
-        file.read_exact_at(&mut buffer, found.range.start)?;
-        Ok(Bytes::from(buffer))
+        for block in &mut blocks {
+            file.read_exact_at(block, start)?;
+            start = start.saturating_add(u64::try_from(block.len()).unwrap_or(u64::MAX));
+        }
+        Ok(blocks.into_iter().map(Bytes::from).collect())
     });
     let read = read.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
     read.map_err(|error| object_store::Error::Generic { store: "local", source: error.into() })
