@@ -17,6 +17,7 @@ use verdicts::Verdicts;
 
 mod backend;
 mod backups;
+mod blocks;
 mod delta;
 mod durable;
 mod released;

@@ -19,6 +19,7 @@ use object_store::{
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
+use super::blocks::{BLOCK_BYTES, Blocks};
 use super::verdicts::Kind;
 use crate::error::StoreError;
 
@@ -35,8 +36,6 @@ const READ_BYTES: u64 = 1024 * 1024;
 /// Bytes asked for first; each piece is twice the one before, up to [`READ_BYTES`]: who asks for many files and
 /// reads none holds little of each.
 const READ_BYTES_FIRST: u64 = 64 * 1024;
-/// Bytes of a block that a local file is read into.
-const BLOCK_BYTES: usize = 256 * 1024;
 /// Requests on the way at once when reading.
 const READS_AT_ONCE: usize = 3;
 
@@ -174,22 +173,23 @@ pub(super) fn chunks(
     what: &'static str,
 ) -> BoxStream<'static, Result<Bytes, StoreError>> {
     let (store, path, tag) = (Arc::clone(store), meta.location.clone(), meta.e_tag.clone());
+    let blocks = Blocks::default();
     let read = move |part: Range<u64>| {
-        let (store, path, tag) = (Arc::clone(&store), path.clone(), tag.clone());
+        let (store, path, tag, blocks) = (Arc::clone(&store), path.clone(), tag.clone(), blocks.clone());
         async move {
             let wanted = part.end - part.start;
             let options = GetOptions::new().with_range(Some(part)).with_if_match(tag);
-            let blocks = match store.get_opts(&path, options).await {
-                Ok(found) => blocks_of(found).await,
+            let parts = match store.get_opts(&path, options).await {
+                Ok(found) => bytes_of(found, &blocks).await,
                 Err(object_store::Error::Precondition { .. }) => {
                     return Err(StoreError::corrupt(what, "it was replaced while it was read"));
                 }
                 Err(error) => Err(error),
             };
-            let blocks = blocks.map_err(|error| StoreError::object(what, error))?;
-            let length = blocks.iter().map(Bytes::len).sum::<usize>();
+            let parts = parts.map_err(|error| StoreError::object(what, error))?;
+            let length = parts.iter().map(Bytes::len).sum::<usize>();
             if u64::try_from(length).is_ok_and(|length| length == wanted) {
-                Ok(futures::stream::iter(blocks.into_iter().map(Ok)))
+                Ok(futures::stream::iter(parts.into_iter().map(Ok)))
             } else {
                 Err(StoreError::corrupt(what, "fewer bytes than the record says"))
             }
@@ -198,23 +198,23 @@ pub(super) fn chunks(
     futures::stream::iter(pieces(range)).map(read).buffered(READS_AT_ONCE).try_flatten().boxed()
 }
 
-/// The bytes of an answer, in blocks. Those of a local file are read into memory of the caller's own thread, which is
-/// where they are freed: what one thread allocates and another frees stays with the first for a while, and many threads
-/// read. Blocks of this size are used again at once, larger ones are not.
-async fn blocks_of(found: GetResult) -> object_store::Result<Vec<Bytes>> {
+/// The bytes of an answer; those of a local file in blocks of the stream's own.
+async fn bytes_of(found: GetResult, blocks: &Blocks) -> object_store::Result<Vec<Bytes>> {
     let GetResultPayload::File(file, _) = found.payload else { return Ok(vec![found.bytes().await?]) };
     let length = usize::try_from(found.range.end - found.range.start).unwrap_or(usize::MAX);
-    let blocks = (0..length).step_by(BLOCK_BYTES).map(|start| vec![0; BLOCK_BYTES.min(length - start)]);
-    let (mut blocks, mut start) = (blocks.collect::<Vec<_>>(), found.range.start);
+    let wanted = (0..length).step_by(BLOCK_BYTES).map(|start| blocks.take(length - start));
+    let (mut filled, mut start) = (wanted.collect::<Vec<_>>(), found.range.start);
     let read = tokio::task::spawn_blocking(move || {
-        for block in &mut blocks {
+        for block in &mut filled {
             file.read_exact_at(block, start)?;
             start = start.saturating_add(u64::try_from(block.len()).unwrap_or(u64::MAX));
         }
-        Ok(blocks.into_iter().map(Bytes::from).collect())
+        Ok(filled)
     });
-    let read = read.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-    read.map_err(|error| object_store::Error::Generic { store: "local", source: error.into() })
+    match read.await.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+        Ok(filled) => Ok(filled.into_iter().map(|block| blocks.lend(block)).collect()),
+        Err(error) => Err(object_store::Error::Generic { store: "local", source: error.into() }),
+    }
 }
 
 /// The pieces of a range, small ones first.

@@ -1,0 +1,70 @@
+//! Blocks of memory that a stream reads into again and again.
+//!
+//! A block comes back when whoever it was handed to is done with it, on whatever thread. Memory of a stream is therefore
+//! what is on its way and no more; left to an allocator, what one thread allocates and another frees stays around for a
+//! while, and a fast reader of a large file leaves hundreds of megabytes behind.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+/// Bytes of a block.
+pub(super) const BLOCK_BYTES: usize = 256 * 1024;
+
+/// The blocks of one stream that nobody uses at the moment.
+#[derive(Clone, Default)]
+pub(super) struct Blocks(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Blocks {
+    /// A block of `length` bytes, at most [`BLOCK_BYTES`]; what is in it is left over or zero.
+    pub(super) fn take(&self, length: usize) -> Vec<u8> {
+        let used = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut block = used.unwrap_or_else(|| Vec::with_capacity(BLOCK_BYTES));
+        block.resize(length.min(BLOCK_BYTES), 0);
+        block
+    }
+
+    /// A filled block as bytes that bring it back when the last of them is dropped.
+    pub(super) fn lend(&self, block: Vec<u8>) -> Bytes {
+        Bytes::from_owner(Lent { block, home: self.clone() })
+    }
+}
+
+struct Lent {
+    block: Vec<u8>,
+    home: Blocks,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.block
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let block = std::mem::take(&mut self.block);
+        self.home.0.lock().unwrap_or_else(PoisonError::into_inner).push(block);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_used_again_when_the_last_of_its_bytes_is_gone() {
+        let blocks = Blocks::default();
+        let mut block = blocks.take(3);
+        block.copy_from_slice(b"abc");
+        let place = block.as_ptr();
+        let bytes = blocks.lend(block);
+        let part = bytes.slice(1..);
+        drop(bytes);
+        assert_ne!(blocks.take(1).as_ptr(), place);
+        assert_eq!(part, "bc");
+        drop(part);
+        let again = blocks.take(5);
+        assert_eq!((again.as_ptr(), again.len()), (place, 5));
+    }
+}
