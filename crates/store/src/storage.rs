@@ -27,6 +27,7 @@ mod transfer;
 mod verdicts;
 
 pub(crate) use backups::KeptFile;
+pub use blocks::{BLOCK_BYTES, Blocks};
 pub use delta::{DeltaCommit, DeltaFile};
 pub use spool::SpooledFile;
 pub use staging::StagedFile;

@@ -13,11 +13,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 use portico_model::problem::{Problem, ProblemKind};
+use portico_store::{BLOCK_BYTES, Blocks};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
-
-/// Bytes of one read.
-const READ_BYTES: u64 = 256 * 1024;
 
 /// How far a growing file has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +106,13 @@ impl SpoolFile {
         keep: K,
     ) -> BoxStream<'static, Result<Bytes, Problem>> {
         let range = range.unwrap_or(0..u64::MAX);
-        let reader = Reader { file: Arc::clone(&self.file), progress: self.progress(), range, _keep: keep };
+        let reader = Reader {
+            file: Arc::clone(&self.file),
+            progress: self.progress(),
+            range,
+            blocks: Blocks::default(),
+            _keep: keep,
+        };
         stream::unfold(Some(reader), |reader| async move {
             let mut reader = reader?;
             match reader.next().await {
@@ -165,6 +169,7 @@ struct Reader<K> {
     file: Arc<File>,
     progress: watch::Receiver<Progress>,
     range: Range<u64>,
+    blocks: Blocks,
     _keep: K,
 }
 
@@ -180,7 +185,8 @@ impl<K> Reader<K> {
             };
             let readable = written.min(self.range.end).saturating_sub(self.range.start);
             if readable > 0 {
-                let bytes = read_at(Arc::clone(&self.file), self.range.start, readable.min(READ_BYTES)).await?;
+                let length = usize::try_from(readable).unwrap_or(BLOCK_BYTES).min(BLOCK_BYTES);
+                let bytes = read_at(Arc::clone(&self.file), self.range.start, length, &self.blocks).await?;
                 self.range.start += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
                 return Ok(Some(bytes));
             }
@@ -196,17 +202,15 @@ impl<K> Reader<K> {
     }
 }
 
-async fn read_at(file: Arc<File>, offset: u64, length: u64) -> Result<Bytes, Problem> {
-    // Allocated where it is freed: what one thread allocates and another frees stays with the first for a while, and
-    // there are many threads that read.
-    let mut buffer = vec![0; usize::try_from(length).unwrap_or(0)];
+async fn read_at(file: Arc<File>, offset: u64, length: usize, blocks: &Blocks) -> Result<Bytes, Problem> {
+    let mut block = blocks.take(length);
     let read = tokio::task::spawn_blocking(move || {
-        file.read_exact_at(&mut buffer, offset)?;
-        Ok::<_, io::Error>(Bytes::from(buffer))
+        file.read_exact_at(&mut block, offset)?;
+        Ok::<_, io::Error>(block)
     })
     .await
     .unwrap_or_else(|error| Err(io::Error::other(error)));
-    read.map_err(|error| {
+    read.map(|block| blocks.lend(block)).map_err(|error| {
         tracing::error!(%error, "a spool file could not be read");
         Problem::internal()
     })

@@ -9,15 +9,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 /// Bytes of a block.
-pub(super) const BLOCK_BYTES: usize = 256 * 1024;
+pub const BLOCK_BYTES: usize = 256 * 1024;
 
 /// The blocks of one stream that nobody uses at the moment.
-#[derive(Clone, Default)]
-pub(super) struct Blocks(Arc<Mutex<Vec<Vec<u8>>>>);
+#[derive(Clone, Debug, Default)]
+pub struct Blocks(Arc<Mutex<Vec<Vec<u8>>>>);
 
 impl Blocks {
     /// A block of `length` bytes, at most [`BLOCK_BYTES`]; what is in it is left over or zero.
-    pub(super) fn take(&self, length: usize) -> Vec<u8> {
+    #[must_use]
+    pub fn take(&self, length: usize) -> Vec<u8> {
         let used = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut block = used.unwrap_or_else(|| Vec::with_capacity(BLOCK_BYTES));
         block.resize(length.min(BLOCK_BYTES), 0);
@@ -25,7 +26,8 @@ impl Blocks {
     }
 
     /// A filled block as bytes that bring it back when the last of them is dropped.
-    pub(super) fn lend(&self, block: Vec<u8>) -> Bytes {
+    #[must_use]
+    pub fn lend(&self, block: Vec<u8>) -> Bytes {
         Bytes::from_owner(Lent { block, home: self.clone() })
     }
 }
@@ -61,7 +63,8 @@ mod tests {
         let bytes = blocks.lend(block);
         let part = bytes.slice(1..);
         drop(bytes);
-        assert_ne!(blocks.take(1).as_ptr(), place);
+        let other = blocks.take(1);
+        assert_ne!(other.as_ptr(), place);
         assert_eq!(part, "bc");
         drop(part);
         let again = blocks.take(5);
