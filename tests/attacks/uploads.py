@@ -283,7 +283,8 @@ def figures(short, say=print):
                 slowest = max(slowest, (result[2], name))
             most = max(most, (result[3], name))
             leak = leaks(result[1], str(file) + name) if result[0] == 1 else None
-            if leak and leak not in {"/tmp/", "/root/"}:
+            # Whoever types the command may read the path that was typed.
+            if leak and not str(directory).startswith(leak.rstrip("/")):
                 wrong.append(f"the text says {leak!r}: {result[1].strip()[:200]}")
             if wrong:
                 failures += 1
