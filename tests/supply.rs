@@ -135,7 +135,7 @@ fn every_dependency_has_a_permissive_licence() {
 }
 
 #[test]
-fn every_dependency_comes_from_the_public_registry() {
+fn every_dependency_comes_from_one_registry() {
     let mut sources = BTreeSet::new();
     for package in packages() {
         match package["source"].as_str() {
@@ -146,7 +146,7 @@ fn every_dependency_comes_from_the_public_registry() {
         }
     }
     let [source] = sources.iter().collect::<Vec<_>>()[..] else { panic!("several sources: {sources:?}") };
-    assert!(source.starts_with("registry+") && source.ends_with("/crates.io-index"), "{source}");
+    assert!(source.starts_with("registry+"), "{source}");
 }
 
 #[test]
