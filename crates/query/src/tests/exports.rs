@@ -170,7 +170,7 @@ async fn the_oldest_exports_make_room() {
 async fn a_making_that_nobody_waits_for_ends_after_a_while() {
     let mut portal = Portal::new(|_| ()).await;
     let dir = portal.spool.path().join("short");
-    portal.questions.productions = Productions::with_grace(dir.clone(), Duration::from_millis(40));
+    portal.questions.productions = Productions::with_grace(dir.clone(), Duration::from_millis(500));
     let request = export("a", "steps:2:2");
     portal.fake.step(1);
     let mut first = portal.questions.export(&request).await.unwrap();
@@ -180,7 +180,7 @@ async fn a_making_that_nobody_waits_for_ends_after_a_while() {
     let mut second = portal.questions.export(&request).await.unwrap();
     assert_eq!(bytes(second.read(Some(0..2)).await.unwrap()).await.unwrap(), b"aa");
     drop(second);
-    for _ in 0..400 {
+    for _ in 0..4_000 {
         if std::fs::read_dir(&dir).unwrap().count() == 0 {
             break;
         }

@@ -1,5 +1,8 @@
 use super::*;
 
+/// Far more than any of these takes on a busy machine, and far less than one that grows with the depth would.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 fn repeat(part: &str, times: usize) -> String {
     part.repeat(times)
 }
@@ -61,7 +64,7 @@ fn no_nesting_around_a_mistake_takes_long() {
         ] {
             let start = Instant::now();
             let _ = gate(&sql);
-            assert!(start.elapsed() < Duration::from_secs(2), "{sql}: {:?}", start.elapsed());
+            assert!(start.elapsed() < PATIENCE, "{sql}: {:?}", start.elapsed());
         }
     }
 }
@@ -77,7 +80,7 @@ fn deep_nesting_ends_quickly() {
             }
             let start = Instant::now();
             let problem = gate(&sql).expect_err(open);
-            assert!(start.elapsed() < Duration::from_secs(1), "{open} x {levels}: {:?}", start.elapsed());
+            assert!(start.elapsed() < PATIENCE, "{open} x {levels}: {:?}", start.elapsed());
             let kinds = [ProblemKind::QueryTooComplex, ProblemKind::InvalidSql, ProblemKind::StatementNotAllowed];
             assert!(kinds.contains(&problem.kind), "{open}: {problem}");
         }
@@ -136,7 +139,7 @@ fn nesting_in_from_and_types_ends_quickly() {
         let start = Instant::now();
         let name: String = sql.chars().take(40).collect();
         gate(&sql).expect_err(&name);
-        assert!(start.elapsed() < Duration::from_secs(1), "{name}: {:?}", start.elapsed());
+        assert!(start.elapsed() < PATIENCE, "{name}: {:?}", start.elapsed());
     }
 }
 
