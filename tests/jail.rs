@@ -186,12 +186,17 @@ fn readers() -> Vec<String> {
         .collect()
 }
 
+/// Whether all that there is is to be tried, however long it takes: `PORTICO_HOSTILE=full`.
+#[allow(clippy::disallowed_methods, reason = "a test is told by its environment how long it may take")]
+fn is_full() -> bool {
+    std::env::var("PORTICO_HOSTILE").is_ok_and(|value| value == "full")
+}
+
 /// Every hostile file through the jail. `PORTICO_HOSTILE=full` makes them of the sizes that the default limits are for,
 /// and prints what each took; otherwise limits and files are small.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_hostile_file_is_refused_or_told_and_nothing_is_left() {
-    #[allow(clippy::disallowed_methods, reason = "a test is told by its environment how long it may take")]
-    let full = std::env::var("PORTICO_HOSTILE").is_ok_and(|value| value == "full");
+    let full = is_full();
     let limits = if full {
         Limits::default()
     } else {
@@ -240,7 +245,8 @@ async fn every_hostile_file_is_refused_or_told_and_nothing_is_left() {
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
-/// The files of the corpus, real ones and broken ones: each is read, or refused for a reason that is not ours.
+/// The files of the corpus, real ones and broken ones: each is read, or refused for a reason that is not ours. Every
+/// eighth of them, or all with `PORTICO_HOSTILE=full`.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_edge_file_is_read_or_refused() {
     #[allow(clippy::disallowed_methods, reason = "a test is told by its environment where the corpus is")]
@@ -255,15 +261,21 @@ async fn every_edge_file_is_read_or_refused() {
         assert!(unpack.status().unwrap().success());
     }
     let mut open = vec![unpacked.path().to_owned(), Path::new(&corpus).join("geo")];
-    let world = World::new().await;
-    let (mut read, mut refused) = (0, 0);
+    let mut files = Vec::new();
     while let Some(path) = open.pop() {
         if path.is_dir() {
             open.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
-            continue;
+        } else {
+            files.push(path);
         }
+    }
+    files.sort();
+    let world = World::new().await;
+    let (mut read, mut refused) = (0, 0);
+    // All of them are read without the jail by the tests of `intake`.
+    for path in files.iter().step_by(if is_full() { 1 } else { 8 }) {
         let name = path.file_name().unwrap().to_str().unwrap();
-        let staged = world.stage("edge", name, &std::fs::read(&path).unwrap(), "").await;
+        let staged = world.stage("edge", name, &std::fs::read(path).unwrap(), "").await;
         match world.publisher.screen(&world.operator, &staged.id, NOW_MS, |_| {}).await {
             Ok(_) => read += 1,
             Err(error) => {
@@ -274,5 +286,5 @@ async fn every_edge_file_is_read_or_refused() {
         assert!(is_empty(&world.intake()), "{name}");
     }
     println!("{read} files are read, {refused} refused");
-    assert!(read > 200, "{read}");
+    assert!(read > 25 && refused > 5, "{read} read, {refused} refused");
 }
