@@ -69,7 +69,8 @@ def test_a_neighbour_is_answered_beside_attackers(portal):
     figures = {one.name: one for one in neighbours.latency(portal, 0.2)}
     # Latency is judged by the whole run on a quiet machine; that nobody is refused or cut off holds everywhere.
     assert ", 0 failed of " in figures["F8"].measured, figures["F8"]
-    hold([figures["F1/loop"], figures["F5/seen"]])
+    # What an unoptimised server keeps in a quarter of a minute is judged by the whole run as well, on the real build.
+    hold([figures["F1/loop"], figures["F5/worker"]])
 
 
 def workers(server):
