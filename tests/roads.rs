@@ -23,6 +23,29 @@ async fn a_csv_comes_out_typed_over_sql() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn columns_are_called_as_they_were_written() {
+    let world = World::new().await;
+    world.publish("street-trees", "trees.csv", TREES).await;
+    let reply =
+        world.sql("select COUNT(*), max(height_m) + 1, 1, 1, species from street_trees group by 5", "csv").await;
+    assert_eq!(reply.text().lines().next().unwrap(), "count(*),max(height_m) + 1,1,1_2,species");
+    let pairs = "select a.tree_id, b.tree_id from street_trees a join street_trees b on a.tree_id = b.tree_id limit 1";
+    let reply = world.sql(pairs, "objects").await;
+    assert_eq!(reply.text().trim(), "[\n{\"tree_id\":\"0002\",\"tree_id_2\":\"0002\"}\n]");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_problem_says_where_the_unknown_column_stands() {
+    let world = World::new().await;
+    world.publish("street-trees", "trees.csv", TREES).await;
+    let reply = world.sql("select species,\n  hight_m from street_trees", "csv").await;
+    let problem = reply.json();
+    assert_eq!(problem["code"], "unknown_column");
+    assert_eq!(problem["position"], serde_json::json!({ "line": 2, "column": 3 }));
+    assert!(problem.get("about").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_whole_version_comes_out_in_stored_order() {
     let world = World::new().await;
     world.publish("street-trees", "trees.csv", TREES).await;

@@ -161,17 +161,24 @@ fn take_metadata(metadata: &mut DatasetMetadata, said: &Metadata) {
     }
 }
 
-/// Titles and descriptions of the dictionary become part of the public metadata; dropped columns do not.
+/// Titles and descriptions of the dictionary become part of the public metadata; those of dropped columns leave it.
+/// What it says nothing of stays as it was said before.
 pub(crate) fn describe_columns(metadata: &mut DatasetMetadata, dictionary: &Dictionary) {
-    let kept = dictionary.fields.iter().filter(|field| !matches!(field.treatment, Treatment::Drop { .. }));
-    metadata.columns = kept
-        .filter(|field| !field.title.is_empty() || !field.description.is_empty())
-        .map(|field| ColumnDescription {
-            name: field.rename.clone().unwrap_or_else(|| field.name.clone()),
-            title: field.title.clone(),
-            description: field.description.clone(),
-        })
-        .collect();
+    for field in &dictionary.fields {
+        let name = field.rename.as_ref().unwrap_or(&field.name);
+        let dropped = matches!(field.treatment, Treatment::Drop { .. });
+        if !dropped && field.title.is_empty() && field.description.is_empty() {
+            continue;
+        }
+        metadata.columns.retain(|column| column.name != *name);
+        if !dropped {
+            metadata.columns.push(ColumnDescription {
+                name: name.clone(),
+                title: field.title.clone(),
+                description: field.description.clone(),
+            });
+        }
+    }
 }
 
 fn reading(said: &Reading) -> anyhow::Result<ReadOptions> {

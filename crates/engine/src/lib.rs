@@ -25,6 +25,7 @@ mod files;
 mod footers;
 mod functions;
 mod gate;
+mod headers;
 mod inside;
 mod output;
 mod parameters;

@@ -22,6 +22,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::files::ReleasedFiles;
+use crate::headers::Headers;
 use crate::service::Core;
 use crate::session::{Session, Thrift};
 use crate::table::ReleasedTable;
@@ -92,14 +93,15 @@ pub(crate) async fn plan(core: &Arc<Core>, order: &Arc<WorkOrder>, thrift: Thrif
 async fn plan_in(session: &Session, order: &WorkOrder) -> Result<Planned> {
     let state = &session.state;
     let dialect = state.config_options().sql_parser.dialect;
-    let statement = state.sql_to_statement(&order.sql, &dialect)?;
-    let is_query = match &statement {
-        Statement::Statement(statement) => matches!(statement.as_ref(), SqlStatement::Query(_)),
-        _ => false,
+    let mut statement = state.sql_to_statement(&order.sql, &dialect)?;
+    let query = match &mut statement {
+        Statement::Statement(statement) => match statement.as_mut() {
+            SqlStatement::Query(query) => Some(query),
+            _ => None,
+        },
+        _ => None,
     };
-    if !is_query {
-        return Err(gate::refusal("Anything but a query"));
-    }
+    let headers = Headers::take(query.ok_or_else(|| gate::refusal("Anything but a query"))?);
     let plan = state.statement_to_plan(statement).await?;
     gate::check(&plan)?;
     if order.work == Work::Describe {
@@ -108,7 +110,7 @@ async fn plan_in(session: &Session, order: &WorkOrder) -> Result<Planned> {
         let plan = if order.parameters.is_empty() { plan } else { parameters::bind(plan, &order.parameters)? };
         // Types settle when the plan is analysed; a parameter without a value may keep it from being optimised.
         let analysed = state.optimize(&plan).unwrap_or(plan);
-        let schema = output::plain_schema(analysed.schema().as_arrow());
+        let schema = headers.name(&output::plain_schema(analysed.schema().as_arrow()));
         return Ok(Planned { schema, rest: Rest::Describe(parameters) });
     }
     let plan = state.optimize(&parameters::bind(plan, &order.parameters)?)?;
@@ -117,7 +119,7 @@ async fn plan_in(session: &Session, order: &WorkOrder) -> Result<Planned> {
     let state = with_rows_together(state, functions::rows_together(&plan)?);
     let state = state.as_ref();
     let physical = state.query_planner().create_physical_plan(&plan, state).await?;
-    let schema = output::plain_schema(&physical.schema());
+    let schema = headers.name(&output::plain_schema(&physical.schema()));
     let rest = match order.work {
         Work::Explain => Rest::Explain(explain::explain(session, &plan, &physical).await?),
         Work::Answer | Work::Describe => {

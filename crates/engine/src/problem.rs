@@ -193,6 +193,9 @@ fn of_plan(message: &str) -> Problem {
                       write CAST($1 AS type) where its place does not tell the type.";
         return Problem::new(ProblemKind::InvalidParameter, detail);
     }
+    if message.contains("require unique expression names") {
+        return invalid_sql("Two columns of a SELECT list have the same name: give one an alias.");
+    }
     if message.starts_with("table '") && message.contains("not found") {
         return Problem::not_found("such dataset");
     }
@@ -205,6 +208,7 @@ fn of_schema(error: &SchemaError) -> Problem {
         SchemaError::AmbiguousReference { field } => {
             let name = shortened(&field.name);
             invalid_sql(&format!("The column {name} is in more than one table here: write its table before it."))
+                .about(&field.name)
         }
         SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
             invalid_sql(&format!("The column {} appears twice: give one an alias.", shortened(name)))
@@ -234,6 +238,7 @@ fn unknown_column(field: &Column, valid: &[Column]) -> Problem {
     };
     let name = shortened(&field.name);
     Problem::new(ProblemKind::UnknownColumn, shortened(&format!("There is no column {name} here.{hint}")))
+        .about(&field.name)
 }
 
 fn of_arrow(error: &ArrowError, limits: &WorkLimits) -> Problem {

@@ -114,6 +114,9 @@ pub struct Problem {
     /// Where in the statement, for SQL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<Position>,
+    /// The name in the statement that it is about: tells whoever has the text where to look. Not sent to clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
     /// When to try again, in seconds, for `TooManyRequests` and `Unavailable`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_s: Option<u64>,
@@ -123,7 +126,7 @@ impl Problem {
     /// A problem with its public text.
     #[must_use]
     pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), position: None, retry_after_s: None }
+        Self { kind, detail: detail.into(), position: None, about: None, retry_after_s: None }
     }
 
     /// The answer for everything unknown or hidden: always the same for the same words.
@@ -145,6 +148,13 @@ impl Problem {
     #[must_use]
     pub fn at(mut self, line: u64, column: u64) -> Self {
         self.position = Some(Position { line, column });
+        self
+    }
+
+    /// Adds the name that it is about.
+    #[must_use]
+    pub fn about(mut self, name: &str) -> Self {
+        self.about = Some(name.to_owned());
         self
     }
 

@@ -135,8 +135,8 @@ mod tests {
             (json!({"type": "LineString", "coordinates": []}), "LINESTRING EMPTY"),
             (
                 json!({"type": "Polygon", "coordinates": [
-                    [[0, 0], [4, 0], [4, 4], [0, 0]], [[1, 1], [2, 1], [2, 2], [1, 1]]]}),
-                "POLYGON ((0 0, 4 0, 4 4, 0 0), (1 1, 2 1, 2 2, 1 1))",
+                    [[0, 0], [4, 0], [4, 4], [0, 0]], [[1, 1], [2, 2], [2, 1], [1, 1]]]}),
+                "POLYGON ((0 0, 4 0, 4 4, 0 0), (1 1, 2 2, 2 1, 1 1))",
             ),
             (json!({"type": "MultiPoint", "coordinates": [[0, 1], [2, 3]]}), "MULTIPOINT ((0 1), (2 3))"),
             (
@@ -166,6 +166,25 @@ mod tests {
             assert_eq!(from_geojson(&again).unwrap(), bytes, "{text}");
             check(&bytes).unwrap();
         }
+    }
+
+    #[test]
+    fn geojson_rings_follow_the_right_hand_rule_however_they_are_stored() {
+        let outer = json!([[0, 0], [4, 0], [4, 4], [0, 0]]);
+        let hole = json!([[1, 1], [2, 2], [2, 1], [1, 1]]);
+        let turned = |ring: &Value| Value::Array(ring.as_array().unwrap().iter().rev().cloned().collect());
+        let right = json!({"type": "Polygon", "coordinates": [outer, hole]});
+        for rings in [[outer.clone(), hole.clone()], [turned(&outer), hole.clone()], [turned(&outer), turned(&hole)]] {
+            let stored = from_geojson(&json!({"type": "Polygon", "coordinates": rings})).unwrap();
+            assert_eq!(serde_json::from_str::<Value>(&geojson(&stored).unwrap()).unwrap(), right);
+        }
+        let flat = json!({"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [2, 2], [0, 0]]]});
+        let stored = from_geojson(&flat).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&geojson(&stored).unwrap()).unwrap(), flat);
+        assert_eq!(
+            wkt(&from_geojson(&json!({"type": "Polygon", "coordinates": [turned(&outer)]})).unwrap()).unwrap(),
+            "POLYGON ((0 0, 4 4, 4 0, 0 0))"
+        );
     }
 
     #[test]

@@ -142,6 +142,15 @@ pub fn identifier(version: &VersionRef) -> String {
     format!("{}@{}", version.dataset.sql_name(), version.version)
 }
 
+/// Adds the place to a problem about a name that the text of the statement holds, as far as it can be told.
+#[must_use]
+pub fn placed(mut problem: Problem, sql: &str) -> Problem {
+    if problem.position.is_none() {
+        problem.position = problem.about.as_deref().and_then(|name| text::place_of(name, sql));
+    }
+    problem
+}
+
 /// The answer for a table that is unknown or hidden: the same for the same words.
 #[must_use]
 pub fn unknown_table(table: &TableUse) -> Problem {

@@ -78,7 +78,9 @@ impl Questions {
         let (worker_answer, turn) = tokio::select! {
             biased;
             () = registered.cancelled.cancelled() => return Err(cancelled()),
-            outcome = self.runner.run(&question) => outcome?,
+            outcome = self.runner.run(&question) => {
+                outcome.map_err(|problem| gate::placed(problem, &question.ask.sql))?
+            }
         };
         let rate = self.runner.limits.query.reader_bytes_per_s;
         Ok(Answer {

@@ -46,6 +46,22 @@ async fn joins_groups_and_windows_are_answered() {
 }
 
 #[tokio::test]
+async fn columns_are_called_as_they_are_written_and_no_two_alike() {
+    let city = City::new();
+    let sql = r#"SELECT a.id + 1, 1, 1, a.id, b.id, a.*, a.cost
+                 FROM "permits@3" a JOIN "permits@3" b ON a.id = b.id ORDER BY b.id LIMIT 0"#;
+    let mut order = city.order(sql);
+    let csv = String::from_utf8(city.ask(&order).await.unwrap().bytes).unwrap();
+    assert!(csv.starts_with("a.id + 1,1,1_2,id,id_2,id_3,") && csv.ends_with(",cost_2\n"), "{csv}");
+    order.work = Work::Describe;
+    let described = city.ask(&order).await.unwrap().head.columns;
+    let names = described.into_iter().map(|column| column.name).collect::<Vec<_>>();
+    assert_eq!(names.join(","), csv.trim_end());
+    let doubled = city.csv(r#"SELECT *, id FROM "permits@3" WHERE id = 7 ORDER BY id"#).await;
+    assert!(doubled.lines().all(|line| line.ends_with(",7") || line.ends_with(",id_2")), "{doubled}");
+}
+
+#[tokio::test]
 async fn stored_order_is_kept() {
     let city = City::new();
     let mut order = city.order(r#"SELECT id FROM "permits@3" WHERE score >= 0"#);

@@ -163,9 +163,5 @@ async fn columns_of_calculations_keep_their_names() {
     let csv = city
         .csv(r#"SELECT id + 1, id * 2 - id, -id, borough || 'x', sum(id * 2) OVER () FROM "permits@3" LIMIT 1"#)
         .await;
-    let header = csv.lines().next().unwrap();
-    assert!(
-        header.starts_with("permits@3.id + Int64(1),permits@3.id * Int64(2) - permits@3.id,(- permits@3.id)"),
-        "{header}"
-    );
+    assert_eq!(csv.lines().next().unwrap(), "id + 1,id * 2 - id,-id,borough || 'x',sum(id * 2) OVER ()");
 }

@@ -70,6 +70,9 @@ impl Position {
 
 /// What hears of a geometry's parts, in their order.
 pub(super) trait Sink {
+    /// Whether outer rings are to run counterclockwise and holes clockwise, however they are stored: the right-hand
+    /// rule of RFC 7946, section 3.1.6.
+    fn right_hand_rule(&self) -> bool;
     /// A geometry that names its kind begins: the outermost, or a collection's member.
     fn open(&mut self, kind: Kind, dimensions: Dimensions);
     /// It ends.
@@ -128,8 +131,11 @@ impl Reader<'_> {
                 sink.point(&position)
             }
             Kind::LineString => self.line(header, sink),
-            // A ring is at least its own count.
-            Kind::Polygon => self.parts(header, 4, sink, |reader, sink| reader.line(header, sink)),
+            Kind::Polygon => {
+                let mut outer = true;
+                // A ring is at least its own count.
+                self.parts(header, 4, sink, |reader, sink| reader.ring(header, std::mem::take(&mut outer), sink))
+            }
             Kind::MultiPoint | Kind::MultiLineString | Kind::MultiPolygon => {
                 // A member is at least its byte order, kind and count.
                 self.parts(header, 9, sink, |reader, sink| {
@@ -149,6 +155,38 @@ impl Reader<'_> {
             let position = reader.position(header)?;
             sink.vertex(&position)
         })
+    }
+
+    fn ring(&mut self, header: &Header, outer: bool, sink: &mut impl Sink) -> Result<(), WkbError> {
+        let ring = Reader { rest: self.rest };
+        let turned = sink.right_hand_rule() && ring.turns_left(header)?.is_some_and(|left| left != outer);
+        if !turned {
+            return self.line(header, sink);
+        }
+        let bytes = header.dimensions.position_bytes();
+        let mut left = Reader { rest: self.rest }.number(header.little).map(usize::try_from)?.unwrap_or(0);
+        let positions = self.rest.get(size_of::<u32>()..).unwrap_or_default();
+        self.parts(header, bytes, sink, |reader, sink| {
+            reader.position(header)?;
+            left = left.saturating_sub(1);
+            let rest = positions.get(left.saturating_mul(bytes)..).unwrap_or_default();
+            sink.vertex(&Reader { rest }.position(header)?)
+        })
+    }
+
+    /// Whether the ring that begins here runs counterclockwise; `None` where it encloses nothing.
+    fn turns_left(mut self, header: &Header) -> Result<Option<bool>, WkbError> {
+        let count = self.number(header.little)?;
+        let (mut first, mut last, mut doubled_area) = (None, None, 0.0);
+        for _ in 0..count {
+            let Position { x, y, .. } = self.position(header)?;
+            // Seen from the first position, so that far from the origin no digits are lost.
+            let (x0, y0) = *first.get_or_insert((x, y));
+            let (x, y) = (x - x0, y - y0);
+            let (x_before, y_before) = last.replace((x, y)).unwrap_or((x, y));
+            doubled_area += x_before * y - x * y_before;
+        }
+        Ok((doubled_area != 0.0 && f64::is_finite(doubled_area)).then_some(doubled_area > 0.0))
     }
 
     /// Reads a count and that many parts, of at least `part_bytes` each.

@@ -17,6 +17,10 @@ impl<'a> Geojson<'a> {
 }
 
 impl Sink for Geojson<'_> {
+    fn right_hand_rule(&self) -> bool {
+        true
+    }
+
     fn open(&mut self, kind: Kind, _: Dimensions) {
         self.out.push_str(match kind {
             Kind::Point => r#"{"type":"Point","coordinates":"#,
@@ -80,6 +84,10 @@ impl<'a> Wkt<'a> {
 }
 
 impl Sink for Wkt<'_> {
+    fn right_hand_rule(&self) -> bool {
+        false
+    }
+
     fn open(&mut self, kind: Kind, dimensions: Dimensions) {
         self.out.push_str(match kind {
             Kind::Point => "POINT ",
@@ -146,6 +154,9 @@ impl Bounds {
 }
 
 impl Sink for Bounds {
+    fn right_hand_rule(&self) -> bool {
+        false
+    }
     fn open(&mut self, _: Kind, _: Dimensions) {}
     fn close(&mut self) {}
     fn empty(&mut self) {}
@@ -172,6 +183,9 @@ impl Sink for Bounds {
 pub(super) struct Check;
 
 impl Sink for Check {
+    fn right_hand_rule(&self) -> bool {
+        false
+    }
     fn open(&mut self, _: Kind, _: Dimensions) {}
     fn close(&mut self) {}
     fn empty(&mut self) {}

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use portico_model::limits::StatementLimits;
-use portico_model::problem::{Problem, ProblemKind};
+use portico_model::problem::{Position, Problem, ProblemKind};
 use sqlparser::dialect::GenericDialect;
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Word};
 
-use super::fault::{Checked, at, from_tokenizer, invalid, not_allowed, quoted, too_complex};
+use super::fault::{Checked, at, from_tokenizer, invalid, not_allowed, place, quoted, too_complex};
 
 /// Above this number of tokens a statement is handled on a thread with room to recurse.
 const TOKENS_ON_CALLERS_STACK: usize = 100;
@@ -52,6 +52,23 @@ pub(super) fn tokens(sql: &str, limits: &StatementLimits) -> Checked<Tokens> {
     let versioned = fold_versions(&mut tokens)?;
     let roomy = tokens.len() > TOKENS_ON_CALLERS_STACK || levels > LEVELS_ON_CALLERS_STACK;
     Ok(Tokens { tokens, versioned, roomy })
+}
+
+/// Where a name first stands in a statement, preferably in the same letters.
+pub(super) fn place_of(name: &str, sql: &str) -> Option<Position> {
+    let sql = sql.strip_prefix('\u{feff}').unwrap_or(sql);
+    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().ok()?;
+    let words = || tokens.iter().filter_map(|token| Some((as_word(token)?, token.span.start)));
+    let exact = words().find(|(word, _)| word.value == name);
+    let place_found = exact.or_else(|| words().find(|(word, _)| word.value.eq_ignore_ascii_case(name)));
+    place_found.and_then(|(_, location)| place(location))
+}
+
+fn as_word(token: &TokenWithSpan) -> Option<&Word> {
+    match &token.token {
+        Token::Word(word) => Some(word),
+        _ => None,
+    }
 }
 
 /// Drops whitespace and comments and the semicolons around the one statement.

@@ -24,10 +24,10 @@ use types::xdbc_types;
 
 mod types;
 
-/// The one catalog and the two schemas that there are.
+/// The one catalog and the schema of the datasets. `information_schema` can be asked as well, but tools that list
+/// schemas look for tables in each, and want those of the data.
 const CATALOG: &str = "portico";
 const SCHEMA: &str = "public";
-const INFORMATION: &str = "information_schema";
 const TABLE: &str = "TABLE";
 /// Datasets that are read from the catalog at a time.
 const PAGE: u64 = 1_000;
@@ -102,10 +102,8 @@ async fn answer(site: &Site, _visitor: &Visitor, command: Command) -> Result<Rec
 
 fn schemas(command: &CommandGetDbSchemas) -> Result<RecordBatch, Problem> {
     let mut schemas = GetDbSchemasBuilder::new(command.catalog.clone(), None::<String>);
-    for schema in [INFORMATION, SCHEMA] {
-        if like(command.db_schema_filter_pattern.as_deref(), schema) {
-            schemas.append(CATALOG, schema);
-        }
+    if like(command.db_schema_filter_pattern.as_deref(), SCHEMA) {
+        schemas.append(CATALOG, SCHEMA);
     }
     schemas.build().map_err(answers::internal)
 }

@@ -11,6 +11,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use portico_model::format::Format;
+use portico_model::name::VersionNumber;
 use portico_model::order::Work;
 use portico_model::problem::Problem;
 use portico_query::answer::{Ask, Caller, Question};
@@ -174,7 +175,11 @@ async fn respond(
 /// The headers that an answer and its `304` share.
 fn describe(site: &Site, request: &SqlRequest, question: &Question, status: StatusCode) -> Reply {
     let policy = if question.cacheable { CachePolicy::Revalidate } else { CachePolicy::Never };
-    let versions: Vec<String> = question.versions.iter().map(|(name, version)| format!("{name}@{version}")).collect();
+    // A dataset that is read in several versions has their numbers in its names already.
+    let version = |(name, version): (&String, &VersionNumber)| {
+        if name.contains('@') { name.clone() } else { format!("{name}@{version}") }
+    };
+    let versions: Vec<String> = question.versions.iter().map(version).collect();
     let link = citation(site, request, question).map(|url| names::link(&url, "cite-as"));
     Reply::new(status)
         .header(X_QUERY_ID, &question.query_id)

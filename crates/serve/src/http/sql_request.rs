@@ -97,6 +97,11 @@ impl SqlRequest {
         };
         let named = once("format", query.take("format"), body_format)?;
         let timeout_ms = once("timeout_ms", query.take_number("timeout_ms")?, body_timeout)?;
+        if timeout_ms == Some(0) {
+            return Err(invalid(
+                "The parameter timeout_ms has to be 1 or more: the milliseconds that the query may take.",
+            ));
+        }
         let options = options::take(&mut query)?;
         let download = query.take_bool("download")?.unwrap_or(false);
         let in_query = query.take_prefixed("p");

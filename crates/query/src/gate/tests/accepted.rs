@@ -23,6 +23,15 @@ fn datasets_become_versions_and_keep_their_names_for_columns() {
 }
 
 #[test]
+fn the_place_of_an_unknown_name_is_found_in_the_text() {
+    let place =
+        |sql: &str| crate::gate::placed(Problem::new(ProblemKind::UnknownColumn, "…").about("hight"), sql).position;
+    assert_eq!(place("SELECT 'hight',\n  t.Hight FROM trees"), Some(Position { line: 2, column: 5 }));
+    assert_eq!(place("SELECT HIGHT, hight FROM trees"), Some(Position { line: 1, column: 15 }));
+    assert_eq!(place("SELECT other FROM trees"), None);
+}
+
+#[test]
 fn versions_are_asked_for_in_two_spellings() {
     accept(r#"SELECT "trees@2".a FROM "trees@2""#, "=");
     accept(r#"SELECT public."trees@2".a FROM public."trees@2""#, r#"SELECT "trees@2".a FROM "trees@2""#);
