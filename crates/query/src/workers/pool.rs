@@ -17,9 +17,11 @@ use tonic::transport::Channel;
 
 use super::deadly::{Deadly, Statement};
 use super::feed::{Failure, end_means};
+use super::priority;
 use super::process::{LastWords, LaunchError, Process};
 use super::watcher::{self, Assignment, AssignmentBounds, Usage};
 use super::{Effort, Launcher};
+use crate::queue::Turn;
 
 /// How often a worker with a question is looked at.
 const LOOK_MS: u64 = 50;
@@ -40,6 +42,7 @@ const LIVED: Duration = Duration::from_secs(2);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     pub(super) count: usize,
+    pub(super) spare: usize,
     pub(super) memory_bytes: u64,
     pub(super) pool_memory_bytes: u64,
     pub(super) spill_bytes: u64,
@@ -58,6 +61,7 @@ impl Bounds {
         };
         Self {
             count,
+            spare: usize::try_from(limits.spare_workers).unwrap_or(usize::MAX),
             memory_bytes: limits.worker_memory_bytes,
             pool_memory_bytes: limits.pool_memory_bytes,
             spill_bytes: limits.spill_bytes,
@@ -106,7 +110,7 @@ impl Pool {
         if let Launcher::Process { scratch, .. } = &self.launcher {
             super::process::sweep(scratch);
         }
-        for _ in 0..self.bounds.count {
+        for _ in 0..self.bounds.count.saturating_add(self.bounds.spare) {
             tokio::spawn(keep(Arc::clone(self)));
         }
     }
@@ -122,7 +126,7 @@ impl Pool {
     }
 
     /// Waits for an idle worker and gives it the question.
-    pub(super) async fn lease(self: &Arc<Self>, order: &WorkOrder, effort: Effort) -> Lease {
+    pub(super) async fn lease(self: &Arc<Self>, order: &WorkOrder, effort: Effort, turn: &Arc<Turn>) -> Lease {
         let worker = loop {
             let freed = self.freed.notified();
             if let Some(worker) = self.take_idle() {
@@ -139,7 +143,7 @@ impl Pool {
             cpu_before_ms: worker.usage().unwrap_or_default().cpu_ms,
         };
         let statement = Statement::of(&order.sql, &order.parameters);
-        let assignment = Arc::new(Assignment::new(&order.question_id, statement, bounds));
+        let assignment = Arc::new(Assignment::new(&order.question_id, statement, bounds, turn));
         worker.used.store(true, Ordering::Relaxed);
         worker.assignment.send_replace(Some(Arc::clone(&assignment)));
         Lease { pool: Arc::clone(self), worker, assignment, given_back: false }
@@ -148,7 +152,7 @@ impl Pool {
     fn take_idle(&self) -> Option<Arc<Worker>> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(worker) = idle.pop() {
-            if !worker.has_ended() && !worker.retire.is_cancelled() {
+            if !worker.is_leaving() {
                 return Some(worker);
             }
         }
@@ -156,14 +160,20 @@ impl Pool {
     }
 
     fn give_back(&self, worker: Arc<Worker>) {
-        worker.assignment.send_replace(None);
-        if worker.has_ended() {
+        if worker.is_leaving() {
             return;
+        }
+        let usage = worker.usage();
+        // Kept to the end: whoever gets the turn next finds the worker idle.
+        let assignment = worker.assignment.send_replace(None);
+        if let Some(assignment) = &assignment {
+            assignment.charge(usage);
         }
         // What is left of the worker's memory must cover what the next plan may reserve, or an innocent
         // question pays for this one.
-        let used = worker.usage().unwrap_or_default().memory_bytes;
-        if used.saturating_add(self.bounds.pool_memory_bytes) > self.bounds.memory_bytes && worker.pid.is_some() {
+        let used = usage.unwrap_or_default().memory_bytes;
+        let full = used.saturating_add(self.bounds.pool_memory_bytes) > self.bounds.memory_bytes && worker.pid.is_some();
+        if full || worker.lowered.load(Ordering::Relaxed) {
             worker.retire.cancel();
             return;
         }
@@ -195,6 +205,10 @@ pub(super) struct Worker {
     retire: CancellationToken,
     /// Whether it ever had a question: one that had is replaced at once, whatever became of it.
     used: AtomicBool,
+    /// Whether others go first on the processors, from now on.
+    lowered: AtomicBool,
+    /// Set as soon as it is known to have ended, or is being ended.
+    leaving: AtomicBool,
 }
 
 /// How a worker ended.
@@ -213,8 +227,18 @@ impl Worker {
         self.pid.and_then(Usage::of)
     }
 
-    fn has_ended(&self) -> bool {
-        self.end.borrow().is_some()
+    fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed) || self.retire.is_cancelled()
+    }
+
+    /// Lets all others go first on the processors, if its question has computed for long.
+    fn lower_if_slow(&self, assignment: &Assignment, usage: Option<Usage>) {
+        if self.lowered.load(Ordering::Relaxed) || !assignment.is_slow(usage) {
+            return;
+        }
+        if self.pid.is_some_and(priority::lower) {
+            self.lowered.store(true, Ordering::Relaxed);
+        }
     }
 
     async fn ended(&self) -> Option<End> {
@@ -292,6 +316,11 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if self.given_back {
+            return;
+        }
+        if self.worker.lowered.load(Ordering::Relaxed) {
+            // It would not be used again: there is no reason to wait until it rests.
+            self.worker.retire.cancel();
             return;
         }
         match tokio::runtime::Handle::try_current() {
@@ -377,6 +406,8 @@ async fn hold(pool: &Arc<Pool>, mut process: Process) -> Outcome {
         end: watch::Sender::new(None),
         retire: CancellationToken::new(),
         used: AtomicBool::new(false),
+        lowered: AtomicBool::new(false),
+        leaving: AtomicBool::new(false),
     });
     if pool.measures.get().is_none()
         && let Some(measures) = worker.measures().await
@@ -389,13 +420,14 @@ async fn hold(pool: &Arc<Pool>, mut process: Process) -> Outcome {
     pool.give_back(Arc::clone(&worker));
     let mut memory_bytes = 0;
     let stopped = watch_over(pool, &worker, &mut process, &mut memory_bytes).await;
+    worker.leaving.store(true, Ordering::Relaxed);
+    pool.idle.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| !Arc::ptr_eq(other, &worker));
     let (status, last_words) = process.end().await;
     let end = End { status, memory_bytes, last_words };
     if !stopped {
         convict(pool, &worker, &end);
     }
     worker.end.send_replace(Some(end));
-    pool.idle.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| !Arc::ptr_eq(other, &worker));
     pool.alive.send_modify(|count| *count -= 1);
     metrics::gauge!("portico_workers_alive").decrement(1.0);
     if stopped {
@@ -454,7 +486,12 @@ async fn watch_over(pool: &Pool, worker: &Worker, process: &mut Process, memory_
                 let assignment = worker.assignment.borrow().clone();
                 let usage = worker.usage();
                 *memory_bytes = usage.map_or(*memory_bytes, |usage| usage.memory_bytes);
-                if let Some(verdict) = assignment.and_then(|assignment| assignment.judge(usage)) {
+                let Some(assignment) = assignment else { continue };
+                worker.lower_if_slow(&assignment, usage);
+                if worker.pid.is_none() || usage.is_some() {
+                    assignment.charge(usage);
+                }
+                if let Some(verdict) = assignment.judge(usage) {
                     metrics::counter!("portico_questions_overstepped_total", "limit" => verdict.as_str()).increment(1);
                     return false;
                 }
