@@ -18,7 +18,6 @@ use portico_model::problem::{Problem, ProblemKind};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::record::QUICK;
 use self::state::{Bounds, State};
 
 /// The longest `Retry-After` that a full queue names, in seconds: load changes faster than that.
@@ -121,6 +120,11 @@ impl Turn {
         self.heavy
     }
 
+    /// Whether the place is wanted back.
+    pub(crate) fn is_called_back(&self) -> bool {
+        self.called_back.is_cancelled()
+    }
+
     /// Completes when somebody whose questions are quick needs the place: the question has to be given up, and to
     /// [`Queue::enter_again`].
     pub(crate) async fn called_back(&self) {
@@ -176,7 +180,8 @@ impl Shared {
         now: Instant,
     ) -> Result<(Place, oneshot::Receiver<bool>), Problem> {
         let mut state = self.lock();
-        if !state.goes_at_once(block, again, now) {
+        // One that was called back had been let in before.
+        if !again && !state.goes_at_once(block, now) {
             let (running, waiting) = state.of_block(block);
             if waiting >= state.bounds.waiting_per_address {
                 return Err(address_is_full(running, waiting));

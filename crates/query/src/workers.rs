@@ -16,6 +16,7 @@
 
 mod deadly;
 mod feed;
+mod lease;
 mod pool;
 mod priority;
 mod process;

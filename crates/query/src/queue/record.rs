@@ -5,12 +5,11 @@ use std::time::{Duration, Instant};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-/// Work up to which a question is quick. What people and pages ask takes some tens of milliseconds; whoever has to wait
-/// for one such question to end hardly notices.
-pub(crate) const QUICK: Duration = Duration::from_millis(250);
-
-/// How much of a block's mean an earlier question keeps: after one slow question among quick ones the third is quick again.
-const KEPT: f64 = 0.7;
+/// Mean work of the questions of a light block, in seconds: what people and pages ask takes some tens of milliseconds. Who
+/// sends a slow question with every twenty quick ones is none.
+const LIGHT_S: f64 = 0.125;
+/// How much of a block's mean its earlier questions keep with each new one.
+const KEPT: f64 = 0.9;
 /// After this time work counts half.
 const HALF_LIFE_S: f64 = 60.0;
 /// Blocks that are remembered, some 10 MiB, and for how long after their last question.
@@ -71,7 +70,7 @@ impl Records {
     pub(super) fn kind(&self, block: &str) -> Kind {
         match self.records.get(block) {
             None => Kind::Unknown,
-            Some(record) if record.mean_s <= QUICK.as_secs_f64() => Kind::Light,
+            Some(record) if record.mean_s <= LIGHT_S => Kind::Light,
             Some(_) => Kind::Heavy,
         }
     }
@@ -104,19 +103,29 @@ mod tests {
         records.add("a", MS(4_000), now);
         assert_eq!(records.kind("a"), Kind::Heavy);
         assert_eq!(records.kind("b"), Kind::Unknown);
-        for _ in 0..9 {
+        for _ in 0..20 {
             records.add("a", MS(20), now);
         }
         assert_eq!(records.kind("a"), Kind::Light);
     }
 
     #[test]
-    fn one_slow_question_among_many_quick_ones_is_soon_forgotten() {
+    fn who_hides_slow_questions_among_quick_ones_is_heavy() {
+        let (records, now) = (Records::new(), Instant::now());
+        for _ in 0..10 {
+            records.add("a", MS(4_000), now);
+            for _ in 0..9 {
+                records.add("a", MS(20), now);
+                assert_eq!(records.kind("a"), Kind::Heavy);
+            }
+        }
+    }
+
+    #[test]
+    fn one_question_that_takes_a_second_makes_nobody_heavy() {
         let (records, now) = (Records::new(), Instant::now());
         records.add("a", MS(20), now);
         records.add("a", MS(1_000), now);
-        assert_eq!(records.kind("a"), Kind::Heavy);
-        records.add("a", MS(20), now);
         assert_eq!(records.kind("a"), Kind::Light);
     }
 

@@ -1,6 +1,6 @@
 //! Who waits, who has a turn, and who gets the next one.
 //!
-//! There are as many places as workers, and some more for the spare ones. A turn is slow when it was given for a
+//! There are as many places as workers, and some more for the spare ones but one. A turn is slow when it was given for a
 //! question that is expected to be slow, or has lasted for longer than [`LONG`].
 //!
 //! | block | gets a place while |
@@ -22,15 +22,18 @@ use portico_model::limits::QueryLimits;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::record::{Kind, QUICK, Records};
+use super::record::{Kind, Records};
 
 /// How long a turn lasts before it counts as slow, whatever it does.
 const LONG: Duration = Duration::from_millis(250);
+/// Work by which a turn that lasts long is one that computes, not one that waits for something else: calling the latter
+/// back would gain nothing, and quick questions that a busy machine is slow at have less.
+const COMPUTES: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     pub(super) workers: usize,
-    /// Workers and spare ones.
+    /// Workers and spare ones, without the one that is there when another has ended.
     pub(super) places: usize,
     pub(super) running_per_address: usize,
     pub(super) waiting: usize,
@@ -91,7 +94,7 @@ impl Bounds {
         let workers = workers.max(1);
         Self {
             workers,
-            places: workers.saturating_add(count(limits.spare_workers)),
+            places: workers.saturating_add(count(limits.spare_workers).saturating_sub(1)),
             running_per_address: count(limits.running_per_address).max(1),
             waiting: count(limits.waiting),
             waiting_per_address: count(limits.waiting_per_address),
@@ -108,11 +111,10 @@ impl Bounds {
             Kind::Light => load.running < self.places,
             // The last spare worker is for those who are known.
             Kind::Unknown => {
-                load.running < self.workers || (load.slow == load.running && load.running.saturating_add(1) < self.places)
+                load.running < self.workers
+                    || (load.slow == load.running && load.running.saturating_add(1) < self.places)
             }
-            Kind::Heavy => {
-                load.running < self.workers && (load.slow < self.workers - self.kept() || load.heavy == 0)
-            }
+            Kind::Heavy => load.running < self.workers && (load.slow < self.workers - self.kept() || load.heavy == 0),
         }
     }
 }
@@ -144,11 +146,11 @@ impl State {
     }
 
     /// Whether a question of the block would have its turn without waiting.
-    pub(super) fn goes_at_once(&self, block: &str, again: bool, now: Instant) -> bool {
+    pub(super) fn goes_at_once(&self, block: &str, now: Instant) -> bool {
         let (running, waiting) = self.of_block(block);
         waiting == 0
             && running < self.bounds.running_per_address
-            && self.bounds.admits(self.kind(block, again, now), self.load(now))
+            && self.bounds.admits(self.kind(block, false, now), self.load(now))
     }
 
     /// Puts a question in the queue, from which it may come out at once; the number is its turn's as well.
@@ -272,7 +274,7 @@ impl State {
         if load.slow < load.running || self.turns.values().any(leaving) || !somebody_waits() {
             return;
         }
-        let may_leave = |held: &&Held| !held.heavy && !held.begun && held.work >= QUICK;
+        let may_leave = |held: &&Held| !held.heavy && !held.begun && held.work >= COMPUTES;
         if let Some(held) = self.turns.values().filter(may_leave).max_by_key(|held| held.since) {
             metrics::counter!("portico_questions_called_back_total").increment(1);
             held.call_back.cancel();

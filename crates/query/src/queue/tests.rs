@@ -195,8 +195,7 @@ async fn known_light_blocks_go_before_unknown_and_unknown_before_heavy_ones() {
     asked(&queue, "heavy", 9_000);
     asked(&queue, "light", 10);
     let running = enter(&queue, "x");
-    let (heavy, unknown, light) =
-        (waiting(&queue, "heavy"), waiting(&queue, "unknown"), waiting(&queue, "light"));
+    let (heavy, unknown, light) = (waiting(&queue, "heavy"), waiting(&queue, "unknown"), waiting(&queue, "light"));
     drop(running);
     drop(comes(light));
     drop(comes(unknown));
@@ -205,7 +204,7 @@ async fn known_light_blocks_go_before_unknown_and_unknown_before_heavy_ones() {
 
 #[tokio::test]
 async fn a_spare_worker_is_for_those_who_are_known() {
-    let queue = with_spare(2, 2);
+    let queue = with_spare(2, 3);
     asked(&queue, "light", 10);
     let (a, b) = (enter(&queue, "a"), enter(&queue, "b"));
     // The two may be about to end: a stranger waits.

@@ -54,7 +54,8 @@ fn start(count: u64, change: impl FnOnce(&mut QueryLimits)) -> Site {
     );
     std::fs::write(&program, script).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
-    let mut limits = QueryLimits { workers: count, spare_workers: 0, queue_wait_ms: PATIENCE_MS, ..QueryLimits::default() };
+    let mut limits =
+        QueryLimits { workers: count, spare_workers: 0, queue_wait_ms: PATIENCE_MS, ..QueryLimits::default() };
     change(&mut limits);
     let launcher =
         Launcher::Process { program, scratch: scratch.path().join("workers"), released: None, log_level: None };
@@ -123,8 +124,8 @@ async fn what_oversteps_is_killed_and_told_why() {
 
 #[tokio::test]
 async fn what_computes_for_too_long_is_killed_and_told_why() {
-    // Enough for the questions between, which an unoptimised worker answers.
-    let site = start(1, |limits| limits.cpu_ms = 500);
+    // Enough for the questions between, which an unoptimised worker answers, and little at a low priority.
+    let site = start(1, |limits| limits.cpu_ms = 300);
     for effort in [Effort::Work, Effort::Scan] {
         check_overstepping(&site, "do:burn", effort, ProblemKind::QueryTimeout).await;
     }

@@ -128,7 +128,11 @@ async fn deadlines_hold_and_the_worker_is_replaced() {
 async fn a_question_that_is_given_up_frees_its_worker() {
     let (fake, workers) = pool(1);
     let hanging = order("do:hang", 5_000, 5_000);
-    assert!(tokio::time::timeout(Duration::from_millis(20), workers.run(&hanging, Effort::Scan, &turn().await)).await.is_err());
+    assert!(
+        tokio::time::timeout(Duration::from_millis(20), workers.run(&hanging, Effort::Scan, &turn().await))
+            .await
+            .is_err()
+    );
     drop(workers.run(&order("do:begin-hang", 5_000, 5_000), Effort::Scan, &turn().await).await.unwrap());
     assert_eq!(run(&workers, "do:chunks:1:1").await.unwrap(), b"a");
     assert_eq!(fake.connections(), 1);

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use portico_model::problem::{Problem, ProblemKind};
 
 use super::deadly::Statement;
-use crate::queue::{QUICK, Turn};
+use crate::queue::Turn;
 
-/// How much of [`QUICK`] a question that is expected to be slow has at full priority: enough for one that is not, after all.
-const HEAVY_PART: u32 = 4;
+/// How much a question may compute before all others go first on the processors, and one that is expected to be slow.
+const AT_FULL_PRIORITY: Duration = Duration::from_millis(250);
+const AT_FULL_PRIORITY_HEAVY: Duration = Duration::from_millis(60);
 
 /// Milliseconds in a unit of `/proc/<pid>/stat`: user space sees 100 ticks a second on every Linux that Rust
 /// builds for, whatever the kernel's own tick is.
@@ -163,9 +164,14 @@ impl Assignment {
         self.turn.charge(Duration::from_millis(used_ms.saturating_sub(charged_ms)));
     }
 
+    /// Whether the question has to be begun anew, so that its worker can be ended at once.
+    pub(super) fn is_called_back(&self) -> bool {
+        self.turn.is_called_back()
+    }
+
     /// Whether the question has computed for long enough to let others go first.
     pub(super) fn is_slow(&self, usage: Option<Usage>) -> bool {
-        let allowed = if self.turn.is_heavy() { QUICK / HEAVY_PART } else { QUICK };
+        let allowed = if self.turn.is_heavy() { AT_FULL_PRIORITY_HEAVY } else { AT_FULL_PRIORITY };
         usage.is_some_and(|usage| Duration::from_millis(self.used_ms(usage)) >= allowed)
     }
 
@@ -254,11 +260,11 @@ fn duration(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures::FutureExt;
 
     fn turn() -> Arc<Turn> {
         let queue = crate::queue::Queue::new(&portico_model::limits::QueryLimits::default(), 1);
-        Arc::new(queue.enter("a").now_or_never().unwrap().unwrap())
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        Arc::new(runtime.block_on(queue.enter("a")).unwrap())
     }
 
     fn assignment(scan: bool) -> Assignment {
