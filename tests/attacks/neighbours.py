@@ -1,12 +1,9 @@
 """What the neighbours of an attacker notice: their latency, their downloads, and how fast bombs are refused.
 
 Attackers and downloads are processes of their own, each attacker with an address of its own. They run on the machine of
-the portal, at the same priority, and what they compute themselves is missing from it. So what is measured beside
-them is compared with a portal that nobody attacks, beside programs that compute as much and ask nothing; what the portal
-does on a machine of its own is said as well.
+the portal, at the same priority; what the attackers compute themselves, which is little, is said with the figures.
 """
 
-import contextlib
 import decimal
 import multiprocessing
 import random
@@ -48,16 +45,6 @@ def attack(url, pid, index, until, outcomes):
     outcomes.put((counted, time.process_time() - before))
 
 
-def compute(share, until):
-    """Takes a share of one processor and asks nothing."""
-    while time.time() < until:
-        stop = time.process_time() + share * 0.02
-        began = time.monotonic()
-        while time.process_time() < stop:
-            pass
-        time.sleep(max(0.0, 0.02 - (time.monotonic() - began)))
-
-
 def download(address, path, until, received):
     """Takes a file again and again, and counts the bytes."""
     buffer, total = bytearray(1 << 20), 0
@@ -95,19 +82,6 @@ def attackers(portal, seconds):
         return counted, computed / (seconds + 3)
 
     return finish
-
-
-@contextlib.contextmanager
-def computing(processors, seconds):
-    """As many programs as attackers, that together take so many processors."""
-    running = [start(compute, (processors / ATTACKERS, time.time() + seconds + 2)) for _ in range(ATTACKERS)]
-    time.sleep(1.5)
-    try:
-        yield
-    finally:
-        for process in running:
-            process.kill()
-            process.join(10)
 
 
 def rate(portal, path, seconds):
@@ -155,13 +129,10 @@ def latency(portal, minutes):
     seconds = minutes * 60
     for _ in range(10):
         portal.ask("select count(*) from service_requests")
-    quiet_s = min(20, max(6, seconds / 4))
-    with Probe(portal) as alone:
-        time.sleep(quiet_s)
+    with Probe(portal) as idle:
+        time.sleep(min(20, max(6, seconds / 4)))
     # What the first attacks make the allocator keep is no growth: it is counted from then on.
-    _, processors = attackers(portal, max(6, seconds / 10))()
-    with computing(processors, quiet_s), Probe(portal) as idle:
-        time.sleep(quiet_s)
+    attackers(portal, max(6, seconds / 10))()
     with Memory(portal) as memory:
         finish = attackers(portal, seconds)
         with Probe(portal) as probe:
@@ -171,8 +142,7 @@ def latency(portal, minutes):
     faults = counted.get("fault", 0) + counted.get("internal", 0) + counted.get("closed", 0) + counted.get("hang", 0)
     command = f"tests/attack neighbours --minutes {minutes:g}"
     print(f"  what the attackers got: {dict(sorted(counted.items()))}")
-    print(f"  the attackers' own processes took {processors:.2f} processors; probe on a machine of its own p50/p99 "
-          f"{percentile(alone.seconds, 0.5) * 1000:.0f}/{percentile(alone.seconds, 0.99) * 1000:.0f} ms")
+    print(f"  the attackers' own processes took {processors:.2f} processors")
     print(f"  probe idle p50/p99 {percentile(idle.seconds, 0.5) * 1000:.0f}/{calm:.0f} ms, under attack p50/p99/p100 "
           f"{percentile(probe.seconds, 0.5) * 1000:.0f}/{busy:.0f}/{max(probe.seconds) * 1000:.0f} ms ({len(probe.seconds)} probes)")
     return [
@@ -197,11 +167,9 @@ def downloads(portal, minutes):
     finish = attackers(portal, seconds + 4)
     busy = rate(portal, path, seconds)
     _, processors = finish()
-    with computing(processors, seconds + 2):
-        idle = rate(portal, path, seconds)
     return Figure("F9", f"{DOWNLOADS} downloads of Parquet beside {ATTACKERS} attackers, {seconds:.0f} s", ">= 80 % of idle",
-                  f"{busy:.0f} of {idle:.0f} MB/s ({100 * busy / idle:.0f} %); {calm:.0f} without the {processors:.2f} processors "
-                  "that the attackers take themselves", busy >= 0.8 * idle, f"tests/attack neighbours --minutes {minutes:g}")
+                  f"{busy:.0f} of {calm:.0f} MB/s ({100 * busy / calm:.0f} %); the attackers themselves took {processors:.2f} "
+                  "processors", busy >= 0.8 * calm, f"tests/attack neighbours --minutes {minutes:g}")
 
 
 def crowd(portal, clients, own_address):
