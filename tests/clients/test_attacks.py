@@ -73,6 +73,12 @@ def test_a_neighbour_is_answered_beside_attackers(portal):
     hold([figures["F1/loop"], figures["F5/worker"]])
 
 
+def test_a_crowd_of_heavy_statements_leaves_room_for_a_neighbour(portal):
+    figure = neighbours.crowd(portal, 16, own_address=True)
+    # How long it waits is judged by the whole run, as above; it is never refused, and they are only for their own limits.
+    assert " 0 failed of " in figure.measured and "closed" not in figure.measured, figure
+
+
 def workers(server):
     return [child for child in psutil.Process(server.pid).children() if "worker" in child.cmdline()]
 
