@@ -95,6 +95,19 @@ mod tests {
     }
 
     #[test]
+    fn no_length_is_taken_at_its_word() {
+        let plain = stream(None);
+        let (mut refused, step) = (0, 4);
+        for place in (0..plain.len() - 8).step_by(step) {
+            // More than there are addresses: a reader that asks for it ends the process.
+            let mut claims = plain.clone();
+            claims[place..place + 8].copy_from_slice(&(1_u64 << 48).to_le_bytes());
+            refused += usize::from(read(&claims).is_none());
+        }
+        assert!(refused > 20, "{refused} of {}", plain.len() / step);
+    }
+
+    #[test]
     fn what_is_compressed_or_cut_short_is_not_given_to_the_reader() {
         assert!(!is_whole(&stream(Some(CompressionType::LZ4_FRAME))));
         assert!(!is_whole(&stream(Some(CompressionType::ZSTD))));
