@@ -16,7 +16,7 @@ from attacks.target import Figure, Portal, limited_server
 # What runs against the one portal, in this order.
 TOGETHER = ["statements", "http_requests", "random_sql", "neighbours"]
 # What makes its own portals.
-ALONE = ["uploads", "edges", "containment"]
+ALONE = ["uploads", "edges", "containment", "durability"]
 
 
 def options():
@@ -99,8 +99,8 @@ def main():
 
 
 def own_or_outside(name, chosen):
-    if name == "uploads":
-        return importlib.import_module("attacks.uploads").figures(chosen.short)
+    if name in {"uploads", "durability"}:
+        return importlib.import_module(f"attacks.{name}").figures(chosen.short)
     return outside(name, chosen)
 
 

@@ -62,8 +62,18 @@ impl Chosen {
     }
 }
 
+/// A portal as it is before the trouble, kept as a backup: restoring it is quicker than publishing anew each time.
+async fn before(portal: impl AsyncFnOnce(Store)) -> Storage {
+    let catalog = Catalog::open("sqlite::memory:").await.unwrap();
+    let store = Store { storage: Storage::over(Arc::new(InMemory::new())).unwrap(), catalog };
+    portal(store.clone()).await;
+    let kept = Storage::over(Arc::new(InMemory::new())).unwrap();
+    store.backup(&kept, NOW_MS, &mut |_| {}).await.unwrap();
+    kept
+}
+
 impl Stage {
-    async fn new(trouble: Trouble) -> Self {
+    async fn new(trouble: Trouble, before: &Storage) -> Self {
         let memory = Arc::new(InMemory::new());
         let chosen = Arc::new(Chosen {
             trouble,
@@ -91,6 +101,7 @@ impl Stage {
         }));
         let storage = Storage::over(Arc::new(Troubled::new(Arc::clone(&memory), fates))).unwrap();
         let calm = Store { storage: Storage::over(memory).unwrap(), catalog };
+        calm.restore(before, None, &mut |_| {}).await.unwrap();
         Self { calm, troubled: Store { storage, catalog: interrupted }, trouble: chosen }
     }
 
@@ -140,17 +151,25 @@ async fn clean(store: &Store, scratch: &Path, case: &str) {
     assert_eq!(wrong(store).await, [""; 0], "{case}");
 }
 
+/// Every third operation is put into the first trouble, the others into the next two; `PORTICO_FAULT_STEP=1` puts every
+/// operation into each.
+fn step() -> usize {
+    usize::try_from(times("PORTICO_FAULT_STEP", 3)).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_in_trouble_anywhere_is_completed_by_doing_it_again() {
     let scratch = tempfile::tempdir().unwrap();
     let (one, two) = (trees(scratch.path(), "1", 30, 1), trees(scratch.path(), "2", 40, 2));
-    // Every second operation, and the others in the next trouble; `PORTICO_FAULT_STEP=1` takes all in each.
-    let step = usize::try_from(times("PORTICO_FAULT_STEP", 2)).unwrap();
+    let before = before(async |store| {
+        Road::new(&publisher(store, scratch.path()), "street-trees", &one).go(NOW_MS).await.unwrap();
+    })
+    .await;
+    let step = step();
     for (index, trouble) in [Trouble::Fails, Trouble::LosesItsAnswer, Trouble::IsTheLast].into_iter().enumerate() {
         for nth in (i64::try_from(index % step).unwrap()..).step_by(step) {
-            let stage = Stage::new(trouble).await;
+            let stage = Stage::new(trouble, &before).await;
             let calm = publisher(stage.calm.clone(), scratch.path());
-            Road::new(&calm, "street-trees", &one).go(NOW_MS).await.unwrap();
             let troubled = publisher(stage.troubled.clone(), scratch.path());
             let mut road = Road::new(&troubled, "street-trees", &two);
             let (happened, done) = stage.run(nth, road.go(NOW_MS)).await;
@@ -180,15 +199,22 @@ async fn a_release_in_trouble_anywhere_is_completed_by_doing_it_again() {
 async fn a_sweep_or_a_discard_in_trouble_takes_nothing_that_is_needed() {
     let scratch = tempfile::tempdir().unwrap();
     let files = [1, 2, 3].map(|mark| trees(scratch.path(), &mark.to_string(), 30, mark));
-    for trouble in [Trouble::Fails, Trouble::LosesItsAnswer, Trouble::IsTheLast] {
-        for nth in 0.. {
-            let stage = Stage::new(trouble).await;
+    let (mut open, mut given_up) = (String::new(), String::new());
+    let before = before(async |store| {
+        let calm = publisher(store, scratch.path());
+        Road::new(&calm, "street-trees", &files[0]).go(NOW_MS).await.unwrap();
+        // Open: its files must stay. Given up: they may go.
+        open = Road::new(&calm, "street-trees", &files[1]).stage(NOW_MS).await.unwrap();
+        calm.screen(&operator(), &open, NOW_MS, |_| {}).await.unwrap();
+        given_up = Road::new(&calm, "street-trees", &files[2]).stage(NOW_MS).await.unwrap();
+    })
+    .await;
+    let step = step();
+    for (index, trouble) in [Trouble::Fails, Trouble::LosesItsAnswer, Trouble::IsTheLast].into_iter().enumerate() {
+        for nth in (i64::try_from(index % step).unwrap()..).step_by(step) {
+            let stage = Stage::new(trouble, &before).await;
             let calm = publisher(stage.calm.clone(), scratch.path());
-            Road::new(&calm, "street-trees", &files[0]).go(NOW_MS).await.unwrap();
-            // Open: its files must stay. Given up: they may go. Left over: it must.
-            let open = Road::new(&calm, "street-trees", &files[1]).stage(NOW_MS).await.unwrap();
-            calm.screen(&operator(), &open, NOW_MS, |_| {}).await.unwrap();
-            let given_up = Road::new(&calm, "street-trees", &files[2]).stage(NOW_MS).await.unwrap();
+            // Left over: it must go.
             let root = stage.calm.catalog.dataset(&street_trees()).await.unwrap().unwrap().root;
             stage.calm.storage.put_released(&root, "leftover", &files[2]).await.unwrap();
             let troubled = publisher(stage.troubled.clone(), scratch.path());
@@ -209,11 +235,12 @@ async fn a_sweep_or_a_discard_in_trouble_takes_nothing_that_is_needed() {
             calm.sweep(false, LATER_MS * 2).await.unwrap();
             assert_eq!(stage.calm.storage.list_released().await.unwrap().len(), 1, "{case}");
             assert_eq!(wrong(&stage.calm).await, [""; 0], "{case}");
-            let mut road = Road { id: Some(open), ..Road::new(&calm, "street-trees", &files[1]) };
+            let mut road = Road { id: Some(open.clone()), ..Road::new(&calm, "street-trees", &files[1]) };
             assert_eq!(road.go(LATER_MS * 3).await.unwrap(), 2, "{case}");
             clean(&stage.calm, scratch.path(), &case).await;
             if !happened {
                 assert!(nth > 8, "there are more operations than {nth}");
+                println!("{trouble:?}: {nth} operations in steps of {step}");
                 break;
             }
         }
@@ -225,13 +252,15 @@ async fn a_withdrawal_in_trouble_happens_or_does_not() {
     let scratch = tempfile::tempdir().unwrap();
     let files = [1, 2].map(|mark| trees(scratch.path(), &mark.to_string(), 30, mark));
     let second = VersionRef { dataset: street_trees(), version: 2 };
+    let before = before(async |store| {
+        for file in &files {
+            Road::new(&publisher(store.clone(), scratch.path()), "street-trees", file).go(NOW_MS).await.unwrap();
+        }
+    })
+    .await;
     for trouble in [Trouble::Fails, Trouble::IsTheLast] {
         for nth in 0.. {
-            let stage = Stage::new(trouble).await;
-            let calm = publisher(stage.calm.clone(), scratch.path());
-            for file in &files {
-                Road::new(&calm, "street-trees", file).go(NOW_MS).await.unwrap();
-            }
+            let stage = Stage::new(trouble, &before).await;
             let catalog = &stage.troubled.catalog;
             let (happened, _) = stage.run(nth, catalog.withdraw(&second, "It named people.", "cio", NOW_MS)).await;
             let case = format!("{trouble:?}, moment {nth}");
@@ -253,9 +282,12 @@ async fn a_withdrawal_in_trouble_happens_or_does_not() {
 async fn a_release_that_lost_its_lease_to_a_sweep_begins_again() {
     let scratch = tempfile::tempdir().unwrap();
     let file = trees(scratch.path(), "1", 30, 1);
-    let stage = Stage::new(Trouble::IsTheLast).await;
+    let before = before(async |store| {
+        Road::new(&publisher(store, scratch.path()), "street-trees", &file).go(NOW_MS).await.unwrap();
+    })
+    .await;
+    let stage = Stage::new(Trouble::IsTheLast, &before).await;
     let calm = publisher(stage.calm.clone(), scratch.path());
-    Road::new(&calm, "street-trees", &file).go(NOW_MS).await.unwrap();
     let catalog = &stage.calm.catalog;
     // While somebody else is at work a release waits, and a sweep passes the dataset over.
     catalog.lease(&street_trees(), "somebody", NOW_MS, 1_000).await.unwrap();

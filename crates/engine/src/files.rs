@@ -3,6 +3,7 @@
 //! A file's location is its digest: plans, footers and errors never hold a path. Files on this machine are read
 //! with positioned reads on blocking threads, files in object storage with ranged GETs on their signed URLs.
 
+mod blocks;
 pub(crate) mod remote;
 
 use std::collections::HashMap;
@@ -26,7 +27,8 @@ use portico_model::manifest::ReleasedFile;
 use portico_model::order::FileAccess;
 use tokio::sync::OnceCell;
 
-use crate::verify::{Verdict, Verifier};
+use crate::verify::{Checked, Verdict, Verifier};
+use blocks::Blocks;
 
 /// The URL under which the session finds this store.
 pub(crate) const STORE_URL: &str = "portico://files";
@@ -44,7 +46,16 @@ struct Entry {
     access: FileAccess,
     sha256: String,
     bytes: u64,
-    open: OnceCell<Arc<File>>,
+    blocks: Option<Blocks>,
+    open: OnceCell<Opened>,
+}
+
+/// A file on this machine.
+#[derive(Clone)]
+struct Opened {
+    file: Arc<File>,
+    /// Its blocks, and which of them were hashed.
+    blocks: Option<(Blocks, Arc<Checked>)>,
 }
 
 /// Why a released file cannot be read. Never says where it lies.
@@ -84,6 +95,7 @@ impl ReleasedFiles {
             access: access.clone(),
             sha256: file.sha256.clone(),
             bytes: file.bytes,
+            blocks: file.blocks.clone().map(|digests| Blocks { digests, file_bytes: file.bytes }),
             open: OnceCell::new(),
         });
         location
@@ -94,7 +106,7 @@ impl ReleasedFiles {
         self.bytes_read.load(Ordering::Relaxed)
     }
 
-    /// Waits until every file that was opened has its verdict.
+    /// Waits until every file that was opened, and has no digests of blocks, has its verdict.
     pub(crate) async fn settled(&self) -> Result<(), FileError> {
         let verdicts = std::mem::take(&mut *self.unsettled.lock().unwrap_or_else(PoisonError::into_inner));
         for verdict in verdicts {
@@ -113,16 +125,25 @@ impl ReleasedFiles {
         }
         let total = ranges.iter().map(|range| range.end - range.start).sum::<u64>();
         self.bytes_read.fetch_add(total, Ordering::Relaxed);
-        match &entry.access {
-            FileAccess::Path(path) => {
-                let file = entry.open.get_or_try_init(|| self.open(path, entry)).await?.clone();
-                read_local(file, ranges.to_vec()).await
+        if entry.blocks.as_ref().is_some_and(|blocks| !blocks.digests.covers(entry.bytes)) {
+            return Err(FileError::Corrupt);
+        }
+        match (&entry.access, &entry.blocks) {
+            (FileAccess::Path(path), _) => {
+                let opened = entry.open.get_or_try_init(|| self.open(path, entry)).await?.clone();
+                let ranges = ranges.to_vec();
+                blocking(move || opened.read(&ranges)).await
             }
-            FileAccess::Url(url) => remote::read(&self.client, url, ranges).await,
+            (FileAccess::Url(url), None) => remote::read(&self.client, url, ranges).await,
+            (FileAccess::Url(url), Some(blocks)) => {
+                let fetched = remote::read(&self.client, url, &blocks.around(ranges)).await?;
+                let (blocks, ranges) = (blocks.clone(), ranges.to_vec());
+                blocking(move || blocks.cut(&fetched, &ranges)).await
+            }
         }
     }
 
-    async fn open(&self, path: &str, entry: &Entry) -> Result<Arc<File>, FileError> {
+    async fn open(&self, path: &str, entry: &Entry) -> Result<Opened, FileError> {
         let path = path.to_owned();
         let (file, metadata) = blocking(move || {
             let file = File::open(path)?;
@@ -133,6 +154,10 @@ impl ReleasedFiles {
         if metadata.len() != entry.bytes {
             return Err(FileError::Corrupt);
         }
+        if let Some(blocks) = &entry.blocks {
+            let checked = self.verifier.checked(&metadata, &entry.sha256, &blocks.digests);
+            return Ok(Opened { file, blocks: Some((blocks.clone(), checked)) });
+        }
         let verdict = self.verifier.check(&file, &metadata, &entry.sha256);
         if self.verifier.comes_first(metadata.len()) {
             if !verdict.await {
@@ -141,7 +166,7 @@ impl ReleasedFiles {
         } else if verdict.peek() != Some(&true) {
             self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).push(verdict);
         }
-        Ok(file)
+        Ok(Opened { file, blocks: None })
     }
 
     fn meta(&self, location: &Path) -> Result<ObjectMeta, FileError> {
@@ -156,28 +181,34 @@ impl ReleasedFiles {
     }
 }
 
-async fn read_local(file: Arc<File>, ranges: Vec<Range<u64>>) -> Result<Vec<Bytes>, FileError> {
-    blocking(move || {
+impl Opened {
+    fn read(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, FileError> {
+        if let Some((blocks, checked)) = &self.blocks {
+            return blocks.read(&self.file, checked, ranges);
+        }
         ranges
             .iter()
             .map(|range| {
-                let mut buffer = vec![0_u8; usize::try_from(range.end - range.start).unwrap_or(usize::MAX)];
-                file.read_exact_at(&mut buffer, range.start)?;
+                let mut buffer = vec![0_u8; blocks::length(range)];
+                self.file.read_exact_at(&mut buffer, range.start)?;
                 Ok(Bytes::from(buffer))
             })
             .collect()
-    })
-    .await
+    }
 }
 
 async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+    work: impl FnOnce() -> Result<T, FileError> + Send + 'static,
 ) -> Result<T, FileError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => Err(FileError::Missing),
-        Ok(Err(error)) => Err(FileError::Io(error.kind())),
-        Err(_) => Err(FileError::Io(std::io::ErrorKind::Other)),
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(FileError::Io(std::io::ErrorKind::Other)))
+}
+
+impl From<std::io::Error> for FileError {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::NotFound => Self::Missing,
+            kind => Self::Io(kind),
+        }
     }
 }
 
@@ -270,6 +301,7 @@ mod tests {
             path: String::new(),
             sha256: sha256.unwrap_or(&digest).to_owned(),
             bytes: u64::try_from(bytes.len()).unwrap(),
+            blocks: None,
             rows: 0,
             row_groups: Vec::new(),
             columns: Vec::new(),
@@ -311,6 +343,37 @@ mod tests {
         let location = large.add(&file, &access);
         assert_eq!(large.read(&location, &one(0..1)).await.unwrap(), [&b"0"[..]]);
         assert!(matches!(large.settled().await, Err(FileError::Corrupt)));
+    }
+
+    #[tokio::test]
+    async fn a_file_with_digests_of_blocks_is_read_by_them_alone() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let wrong = "0".repeat(64);
+        let (file, access) = file(&directory, b"0123456789", Some(&wrong));
+        let digests = |content: &[u8]| {
+            let mut hasher = portico_model::blocks::Hasher::in_blocks_of(4);
+            hasher.update(content);
+            Some(hasher.finish())
+        };
+        for (content, range, good) in [
+            (b"0123456789".as_slice(), 0..10, true),
+            (b"0123x56789", 0..4, true),
+            (b"0123x56789", 0..5, false),
+            (b"0123x56789", 8..10, true),
+            // The list of a file of another size.
+            (b"0123", 0..4, false),
+        ] {
+            let mut files = store(Verifier::new());
+            let location = files.add(&ReleasedFile { blocks: digests(content), ..file.clone() }, &access);
+            let read = files.read(&location, &one(range.clone())).await;
+            if good {
+                let (start, end) = (usize::try_from(range.start).unwrap(), usize::try_from(range.end).unwrap());
+                assert_eq!(read.unwrap(), [&b"0123456789"[start..end]]);
+            } else {
+                assert!(matches!(read, Err(FileError::Corrupt)), "{read:?}");
+            }
+            files.settled().await.unwrap();
+        }
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@
 //!
 //! What it deliberately does not do: it knows no HTTP status, no storage path and no SQL.
 
+pub mod blocks;
 pub mod dataset;
 pub mod finding;
 pub mod format;

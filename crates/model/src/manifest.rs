@@ -3,6 +3,7 @@
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 
+use crate::blocks::BlockDigests;
 use crate::name::VersionRef;
 
 /// Everything a reader needs to know of a version without opening a file.
@@ -31,6 +32,9 @@ pub struct ReleasedFile {
     pub sha256: String,
     /// Its size.
     pub bytes: u64,
+    /// The digest of each of its blocks; `None` for what was released before there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<BlockDigests>,
     /// Its rows.
     pub rows: u64,
     /// Rows of each row group, in order.
@@ -64,4 +68,20 @@ pub enum StatisticValue {
     Decimal(String),
     /// Text.
     Text(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_from_before_there_were_blocks_reads_and_is_written_as_it_was() {
+        let before = r#"{"path":"p","sha256":"0","bytes":1,"rows":2,"row_groups":[2],"columns":[]}"#;
+        let file: ReleasedFile = serde_json::from_str(before).unwrap();
+        assert_eq!(file.blocks, None);
+        assert_eq!(serde_json::to_string(&file).unwrap(), before);
+        let with = ReleasedFile { blocks: Some(BlockDigests::of(b"a")), ..file };
+        let again: ReleasedFile = serde_json::from_str(&serde_json::to_string(&with).unwrap()).unwrap();
+        assert_eq!(again, with);
+    }
 }

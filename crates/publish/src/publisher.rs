@@ -368,7 +368,7 @@ impl Publisher {
         let mut files = Vec::with_capacity(screened.files.len());
         for (index, file) in screened.files.iter().enumerate() {
             let local = scratch.join(&file.name);
-            let staged = self.store.storage.put_staged(&prepared_key(id, index), &local).await?;
+            let (staged, blocks) = self.store.storage.put_prepared(&prepared_key(id, index), &local).await?;
             if staged.sha256 != file.sha256 || staged.bytes != file.bytes {
                 return Err(PublishError::Write("a file is not the one that the reader wrote".into()));
             }
@@ -376,6 +376,7 @@ impl Publisher {
                 path: String::new(),
                 sha256: staged.sha256.clone(),
                 bytes: file.bytes,
+                blocks: Some(blocks),
                 rows: file.rows,
                 row_groups: file.row_groups.clone(),
                 columns: file.columns.clone(),

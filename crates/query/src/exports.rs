@@ -14,6 +14,7 @@ pub(crate) mod key;
 mod parallel;
 pub(crate) mod production;
 pub(crate) mod spool;
+mod ticket;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -28,7 +29,8 @@ use portico_model::order::{OutputOptions, Work};
 use portico_model::problem::{Problem, ProblemKind};
 use portico_store::Storage;
 
-pub use parallel::{ExportTicket, FlightEndpoint, FlightPlan, FlightRequest};
+pub use parallel::{FlightEndpoint, FlightPlan, FlightRequest};
+pub use ticket::ExportTicket;
 
 use self::key::{ExportKey, canonical, file_name, tag};
 use self::production::Seat;

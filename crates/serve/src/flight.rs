@@ -15,28 +15,30 @@ use std::sync::Arc;
 
 use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
-use arrow_flight::sql::{Any, Command};
+use arrow_flight::sql::Command;
 use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse,
     PollInfo, PutResult, SchemaResult, Ticket,
 };
 use futures::{Stream, StreamExt, stream};
 use portico_model::problem::{Problem, ProblemKind};
-use prost::Message;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::problem::grpc_status;
 use crate::site::Site;
+use command::Asked;
 use session::Visitor;
 
 mod actions;
 mod answers;
+mod command;
 mod exports;
 mod handle;
 mod metadata;
 mod put;
 mod session;
 mod statements;
+mod values;
 
 /// A request message: tickets and prepared statements with bound parameters.
 const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -59,15 +61,14 @@ impl Flights {
         if descriptor.r#type() == DescriptorType::Path {
             return exports::info_of_path(&self.site, visitor, descriptor).await;
         }
-        let Some(any) = message(&descriptor.cmd) else {
-            // A command that is no message: plain SQL, as simple clients send it.
-            let sql = text(&descriptor.cmd)?;
-            return statements::info(&self.site, visitor, descriptor, statements::Statement::of(sql)).await;
+        let command = match command::read(&descriptor.cmd)? {
+            Asked::Sql(sql) => {
+                return statements::info(&self.site, visitor, descriptor, statements::Statement::of(sql)).await;
+            }
+            Asked::Export(export) => return exports::plan(&self.site, visitor, descriptor, export).await,
+            Asked::FlightSql(command) => command,
         };
-        if exports::is_export(&any) {
-            return exports::info_of_command(&self.site, visitor, descriptor, &any).await;
-        }
-        match command(any)? {
+        match command {
             Command::CommandStatementQuery(query) => {
                 statements::info(&self.site, visitor, descriptor, statements::Statement::of(query.query)).await
             }
@@ -83,11 +84,14 @@ impl Flights {
         if let Some(export) = portico_query::exports::ExportTicket::parse(&ticket.ticket)? {
             return exports::get(&self.site, visitor, &export).await;
         }
-        let Some(any) = message(&ticket.ticket) else {
-            let statement = statements::Statement::of(text(&ticket.ticket)?);
-            return statements::get(&self.site, visitor, statement).await;
+        let command = match command::read(&ticket.ticket)? {
+            Asked::Sql(sql) => return statements::get(&self.site, visitor, statements::Statement::of(sql)).await,
+            Asked::Export(_) => {
+                return Err(bad("An ExportCommand is no ticket: GetFlightInfo answers with its tickets."));
+            }
+            Asked::FlightSql(command) => command,
         };
-        match command(any)? {
+        match command {
             Command::TicketStatementQuery(query) => {
                 statements::get(&self.site, visitor, handle::parse(&query.statement_handle)?).await
             }
@@ -160,21 +164,6 @@ impl FlightService for Flights {
     async fn list_actions(&self, _request: Request<Empty>) -> Reply<Self::ListActionsStream> {
         Ok(Response::new(stream::iter(actions::list().into_iter().map(Ok)).boxed()))
     }
-}
-
-fn text(bytes: &[u8]) -> Result<String, Problem> {
-    let text = std::str::from_utf8(bytes).map(str::to_owned);
-    text.map_err(|_| bad("Neither a Flight SQL message nor SQL text in UTF-8."))
-}
-
-/// The message that the bytes are. Plain SQL may happen to decode as one too (`EXPLAIN ANALYZE SELECT 1` does), but as
-/// one without a type.
-fn message(bytes: &[u8]) -> Option<Any> {
-    Any::decode(bytes).ok().filter(|any| !any.type_url.is_empty())
-}
-
-fn command(any: Any) -> Result<Command, Problem> {
-    Command::try_from(any).map_err(|_| bad("The command is not one of Flight SQL."))
 }
 
 fn bad(detail: &str) -> Problem {

@@ -17,7 +17,7 @@ use verdicts::Verdicts;
 
 mod backend;
 mod backups;
-mod blocks;
+mod buffers;
 mod delta;
 mod durable;
 mod released;
@@ -27,7 +27,7 @@ mod transfer;
 mod verdicts;
 
 pub(crate) use backups::KeptFile;
-pub use blocks::{BLOCK_BYTES, Blocks};
+pub use buffers::{BUFFER_BYTES, Buffers};
 pub use delta::{DeltaCommit, DeltaFile};
 pub use spool::SpooledFile;
 pub use staging::StagedFile;

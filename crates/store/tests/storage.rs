@@ -6,9 +6,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
+use portico_model::blocks::BlockDigests;
 use portico_model::order::FileAccess;
 use portico_store::{SpooledFile, Storage, StoreError};
 use tempfile::TempDir;
@@ -22,7 +23,7 @@ mod faults;
 #[path = "support/sample.rs"]
 mod sample;
 
-use sample::{bytes, local, no_options, released, server, sha256};
+use sample::{bytes, in_blocks, local, no_options, released, server, sha256};
 
 /// More than one request's worth, and not a multiple of any chunk.
 const LARGE: usize = 20 * 1024 * 1024 + 4_321;
@@ -84,6 +85,12 @@ async fn http(url: &str, method: &str, headers: &str) -> (u16, Vec<u8>) {
 
 async fn read(storage: &Storage, file: &portico_model::manifest::ReleasedFile) -> Result<Vec<u8>, StoreError> {
     let chunks: Vec<_> = storage.read_released(file, None).await?.try_collect().await?;
+    Ok(chunks.concat())
+}
+
+/// A part of a finished export.
+async fn part(storage: &Storage, key: &str, range: std::ops::Range<u64>) -> Result<Vec<u8>, StoreError> {
+    let chunks: Vec<_> = storage.spool_read(key, Some(range)).await?.try_collect().await?;
     Ok(chunks.concat())
 }
 
@@ -210,6 +217,53 @@ async fn a_damaged_file_is_refused_or_never_looks_complete() {
 }
 
 #[tokio::test]
+async fn a_flipped_bit_is_found_before_a_byte_of_its_block_comes_out() {
+    for backend in backends().await {
+        let Backend { name, storage, scratch, .. } = &backend;
+        let content = bytes(9, 10_400);
+        let path = storage.put_released("ROOT", "01F", &local(scratch.path(), "in", &content)).await.unwrap();
+        let file = in_blocks(released(&path, &content), &content);
+        assert!(read(storage, &file).await.unwrap() == content, "{name}");
+        for damaged in [0, 999, 1_000, 4_321, 9_999, 10_000, 10_399] {
+            let mut other = content.clone();
+            other[damaged] ^= 16;
+            if !backend.harm(&format!("released/{path}"), &other).await {
+                continue;
+            }
+            let bad = damaged / 1_000 * 1_000..(damaged / 1_000 + 1) * 1_000;
+            for range in [0..10_400, 0..1_000, 999..1_001, 4_000..4_001, 4_999..10_001, 10_000..10_400] {
+                let wanted = Some(u64::try_from(range.start).unwrap()..u64::try_from(range.end).unwrap());
+                let mut stream = storage.read_released(&file, wanted).await.unwrap();
+                let (mut seen, mut end) = (Vec::new(), Ok(()));
+                while let Some(chunk) = stream.next().await {
+                    match chunk {
+                        Ok(chunk) => seen.extend_from_slice(&chunk),
+                        Err(error) => {
+                            end = Err(error);
+                            break;
+                        }
+                    }
+                }
+                let touched = range.start < bad.end && bad.start < range.end;
+                let case = format!("{name}: byte {damaged}, {range:?}");
+                let corrupt = matches!(end, Err(StoreError::Corrupt { .. }));
+                assert!(corrupt == touched && end.is_ok() != touched, "{case}: {end:?}");
+                let until = if touched { bad.start.max(range.start) } else { range.end };
+                assert!(seen == content[range.start..until], "{case}");
+            }
+        }
+        let mut short = file.clone();
+        short.bytes -= 1_000;
+        let mut list_of_another = file;
+        list_of_another.blocks = in_blocks(released("", b""), &content[..9_000]).blocks;
+        for wrong in [short, list_of_another] {
+            let refused = storage.read_released(&wrong, Some(0..10)).await.err();
+            assert!(matches!(refused, Some(StoreError::Corrupt { .. })), "{name}: {refused:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_verdict_ends_with_the_state_of_the_file_that_it_was_given_for() {
     for backend in backends().await {
         let Backend { name, storage, scratch, .. } = &backend;
@@ -277,8 +331,11 @@ async fn a_damaged_export_is_none_and_is_gone() {
             }
             let verified = storage.spool_verify("a.csv").await;
             assert!(matches!(verified, Err(StoreError::Corrupt { .. })), "{name} {harm}: {verified:?}");
-            let part = storage.spool_read("a.csv", Some(1..2)).await.err();
-            assert!(matches!(part, Some(StoreError::Corrupt { .. })), "{name} {harm}: {part:?}");
+            // Where the damage is, and where it is not.
+            let parts = [2_999_998..3_000_000, 1..2].map(|range| part(storage, "a.csv", range));
+            let [there, elsewhere] = futures::future::join_all(parts).await.try_into().unwrap();
+            assert!(matches!(there, Err(StoreError::Corrupt { .. })), "{name} {harm}: {there:?}");
+            assert!(elsewhere.is_err() || elsewhere.is_ok_and(|part| part == content[1..2]), "{name} {harm}");
             assert_eq!(storage.spool_get("a.csv").await.unwrap(), None, "{name} {harm}");
             assert_eq!(storage.spool_list().await.unwrap(), [], "{name} {harm}");
         }
@@ -355,7 +412,8 @@ async fn a_finished_export_is_found_with_its_record() {
         assert_eq!(storage.spool_get(key).await.unwrap(), None);
         let file = local(scratch.path(), "in", &content);
         let put = storage.spool_put(key, &file, about.clone()).await.expect(name);
-        assert_eq!(put, SpooledFile { bytes: 3_000_000, sha256: sha256(&content), ..about });
+        let blocks = Some(BlockDigests::of(&content));
+        assert_eq!(put, SpooledFile { bytes: 3_000_000, sha256: sha256(&content), blocks, ..about });
         assert_eq!(storage.spool_get(key).await.unwrap(), Some(put));
         let all: Vec<_> = storage.spool_read(key, None).await.unwrap().try_collect().await.unwrap();
         assert!(all.concat() == content, "{name}");

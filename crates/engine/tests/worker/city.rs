@@ -15,6 +15,7 @@ use futures::future::BoxFuture;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use portico_engine::{MESSAGE_BYTES_MAX, WorkerSettings, in_process};
+use portico_model::blocks::{BlockDigests, Hasher};
 use portico_model::format::{Compression, FileKind, Format};
 use portico_model::manifest::{ColumnStatistics, Manifest, ReleasedFile, StatisticValue};
 use portico_model::name::{DatasetName, VersionRef};
@@ -222,6 +223,13 @@ fn rows(schema: &SchemaRef, ids: std::ops::Range<i64>) -> RecordBatch {
     RecordBatch::try_new(schema.clone(), columns).unwrap()
 }
 
+/// Digests of blocks so small that a file has dozens.
+fn in_blocks(bytes: &[u8]) -> BlockDigests {
+    let mut hasher = Hasher::in_blocks_of(512);
+    hasher.update(bytes);
+    hasher.finish()
+}
+
 fn write(path: &Path, batch: &RecordBatch) -> ReleasedFile {
     let properties = WriterProperties::builder()
         .set_max_row_group_row_count(Some(ROW_GROUP))
@@ -246,6 +254,7 @@ fn write(path: &Path, batch: &RecordBatch) -> ReleasedFile {
         path: "opaque".into(),
         sha256: Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect(),
         bytes: u64::try_from(bytes.len()).unwrap(),
+        blocks: Some(in_blocks(&bytes)),
         rows: u64::try_from(batch.num_rows()).unwrap(),
         row_groups: metadata.row_groups().iter().map(|group| u64::try_from(group.num_rows()).unwrap()).collect(),
         columns: columns.collect(),

@@ -63,6 +63,51 @@ async fn a_changed_file_is_not_served() {
     assert_eq!(city.lines(r#"SELECT count(*) FROM "permits@3" WHERE id >= 500 AND score > 0"#).await, ["500"]);
 }
 
+/// What is asked of files in which a bit is flipped: all of them, one column, a few rows.
+const ASKED: [&str; 3] = [
+    r#"SELECT * FROM "permits@3" ORDER BY id"#,
+    r#"SELECT sum(score) FROM "permits@3""#,
+    r#"SELECT id, note FROM "permits@3" WHERE id IN (17, 430, 620) ORDER BY id"#,
+];
+
+#[tokio::test]
+async fn a_flipped_bit_anywhere_is_a_problem_or_is_not_read() {
+    let sound = City::new();
+    let mut truth = Vec::new();
+    for sql in ASKED {
+        truth.push(sound.csv(sql).await);
+    }
+    let bytes = fs::read(&sound.paths()[0]).unwrap();
+    let mut problems = 0;
+    for byte in (0..bytes.len()).step_by(bytes.len() / 10) {
+        for remote in [false, true] {
+            // A worker that has seen nothing of the file.
+            let city = City::new();
+            let mut flipped = bytes.clone();
+            flipped[byte] ^= 1 << (byte % 8);
+            fs::write(&city.paths()[0], flipped).unwrap();
+            let access = if remote {
+                let address = object_storage(city.paths()).await;
+                Some((0..2).map(|index| FileAccess::Url(format!("{address}/{index}"))).collect::<Vec<_>>())
+            } else {
+                None
+            };
+            for (sql, truth) in ASKED.iter().zip(&truth) {
+                let mut order = city.order(sql);
+                order.tables[0].access = access.clone().unwrap_or(order.tables[0].access.clone());
+                match city.ask(&order).await {
+                    Ok(answer) => assert_eq!(String::from_utf8(answer.bytes).unwrap(), *truth, "byte {byte}"),
+                    Err(problem) => {
+                        assert_eq!(problem.kind, ProblemKind::Internal, "{problem:?}");
+                        problems += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(problems > 25, "{problems} problems");
+}
+
 #[tokio::test]
 async fn a_file_of_another_size_is_not_served() {
     let city = City::new();

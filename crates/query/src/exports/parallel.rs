@@ -7,16 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_schema::SchemaRef;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use portico_model::format::{Compression, FileKind, Format};
 use portico_model::manifest::Manifest;
 use portico_model::name::{DatasetName, VersionNumber, VersionRef};
 use portico_model::order::{OutputOptions, TablePart};
 use portico_model::problem::{Problem, ProblemKind};
-use serde::{Deserialize, Serialize};
 
+use super::ticket::ExportTicket;
 use super::{ExportRequest, columns_of, selected};
 use crate::answer::{Answer, Caller};
 use crate::questions::Questions;
@@ -29,8 +27,6 @@ const ENDPOINTS_MAX: u64 = 16;
 const ENDPOINTS_PER_TURN: u64 = 4;
 /// How long an endpoint waits for its turn: a client that asks for all of them at once reads the others meanwhile.
 const TICKET_WAIT: Duration = Duration::from_secs(600);
-/// What a ticket begins with; no SQL statement and no protobuf message of Flight SQL does.
-const TICKET_PREFIX: &[u8] = b"portico-export-1:";
 
 /// What is to be downloaded over Flight.
 #[derive(Clone, Debug)]
@@ -73,52 +69,6 @@ pub struct FlightEndpoint {
     pub ticket: Bytes,
     /// Its rows, where no condition makes them unknown.
     pub rows: Option<u64>,
-}
-
-/// What a ticket says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ExportTicket {
-    /// The dataset.
-    pub dataset: DatasetName,
-    /// The version.
-    pub version: VersionNumber,
-    /// The columns, in this order; none means all.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub columns: Vec<String>,
-    /// A SQL condition.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub filter: Option<String>,
-    /// Rows at most.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u64>,
-    /// Some row groups of one file; `None` is everything.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub part: Option<TablePart>,
-}
-
-impl ExportTicket {
-    /// The ticket as bytes.
-    ///
-    /// # Errors
-    /// `Internal` when it cannot be written, which plain data always can.
-    pub fn to_bytes(&self) -> Result<Bytes, Problem> {
-        let json = serde_json::to_vec(self).map_err(|_| Problem::internal())?;
-        Ok([TICKET_PREFIX, URL_SAFE_NO_PAD.encode(json).as_bytes()].concat().into())
-    }
-
-    /// Reads a ticket; `None` for bytes that are something else, such as SQL.
-    ///
-    /// # Errors
-    /// `InvalidRequest` for a ticket that was damaged.
-    pub fn parse(bytes: &[u8]) -> Result<Option<Self>, Problem> {
-        let Some(encoded) = bytes.strip_prefix(TICKET_PREFIX) else { return Ok(None) };
-        let json = URL_SAFE_NO_PAD.decode(encoded).ok();
-        let ticket = json.and_then(|json| serde_json::from_slice(&json).ok());
-        ticket.map(Some).ok_or_else(|| {
-            Problem::new(ProblemKind::InvalidRequest, "The ticket is damaged. Ask GetFlightInfo for a new one.")
-        })
-    }
 }
 
 impl Questions {

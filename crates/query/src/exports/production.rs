@@ -156,6 +156,7 @@ impl Run {
                 let spooled = SpooledFile {
                     bytes: written,
                     sha256: finished.sha256.clone(),
+                    blocks: None,
                     rows: Some(finished.rows),
                     content_type: question.ask.kind.content_type(),
                     created_ms: question.ask.now_ms,

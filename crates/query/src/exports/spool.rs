@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 use portico_model::problem::{Problem, ProblemKind};
-use portico_store::{BLOCK_BYTES, Blocks};
+use portico_store::{BUFFER_BYTES, Buffers};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
@@ -110,7 +110,7 @@ impl SpoolFile {
             file: Arc::clone(&self.file),
             progress: self.progress(),
             range,
-            blocks: Blocks::default(),
+            buffers: Buffers::default(),
             _keep: keep,
         };
         stream::unfold(Some(reader), |reader| async move {
@@ -169,7 +169,7 @@ struct Reader<K> {
     file: Arc<File>,
     progress: watch::Receiver<Progress>,
     range: Range<u64>,
-    blocks: Blocks,
+    buffers: Buffers,
     _keep: K,
 }
 
@@ -185,8 +185,8 @@ impl<K> Reader<K> {
             };
             let readable = written.min(self.range.end).saturating_sub(self.range.start);
             if readable > 0 {
-                let length = usize::try_from(readable).unwrap_or(BLOCK_BYTES).min(BLOCK_BYTES);
-                let bytes = read_at(Arc::clone(&self.file), self.range.start, length, &self.blocks).await?;
+                let length = usize::try_from(readable).unwrap_or(BUFFER_BYTES).min(BUFFER_BYTES);
+                let bytes = read_at(Arc::clone(&self.file), self.range.start, length, &self.buffers).await?;
                 self.range.start += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
                 return Ok(Some(bytes));
             }
@@ -202,15 +202,15 @@ impl<K> Reader<K> {
     }
 }
 
-async fn read_at(file: Arc<File>, offset: u64, length: usize, blocks: &Blocks) -> Result<Bytes, Problem> {
-    let mut block = blocks.take(length);
+async fn read_at(file: Arc<File>, offset: u64, length: usize, buffers: &Buffers) -> Result<Bytes, Problem> {
+    let mut buffer = buffers.take(length);
     let read = tokio::task::spawn_blocking(move || {
-        file.read_exact_at(&mut block, offset)?;
-        Ok::<_, io::Error>(block)
+        file.read_exact_at(&mut buffer, offset)?;
+        Ok::<_, io::Error>(buffer)
     })
     .await
     .unwrap_or_else(|error| Err(io::Error::other(error)));
-    read.map(|block| blocks.lend(block)).map_err(|error| {
+    read.map(|buffer| buffers.lend(buffer)).map_err(|error| {
         tracing::error!(%error, "a spool file could not be read");
         Problem::internal()
     })

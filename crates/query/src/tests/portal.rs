@@ -7,6 +7,7 @@ use arrow_schema::{DataType, Field, Schema};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use portico_model::blocks::BlockDigests;
 use portico_model::dataset::DatasetMetadata;
 use portico_model::format::FileKind;
 use portico_model::limits::Limits;
@@ -70,6 +71,7 @@ impl Portal {
                 path,
                 sha256: hex(&Sha256::digest(bytes)),
                 bytes: u64::try_from(bytes.len()).unwrap(),
+                blocks: Some(BlockDigests::of(bytes)),
                 rows: 1_200_000,
                 row_groups: vec![600_000, 600_000],
                 columns: Vec::new(),

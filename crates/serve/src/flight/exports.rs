@@ -2,36 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow_flight::sql::Any;
 use arrow_flight::{FlightData, FlightDescriptor, FlightInfo};
 use portico_model::name::{DatasetName, VersionNumber};
 use portico_model::problem::Problem;
 use portico_query::exports::{ExportTicket, FlightRequest};
-use prost::Message as _;
 
+use super::command::ExportCommand;
 use super::session::Visitor;
 use super::{Flow, answers, bad, metadata};
 use crate::site::Site;
-
-/// `portico.v1.ExportCommand` of `proto/portico/v1/flight.proto`.
-#[derive(Clone, PartialEq, Eq, prost::Message)]
-pub(super) struct ExportCommand {
-    #[prost(string, tag = "1")]
-    pub(super) dataset: String,
-    #[prost(uint32, tag = "2")]
-    pub(super) version: u32,
-    #[prost(string, repeated, tag = "3")]
-    pub(super) columns: Vec<String>,
-    #[prost(string, tag = "4")]
-    pub(super) filter: String,
-    #[prost(uint64, tag = "5")]
-    pub(super) limit: u64,
-}
-
-/// Whether a command is an [`ExportCommand`].
-pub(super) fn is_export(any: &Any) -> bool {
-    any.type_url.rsplit('/').next() == Some("portico.v1.ExportCommand")
-}
 
 /// `[name]` or `[name, "versions", "3"]`.
 pub(super) async fn info_of_path(
@@ -46,17 +25,6 @@ pub(super) async fn info_of_path(
         _ => return Err(bad("A flight's path is [name] or [name, \"versions\", \"3\"].")),
     };
     let export = ExportCommand { dataset: name.to_owned(), version: version.unwrap_or(0), ..Default::default() };
-    plan(site, visitor, descriptor, export).await
-}
-
-/// Columns, condition and limit too.
-pub(super) async fn info_of_command(
-    site: &Arc<Site>,
-    visitor: &Visitor,
-    descriptor: FlightDescriptor,
-    any: &Any,
-) -> Result<FlightInfo, Problem> {
-    let export = ExportCommand::decode(&*any.value).map_err(|_| bad("The ExportCommand is damaged."))?;
     plan(site, visitor, descriptor, export).await
 }
 
@@ -81,7 +49,8 @@ pub(super) async fn list(site: &Arc<Site>, visitor: &Visitor) -> Result<Vec<Flig
     Ok(infos)
 }
 
-async fn plan(
+/// A version as endpoints.
+pub(super) async fn plan(
     site: &Arc<Site>,
     visitor: &Visitor,
     descriptor: FlightDescriptor,

@@ -12,7 +12,7 @@ use tonic::Streaming;
 
 use super::session::Visitor;
 use super::statements::{Statement, to_ipc};
-use super::{Flow, bad, command, handle};
+use super::{Flow, bad, command, handle, values};
 
 /// Bytes of bound values: a row of parameters, not a table.
 const VALUES_BYTES_MAX: usize = 1024 * 1024;
@@ -27,7 +27,7 @@ pub(super) async fn put(_visitor: &Visitor, mut messages: Streaming<FlightData>)
         let detail = "Staging over Flight wants a staff token. `portico publish` stages from the command line.";
         return Err(Problem::new(ProblemKind::Unauthenticated, detail));
     }
-    match command(any)? {
+    match command::flight_sql(any)? {
         Command::CommandPreparedStatementQuery(prepared) => {
             let statement = handle::parse(&prepared.prepared_statement_handle)?;
             bind(statement, first, messages).await
@@ -51,7 +51,13 @@ async fn bind(
         .chain(messages.map_err(|status| FlightError::Tonic(Box::new(status))))
         .map(move |message: Result<FlightData, FlightError>| {
             bytes += message.as_ref().map_or(0, |message| message.data_body.len() + message.data_header.len());
-            if bytes > VALUES_BYTES_MAX { Err(FlightError::protocol("too many bound values")) } else { message }
+            match message {
+                Ok(_) if bytes > VALUES_BYTES_MAX => Err(FlightError::protocol("too many bound values")),
+                Ok(message) if !values::is_plain(&message.data_header) => {
+                    Err(FlightError::protocol("bound values are not compressed"))
+                }
+                message => message,
+            }
         });
     // Decoding may panic on a stranger's bytes; in a task of its own that ends this call only.
     let batches = tokio::task::spawn(async move {

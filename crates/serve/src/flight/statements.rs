@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
-use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use arrow_flight::sql::{ProstMessageExt as _, TicketStatementQuery};
 use arrow_flight::{FlightData, FlightDescriptor, FlightInfo};
@@ -16,7 +15,7 @@ use portico_query::answer::{Answer, Ask};
 use prost::Message as _;
 
 use super::session::Visitor;
-use super::{Flow, answers, handle};
+use super::{Flow, answers, handle, values};
 use crate::site::Site;
 
 /// A statement with the values bound to it.
@@ -78,11 +77,7 @@ fn ask(site: &Site, visitor: &Visitor, statement: &Statement, work: Work) -> Res
 /// Columns of the bound row: by place for clients that number them, by name where they have one of their own.
 fn parameters(ipc: &[u8]) -> Result<BTreeMap<String, ParameterValue>, Problem> {
     let wrong = |detail: &str| Problem::new(ProblemKind::InvalidParameter, detail);
-    // The bytes are a stranger's and the reader may panic on them.
-    let read = std::panic::catch_unwind(|| {
-        StreamReader::try_new(ipc, None).ok().and_then(|mut reader| reader.next().and_then(Result::ok))
-    });
-    let batch = read.ok().flatten().ok_or_else(|| wrong("The bound values cannot be read."))?;
+    let batch = values::read(ipc).ok_or_else(|| wrong("The bound values cannot be read."))?;
     if batch.num_rows() != 1 {
         return Err(wrong("Bind one row of values; a statement is asked once for each row."));
     }

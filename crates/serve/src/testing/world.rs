@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
+use portico_model::blocks::BlockDigests;
 use portico_model::dataset::{ColumnDescription, DatasetMetadata};
 use portico_model::limits::Limits;
 use portico_model::manifest::{Manifest, ReleasedFile};
@@ -155,6 +156,7 @@ async fn release(store: &Store, metadata: &DatasetMetadata, number: u32, content
         path,
         sha256: Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect(),
         bytes: u64::try_from(content.len()).unwrap(),
+        blocks: Some(BlockDigests::of(content)),
         rows: 1000 * u64::from(number),
         row_groups: vec![1000 * u64::from(number)],
         columns: Vec::new(),

@@ -68,7 +68,8 @@ impl Storage {
     /// Keeps a local file of a backup; the digest is that of its bytes.
     pub(crate) async fn put_backup(&self, key: &str, local: &FsPath) -> Result<KeptFile, StoreError> {
         let path = self.path(Area::Backups, super::check_key(key)?)?;
-        let Measured { sha256, bytes } = transfer::upload(&self.inner.store, &path, local, IfExists::Refuse).await?;
+        let (kept, _) = transfer::upload(&self.inner.store, &path, local, IfExists::Refuse).await?;
+        let Measured { sha256, bytes } = kept;
         Ok(KeptFile { path: String::new(), kept: path.to_string(), sha256, bytes })
     }
 

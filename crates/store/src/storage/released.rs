@@ -2,12 +2,14 @@
 
 use std::ops::Range;
 use std::path::{Path as FsPath, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{CopyMode, CopyOptions, ObjectStore, ObjectStoreExt};
+use portico_model::blocks::BlockDigests;
 use portico_model::manifest::ReleasedFile;
 use portico_model::order::FileAccess;
 
@@ -19,8 +21,8 @@ use crate::error::StoreError;
 
 /// How long a signed URL works: a worker may read for as long as an answer may take, an hour by default.
 const SIGNED_FOR: Duration = Duration::from_secs(2 * 60 * 60);
-/// Files up to this size are read through before this process first hands anything of them out, which takes some
-/// tens of milliseconds. A larger one is digested while it is read: by the worker, whose answer is not complete
+/// Files without digests of blocks, released before there were any, are read through up to this size before this process
+/// first hands anything of them out, which takes some tens of milliseconds. A larger one is digested while it is read: by the worker, whose answer is not complete
 /// before the verdict, or on its way to the client, who does not get the last chunk of a damaged file.
 pub(super) const VERIFY_FIRST_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -67,7 +69,7 @@ impl Storage {
         let relative = released_path(root, file_id, &measured.sha256)?;
         let path = self.path(Area::Released, &relative)?;
         match transfer::upload(&self.inner.store, &path, local, IfExists::Refuse).await {
-            Ok(written) if written == measured => Ok(relative),
+            Ok((written, _)) if written == measured => Ok(relative),
             Ok(_) => {
                 self.remove(&path).await?;
                 Err(StoreError::conflict("the local file changed while it was read"))
@@ -86,18 +88,18 @@ impl Storage {
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when the file is gone, [`StoreError::Corrupt`] when it has not the size of
-    /// the manifest or, at the first opening, not its digest.
+    /// the manifest or, at the first opening of one without digests of blocks, not its digest.
     pub async fn access(&self, file: &ReleasedFile) -> Result<FileAccess, StoreError> {
         let path = self.path(Area::Released, &file.path)?;
         let expected = measured(file);
         match &self.inner.reach {
             Reach::Directory(root) => {
-                self.check_at_first_open(&path, &expected).await?;
+                self.check_at_first_open(&path, file).await?;
                 Ok(FileAccess::Path(absolute(root.join(path.as_ref()))?))
             }
             Reach::Signed { signer, prefix, opened } => {
                 // Once per process: a question each time would cost more than the answer is worth.
-                let check = self.check_at_first_open(&path, &expected);
+                let check = self.check_at_first_open(&path, file);
                 let checked = opened.try_get_with((path.clone(), expected.clone()), check).await;
                 checked.map_err(|error| super::verdicts::shared(&error, Kind::RELEASED))?;
                 let full = prefix.parts().chain(path.parts()).collect();
@@ -121,9 +123,10 @@ impl Storage {
         }
     }
 
-    /// The bytes of a released file, or a range of them, in chunks of some megabytes at most. Nothing comes out of
-    /// a file that has not been read through in the state it is in; a large one that is asked for whole is
-    /// digested on its way and fails before its last chunk when it is not what was released.
+    /// The bytes of a released file, or a range of them, in chunks of a megabyte at most. Each block is checked before
+    /// a byte of it comes out, every time. Of a file without digests of blocks nothing comes out unless it has been read
+    /// through in the state it is in; a large one that is asked for whole is digested on its way and fails before its
+    /// last chunk when it is not what was released.
     ///
     /// # Errors
     /// [`StoreError::OutOfRange`] for an empty range or one that ends after the file, [`StoreError::NotFound`],
@@ -134,14 +137,14 @@ impl Storage {
         range: Option<Range<u64>>,
     ) -> Result<BoxStream<'static, Result<Bytes, StoreError>>, StoreError> {
         let path = self.path(Area::Released, &file.path)?;
-        self.read_recorded(&path, measured(file), range, Kind::RELEASED).await
+        self.read_recorded(&path, (measured(file), file.blocks.clone()), range, Kind::RELEASED).await
     }
 
     /// Reads an object that is recorded with its digest, as [`Storage::read_released`] says.
     pub(super) async fn read_recorded(
         &self,
         path: &Path,
-        expected: Measured,
+        (expected, blocks): (Measured, Option<BlockDigests>),
         range: Option<Range<u64>>,
         what: Kind,
     ) -> Result<BoxStream<'static, Result<Bytes, StoreError>>, StoreError> {
@@ -152,6 +155,12 @@ impl Storage {
         }
         let store = &self.inner.store;
         let meta = Verdicts::look(store, path, &expected, what).await?;
+        if let Some(blocks) = blocks {
+            if !blocks.covers(expected.bytes) {
+                return Err(what.corrupt("its blocks are not those of a file of its size"));
+            }
+            return Ok(transfer::checked(store, &meta, Arc::new(blocks), range, what));
+        }
         if range != whole || expected.bytes <= VERIFY_FIRST_BYTES {
             self.inner.verdicts.ensure(store, &meta, &expected, what).await?;
         }
@@ -205,12 +214,14 @@ impl Storage {
         Ok(())
     }
 
-    async fn check_at_first_open(&self, path: &Path, expected: &Measured) -> Result<(), StoreError> {
-        let meta = Verdicts::look(&self.inner.store, path, expected, Kind::RELEASED).await?;
-        if expected.bytes > VERIFY_FIRST_BYTES {
+    async fn check_at_first_open(&self, path: &Path, file: &ReleasedFile) -> Result<(), StoreError> {
+        let expected = measured(file);
+        let meta = Verdicts::look(&self.inner.store, path, &expected, Kind::RELEASED).await?;
+        // Blocks are checked by who reads them.
+        if file.blocks.is_some() || file.bytes > VERIFY_FIRST_BYTES {
             return Ok(());
         }
-        self.inner.verdicts.ensure(&self.inner.store, &meta, expected, Kind::RELEASED).await
+        self.inner.verdicts.ensure(&self.inner.store, &meta, &expected, Kind::RELEASED).await
     }
 }
 

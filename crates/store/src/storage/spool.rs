@@ -9,6 +9,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
+use portico_model::blocks::BlockDigests;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -26,6 +27,9 @@ pub struct SpooledFile {
     pub bytes: u64,
     /// SHA-256 of its bytes, lower-case hex; set when it is put.
     pub sha256: String,
+    /// The digests of its blocks; set when it is put.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<BlockDigests>,
     /// Its rows, where the export knows them.
     pub rows: Option<u64>,
     /// Its media type.
@@ -65,8 +69,9 @@ impl Storage {
     /// [`StoreError::Invalid`] for a key that is none, [`StoreError::Unavailable`] when reading or writing fails.
     pub async fn spool_put(&self, key: &str, local: &FsPath, file: SpooledFile) -> Result<SpooledFile, StoreError> {
         let (path, record_path) = self.spool_paths(key)?;
-        let measured = transfer::upload(&self.inner.store, &path, local, IfExists::Replace).await?;
-        let record = Record::new(key, SpooledFile { bytes: measured.bytes, sha256: measured.sha256, ..file })?;
+        let (Measured { sha256, bytes }, blocks) =
+            transfer::upload(&self.inner.store, &path, local, IfExists::Replace).await?;
+        let record = Record::new(key, SpooledFile { bytes, sha256, blocks: Some(blocks), ..file })?;
         let json = serde_json::to_vec(&record).map_err(StoreError::storage)?;
         let put = self.inner.store.put(&record_path, PutPayload::from(json)).await;
         put.map_err(|error| StoreError::object(Kind::EXPORT.noun, error))?;
@@ -112,7 +117,7 @@ impl Storage {
     ) -> Result<BoxStream<'static, Result<Bytes, StoreError>>, StoreError> {
         let (path, _) = self.spool_paths(key)?;
         let file = self.spool_record(key).await?;
-        match self.read_recorded(&path, file.measured(), range, Kind::EXPORT).await {
+        match self.read_recorded(&path, (file.measured(), file.blocks), range, Kind::EXPORT).await {
             Ok(stream) => {
                 let (storage, key) = (self.clone(), key.to_owned());
                 let removing = move |read: Result<Bytes, StoreError>| {

@@ -2,6 +2,7 @@
 
 use std::path::Path as FsPath;
 
+use portico_model::blocks::BlockDigests;
 use serde::{Deserialize, Serialize};
 
 use super::transfer::{self, IfExists, Measured};
@@ -33,10 +34,18 @@ impl Storage {
     /// [`StoreError::Invalid`] for an id that is no key, [`StoreError::Unavailable`] when the file cannot be
     /// read or written; doing it again is safe.
     pub async fn put_staged(&self, revision_id: &str, local: &FsPath) -> Result<StagedFile, StoreError> {
-        let key = check_key(revision_id)?;
+        self.put_prepared(revision_id, local).await.map(|(staged, _)| staged)
+    }
+
+    /// Puts a local file into staging as [`Storage::put_staged`] does, and says the digests of its blocks.
+    ///
+    /// # Errors
+    /// As [`Storage::put_staged`].
+    pub async fn put_prepared(&self, key: &str, local: &FsPath) -> Result<(StagedFile, BlockDigests), StoreError> {
+        let key = check_key(key)?;
         let path = self.path(Area::Staging, key)?;
-        let measured = transfer::upload(&self.inner.store, &path, local, IfExists::Replace).await?;
-        Ok(StagedFile { path: key.to_owned(), sha256: measured.sha256, bytes: measured.bytes })
+        let (measured, blocks) = transfer::upload(&self.inner.store, &path, local, IfExists::Replace).await?;
+        Ok((StagedFile { path: key.to_owned(), sha256: measured.sha256, bytes: measured.bytes }, blocks))
     }
 
     /// Copies a staged file to a local one, which is replaced.

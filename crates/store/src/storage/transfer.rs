@@ -16,10 +16,11 @@ use object_store::{
     GetOptions, GetResult, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
     WriteMultipart,
 };
+use portico_model::blocks::{BlockDigests, Hasher};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
-use super::blocks::{BLOCK_BYTES, Blocks};
+use super::buffers::{BUFFER_BYTES, Buffers};
 use super::verdicts::Kind;
 use crate::error::StoreError;
 
@@ -38,6 +39,8 @@ const READ_BYTES: u64 = 1024 * 1024;
 const READ_BYTES_FIRST: u64 = 64 * 1024;
 /// Requests on the way at once when reading.
 const READS_AT_ONCE: usize = 3;
+/// Blocks on the way at once when reading: one is checked while the next is fetched.
+const BLOCKS_AT_ONCE: usize = 2;
 
 /// Digest and size of some bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -64,16 +67,16 @@ pub(super) async fn measure(local: &FsPath) -> Result<Measured, StoreError> {
     while let Some(chunk) = reader.next(PART_BYTES).await? {
         drop(chunk);
     }
-    Ok(reader.measured())
+    Ok(reader.taken().0)
 }
 
-/// Writes a local file as an object; the digest is that of the bytes written.
+/// Writes a local file as an object; the digests are those of the bytes written.
 pub(super) async fn upload(
     store: &dyn ObjectStore,
     path: &Path,
     local: &FsPath,
     if_exists: IfExists,
-) -> Result<Measured, StoreError> {
+) -> Result<(Measured, BlockDigests), StoreError> {
     let size = tokio::fs::metadata(local).await.map_err(StoreError::local_file)?.len();
     let mut reader = Reader::open(local).await?;
     if size <= SINGLE_PUT_BYTES {
@@ -84,7 +87,7 @@ pub(super) async fn upload(
         };
         let put = store.put_opts(path, bytes.into(), PutOptions::from(mode)).await;
         put.map_err(|error| StoreError::object("file", error))?;
-        return whole(reader.measured(), size);
+        return whole(reader.taken(), size);
     }
     if if_exists == IfExists::Refuse && exists(store, path).await? {
         return Err(StoreError::conflict("the file exists already"));
@@ -93,10 +96,10 @@ pub(super) async fn upload(
     let upload = store.put_multipart(path).await.map_err(|error| StoreError::object("file", error))?;
     let mut writer =
         WriteMultipart::new_with_chunk_size(upload, usize::try_from(part_bytes).map_err(StoreError::storage)?);
-    match write_parts(&mut writer, &mut reader, part_bytes).await.and_then(|()| whole(reader.measured(), size)) {
-        Ok(measured) => {
+    match write_parts(&mut writer, &mut reader, part_bytes).await.and_then(|()| whole(reader.taken(), size)) {
+        Ok(taken) => {
             writer.finish().await.map_err(|error| StoreError::object("file", error))?;
-            Ok(measured)
+            Ok(taken)
         }
         Err(error) => {
             // What cannot be taken back is removed by the bucket's rule for incomplete uploads.
@@ -115,9 +118,9 @@ async fn write_parts(writer: &mut WriteMultipart, reader: &mut Reader, part_byte
 }
 
 /// A file that changes while it is read is not what anybody has looked at.
-fn whole(measured: Measured, size: u64) -> Result<Measured, StoreError> {
+fn whole((measured, blocks): (Measured, BlockDigests), size: u64) -> Result<(Measured, BlockDigests), StoreError> {
     if measured.bytes == size {
-        Ok(measured)
+        Ok((measured, blocks))
     } else {
         Err(StoreError::conflict("the local file changed while it was read"))
     }
@@ -172,47 +175,105 @@ pub(super) fn chunks(
     range: Range<u64>,
     what: &'static str,
 ) -> BoxStream<'static, Result<Bytes, StoreError>> {
-    let (store, path, tag) = (Arc::clone(store), meta.location.clone(), meta.e_tag.clone());
-    let blocks = Blocks::default();
+    let reading = Reading::of(store, meta, what);
     let read = move |part: Range<u64>| {
-        let (store, path, tag, blocks) = (Arc::clone(&store), path.clone(), tag.clone(), blocks.clone());
-        async move {
-            let wanted = part.end - part.start;
-            let options = GetOptions::new().with_range(Some(part)).with_if_match(tag);
-            let parts = match store.get_opts(&path, options).await {
-                Ok(found) => bytes_of(found, &blocks).await,
-                Err(object_store::Error::Precondition { .. }) => {
-                    return Err(StoreError::corrupt(what, "it was replaced while it was read"));
-                }
-                Err(error) => Err(error),
-            };
-            let parts = parts.map_err(|error| StoreError::object(what, error))?;
-            let length = parts.iter().map(Bytes::len).sum::<usize>();
-            if u64::try_from(length).is_ok_and(|length| length == wanted) {
-                Ok(futures::stream::iter(parts.into_iter().map(Ok)))
-            } else {
-                Err(StoreError::corrupt(what, "fewer bytes than the record says"))
-            }
-        }
+        let reading = reading.clone();
+        async move { Ok::<_, StoreError>(futures::stream::iter(reading.read(part).await?.into_iter().map(Ok))) }
     };
     futures::stream::iter(pieces(range)).map(read).buffered(READS_AT_ONCE).try_flatten().boxed()
 }
 
-/// The bytes of an answer; those of a local file in blocks of the stream's own.
-async fn bytes_of(found: GetResult, blocks: &Blocks) -> object_store::Result<Vec<Bytes>> {
+/// A range of an object whose blocks are known, as [`chunks`] gives it: whole blocks are read, and nothing of one is
+/// handed over before it has its digest.
+pub(super) fn checked(
+    store: &Arc<dyn ObjectStore>,
+    meta: &ObjectMeta,
+    blocks: Arc<BlockDigests>,
+    range: Range<u64>,
+    what: Kind,
+) -> BoxStream<'static, Result<Bytes, StoreError>> {
+    let (reading, bytes) = (Reading::of(store, meta, what.noun), meta.size);
+    let touched = blocks.touched(&range);
+    let read = move |block: usize| {
+        let (reading, blocks, range) = (reading.clone(), Arc::clone(&blocks), range.clone());
+        async move {
+            let place = blocks.place(block, bytes);
+            let parts = reading.read(place.clone()).await?;
+            if !blocks.fits(block, parts.iter().map(AsRef::as_ref)) {
+                return Err(what.corrupt("a block has not the recorded digest"));
+            }
+            Ok(futures::stream::iter(within(parts, place.start, &range).into_iter().map(Ok)))
+        }
+    };
+    futures::stream::iter(touched).map(read).buffered(BLOCKS_AT_ONCE).try_flatten().boxed()
+}
+
+/// What of some parts, the first of which begins at `start`, lies in a range.
+fn within(parts: Vec<Bytes>, mut start: u64, range: &Range<u64>) -> Vec<Bytes> {
+    let mut wanted = Vec::with_capacity(parts.len());
+    for part in parts {
+        let inside = |place: u64| usize::try_from(place.saturating_sub(start)).unwrap_or(usize::MAX).min(part.len());
+        let (from, to) = (inside(range.start), inside(range.end));
+        if from < to {
+            wanted.push(part.slice(from..to));
+        }
+        start = start.saturating_add(u64::try_from(part.len()).unwrap_or(u64::MAX));
+    }
+    wanted
+}
+
+/// How one object is read, in the state in which it was seen.
+#[derive(Clone)]
+struct Reading {
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    tag: Option<String>,
+    buffers: Buffers,
+    what: &'static str,
+}
+
+impl Reading {
+    fn of(store: &Arc<dyn ObjectStore>, meta: &ObjectMeta, what: &'static str) -> Self {
+        let (path, tag) = (meta.location.clone(), meta.e_tag.clone());
+        Self { store: Arc::clone(store), path, tag, buffers: Buffers::default(), what }
+    }
+
+    /// All bytes of a range.
+    async fn read(&self, part: Range<u64>) -> Result<Vec<Bytes>, StoreError> {
+        let wanted = part.end - part.start;
+        let options = GetOptions::new().with_range(Some(part)).with_if_match(self.tag.clone());
+        let parts = match self.store.get_opts(&self.path, options).await {
+            Ok(found) => bytes_of(found, &self.buffers).await,
+            Err(object_store::Error::Precondition { .. }) => {
+                return Err(StoreError::corrupt(self.what, "it was replaced while it was read"));
+            }
+            Err(error) => Err(error),
+        };
+        let parts = parts.map_err(|error| StoreError::object(self.what, error))?;
+        let length = parts.iter().map(Bytes::len).sum::<usize>();
+        if u64::try_from(length).is_ok_and(|length| length == wanted) {
+            Ok(parts)
+        } else {
+            Err(StoreError::corrupt(self.what, "fewer bytes than the record says"))
+        }
+    }
+}
+
+/// The bytes of an answer; those of a local file in buffers of the stream's own.
+async fn bytes_of(found: GetResult, buffers: &Buffers) -> object_store::Result<Vec<Bytes>> {
     let GetResultPayload::File(file, _) = found.payload else { return Ok(vec![found.bytes().await?]) };
     let length = usize::try_from(found.range.end - found.range.start).unwrap_or(usize::MAX);
-    let wanted = (0..length).step_by(BLOCK_BYTES).map(|start| blocks.take(length - start));
+    let wanted = (0..length).step_by(BUFFER_BYTES).map(|start| buffers.take(length - start));
     let (mut filled, mut start) = (wanted.collect::<Vec<_>>(), found.range.start);
     let read = tokio::task::spawn_blocking(move || {
-        for block in &mut filled {
-            file.read_exact_at(block, start)?;
-            start = start.saturating_add(u64::try_from(block.len()).unwrap_or(u64::MAX));
+        for buffer in &mut filled {
+            file.read_exact_at(buffer, start)?;
+            start = start.saturating_add(u64::try_from(buffer.len()).unwrap_or(u64::MAX));
         }
         Ok(filled)
     });
     match read.await.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
-        Ok(filled) => Ok(filled.into_iter().map(|block| blocks.lend(block)).collect()),
+        Ok(filled) => Ok(filled.into_iter().map(|buffer| buffers.lend(buffer)).collect()),
         Err(error) => Err(object_store::Error::Generic { store: "local", source: error.into() }),
     }
 }
@@ -260,37 +321,47 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// A local file read in large chunks off the async threads, digested as it goes.
+/// A local file read in large chunks off the async threads, digested as it goes: the whole of it and its blocks.
 struct Reader {
-    state: Option<(File, Sha256)>,
+    state: Option<(File, Sha256, Hasher)>,
     bytes: u64,
 }
 
 impl Reader {
     async fn open(local: &FsPath) -> Result<Self, StoreError> {
         let local = local.to_owned();
-        let file = off_thread(move || File::open(local)).await?;
-        Ok(Self { state: Some((file, Sha256::new())), bytes: 0 })
+        let (file, bytes) = off_thread(move || {
+            let file = File::open(local)?;
+            let bytes = file.metadata()?.len();
+            Ok((file, bytes))
+        })
+        .await?;
+        Ok(Self { state: Some((file, Sha256::new(), Hasher::new(bytes))), bytes: 0 })
     }
 
     /// The next chunk, `limit` bytes unless the file ends; `None` at its end.
     async fn next(&mut self, limit: u64) -> Result<Option<Bytes>, StoreError> {
-        let Some((mut file, mut digest)) = self.state.take() else { return Ok(None) };
-        let (file, digest, chunk) = off_thread(move || {
+        let Some((mut file, mut digest, mut blocks)) = self.state.take() else { return Ok(None) };
+        let (file, digest, blocks, chunk) = off_thread(move || {
             let mut chunk = Vec::new();
             file.by_ref().take(limit).read_to_end(&mut chunk)?;
             digest.update(&chunk);
-            Ok((file, digest, chunk))
+            blocks.update(&chunk);
+            Ok((file, digest, blocks, chunk))
         })
         .await?;
-        self.state = Some((file, digest));
+        self.state = Some((file, digest, blocks));
         self.bytes = self.bytes.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
         Ok((!chunk.is_empty()).then(|| Bytes::from(chunk)))
     }
 
-    fn measured(&self) -> Measured {
-        let digest = self.state.as_ref().map(|(_, digest)| digest.clone()).unwrap_or_default();
-        Measured { sha256: hex(&digest.finalize()), bytes: self.bytes }
+    /// What was read.
+    fn taken(&self) -> (Measured, BlockDigests) {
+        let (digest, blocks) = match &self.state {
+            Some((_, digest, blocks)) => (digest.clone(), blocks.clone()),
+            None => (Sha256::new(), Hasher::new(0)),
+        };
+        (Measured { sha256: hex(&digest.finalize()), bytes: self.bytes }, blocks.finish())
     }
 }
 
@@ -312,5 +383,16 @@ mod tests {
         assert_eq!(pieces(7..7).count(), 0);
         let long: Vec<_> = pieces(0..100 * 1024 * KIB).collect();
         assert!(long.windows(2).all(|pair| pair[0].end == pair[1].start) && long[9].end - long[9].start == READ_BYTES);
+    }
+
+    #[test]
+    fn of_the_parts_of_a_block_what_was_asked_for_is_given() {
+        let parts = || vec![Bytes::from_static(b"0123"), Bytes::from_static(b"4567"), Bytes::from_static(b"89")];
+        let given = |range: Range<u64>| within(parts(), 10, &range).concat();
+        assert_eq!(given(0..99), b"0123456789");
+        assert_eq!(given(12..15), b"234");
+        assert_eq!(given(14..18), b"4567");
+        assert_eq!(given(19..40), b"9");
+        assert_eq!(given(20..40), b"");
     }
 }

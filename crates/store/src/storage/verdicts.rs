@@ -1,5 +1,7 @@
 //! Verdicts: which objects this process has read through and found to be what was recorded.
 //!
+//! Objects that are recorded with the digests of their blocks need none to be read: each block is checked each time.
+//!
 //! A verdict belongs to one state of one object, as its storage tells states apart: the tag (for a directory inode,
 //! time and size), or else time and size. An object that was replaced is read through again. What changes without
 //! the storage noticing, a bit that the disk has lost, is found at the first opening by each process, by whole reads,

@@ -15,6 +15,7 @@ use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
+use portico_model::manifest::ReleasedFile;
 use portico_model::revision::RevisionState;
 use portico_store::{Catalog, Storage, Store, StoreError};
 
@@ -182,8 +183,22 @@ impl ObjectStore for Careless {
     }
 }
 
+/// The parts of a version, of which one is written in several requests; made once, for they are long.
+struct Parts(Vec<(std::path::PathBuf, ReleasedFile)>);
+
+impl Parts {
+    fn new(scratch: &std::path::Path) -> Self {
+        let parts = [900, 16 * 1024 * 1024 + 1].into_iter().zip(2..);
+        let part = |(length, seed)| {
+            let content = bytes(seed, length);
+            (local(scratch, &format!("part-{seed}"), &content), released("", &content))
+        };
+        Self(parts.map(part).collect())
+    }
+}
+
 /// The road in as far as the store sees it: every step may be done again.
-async fn publish(store: &Store, id: &str, scratch: &std::path::Path) -> Result<(), StoreError> {
+async fn publish(store: &Store, id: &str, scratch: &std::path::Path, parts: &Parts) -> Result<(), StoreError> {
     let Store { storage, catalog } = store;
     let trees = name("trees");
     let dataset = catalog.put_dataset(&metadata("trees"), "steward", NOW).await?;
@@ -201,11 +216,9 @@ async fn publish(store: &Store, id: &str, scratch: &std::path::Path) -> Result<(
     }
     storage.fetch_staged(&record.staged, &scratch.join("fetched")).await?;
     let mut files = Vec::new();
-    for (part, length) in [(2, 900), (3, 17 * 1024 * 1024)] {
-        let content = bytes(part, length);
-        let file_id = format!("{id}-{part}");
-        let path = storage.put_released(&dataset.root, &file_id, &local(scratch, "part", &content)).await?;
-        files.push(released(&path, &content));
+    for (part, (local, file)) in parts.0.iter().enumerate() {
+        let path = storage.put_released(&dataset.root, &format!("{id}-{part}"), local).await?;
+        files.push(ReleasedFile { path, ..file.clone() });
     }
     let delta_version = storage.commit_version(&dataset.root, &commit(id, files.clone())).await?;
     let number = match catalog.version_of_revision(id).await? {
@@ -219,16 +232,18 @@ async fn publish(store: &Store, id: &str, scratch: &std::path::Path) -> Result<(
 #[tokio::test]
 async fn a_release_that_failed_anywhere_completes_when_retried() {
     let scratch = tempfile::tempdir().unwrap();
-    for fault in [Fault::Before, Fault::After] {
-        let mut nth = 0;
+    let parts = Parts::new(scratch.path());
+    // Every other operation fails before it is done, those between lose their answer; the tests of the whole road in have
+    // each operation fail in every way.
+    for (fault, mut nth) in [(Fault::Before, 0), (Fault::After, 1)] {
         loop {
             let case = format!("{fault:?} {nth}");
             let faulty = Arc::new(Faulty::new(fault));
             let storage = Storage::over(faulty.clone()).unwrap();
             let store = Store { storage, catalog: Catalog::open("sqlite::memory:").await.unwrap() };
-            publish(&store, "01REV", scratch.path()).await.unwrap();
+            publish(&store, "01REV", scratch.path(), &parts).await.unwrap();
             faulty.arm(nth);
-            let tried = publish(&store, "02REV", scratch.path()).await;
+            let tried = publish(&store, "02REV", scratch.path(), &parts).await;
             if !faulty.disarm() {
                 tried.unwrap();
                 assert!(nth > 10, "the line has more operations than {nth}");
@@ -236,11 +251,11 @@ async fn a_release_that_failed_anywhere_completes_when_retried() {
                 break;
             }
             check_visible(&store, &case).await;
-            publish(&store, "02REV", scratch.path()).await.unwrap_or_else(|error| panic!("{case}: {error:?}"));
+            publish(&store, "02REV", scratch.path(), &parts).await.unwrap_or_else(|error| panic!("{case}: {error:?}"));
             let current = check_visible(&store, &case).await;
             assert_eq!(current, 2, "{case}");
             check_clean(&store, &case).await;
-            nth += 1;
+            nth += 2;
         }
     }
 }

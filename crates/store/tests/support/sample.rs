@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use portico_model::blocks::Hasher;
 use portico_model::dataset::DatasetMetadata;
 use portico_model::manifest::{ColumnStatistics, Manifest, ReleasedFile, StatisticValue};
 use portico_model::name::{DatasetName, VersionRef};
@@ -54,6 +55,7 @@ pub(crate) fn released(path: &str, content: &[u8]) -> ReleasedFile {
         path: path.to_owned(),
         sha256: sha256(content),
         bytes: u64::try_from(content.len()).unwrap(),
+        blocks: None,
         rows: 10,
         row_groups: vec![10],
         columns: vec![
@@ -61,6 +63,13 @@ pub(crate) fn released(path: &str, content: &[u8]) -> ReleasedFile {
             column(StatisticValue::Text("ash".into()), StatisticValue::Text("yew".into())),
         ],
     }
+}
+
+/// The same file with the digests of blocks of 1,000 bytes.
+pub(crate) fn in_blocks(file: ReleasedFile, content: &[u8]) -> ReleasedFile {
+    let mut hasher = Hasher::in_blocks_of(1_000);
+    hasher.update(content);
+    ReleasedFile { blocks: Some(hasher.finish()), ..file }
 }
 
 pub(crate) fn commit(txn: &str, files: Vec<ReleasedFile>) -> DeltaCommit {

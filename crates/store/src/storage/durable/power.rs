@@ -171,6 +171,7 @@ fn released(path: String, content: &[u8]) -> ReleasedFile {
         path,
         sha256: hex(&Sha256::digest(content)),
         bytes: u64::try_from(content.len()).unwrap(),
+        blocks: None,
         rows: 1,
         row_groups: vec![1],
         columns: Vec::new(),
