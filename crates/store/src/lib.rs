@@ -52,7 +52,9 @@ pub use catalog::{
 };
 pub use error::{Cause, StoreError};
 pub use scrub::{ScrubEvent, Scrubbed, Wrong};
-pub use storage::{BLOCK_BYTES, Blocks, DeltaCommit, DeltaFile, SpooledFile, StagedFile, Storage, StoredObject};
+pub use storage::{
+    BLOCK_BYTES, Blocks, DeltaCommit, DeltaFile, FIRST_BLOCK_BYTES, SpooledFile, StagedFile, Storage, StoredObject,
+};
 
 /// Both halves, which belong together: a catalog names files of one storage.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 use portico_model::problem::{Problem, ProblemKind};
-use portico_store::{BLOCK_BYTES, Blocks};
+use portico_store::{BLOCK_BYTES, Blocks, FIRST_BLOCK_BYTES};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
@@ -111,6 +111,7 @@ impl SpoolFile {
             progress: self.progress(),
             range,
             blocks: Blocks::default(),
+            most: FIRST_BLOCK_BYTES,
             _keep: keep,
         };
         stream::unfold(Some(reader), |reader| async move {
@@ -170,6 +171,8 @@ struct Reader<K> {
     progress: watch::Receiver<Progress>,
     range: Range<u64>,
     blocks: Blocks,
+    /// Bytes of the next block, at most.
+    most: usize,
     _keep: K,
 }
 
@@ -185,7 +188,8 @@ impl<K> Reader<K> {
             };
             let readable = written.min(self.range.end).saturating_sub(self.range.start);
             if readable > 0 {
-                let length = usize::try_from(readable).unwrap_or(BLOCK_BYTES).min(BLOCK_BYTES);
+                let length = usize::try_from(readable).unwrap_or(self.most).min(self.most);
+                self.most = BLOCK_BYTES;
                 let bytes = read_at(Arc::clone(&self.file), self.range.start, length, &self.blocks).await?;
                 self.range.start += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
                 return Ok(Some(bytes));

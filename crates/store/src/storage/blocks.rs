@@ -7,9 +7,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
 
-/// Bytes of a block.
-pub const BLOCK_BYTES: usize = 256 * 1024;
+/// Bytes of a block: with what waits in front of it, a client that stopped reading holds two.
+pub const BLOCK_BYTES: usize = 64 * 1024;
+
+/// Bytes of a stream's first block: who asks for many files and reads none holds little of each.
+pub const FIRST_BLOCK_BYTES: usize = 16 * 1024;
 
 /// The blocks of one stream that nobody uses at the moment.
 #[derive(Clone, Debug, Default)]
@@ -20,21 +24,29 @@ impl Blocks {
     #[must_use]
     pub fn take(&self, length: usize) -> Vec<u8> {
         let used = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut block = used.unwrap_or_else(|| Vec::with_capacity(BLOCK_BYTES));
-        block.resize(length.min(BLOCK_BYTES), 0);
+        let mut block = used.unwrap_or_default();
+        let length = length.min(BLOCK_BYTES);
+        block.reserve_exact(length.saturating_sub(block.len()));
+        block.resize(length, 0);
         block
     }
 
     /// A filled block as bytes that bring it back when the last of them is dropped.
     #[must_use]
     pub fn lend(&self, block: Vec<u8>) -> Bytes {
-        Bytes::from_owner(Lent { block, home: self.clone() })
+        self.lend_with(block, None)
+    }
+
+    /// As [`Blocks::lend`], for a block that has room in some limit until it comes back.
+    pub(crate) fn lend_with(&self, block: Vec<u8>, room: Option<Arc<OwnedSemaphorePermit>>) -> Bytes {
+        Bytes::from_owner(Lent { block, home: self.clone(), _room: room })
     }
 }
 
 struct Lent {
     block: Vec<u8>,
     home: Blocks,
+    _room: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl AsRef<[u8]> for Lent {
@@ -67,7 +79,7 @@ mod tests {
         assert_ne!(other.as_ptr(), place);
         assert_eq!(part, "bc");
         drop(part);
-        let again = blocks.take(5);
-        assert_eq!((again.as_ptr(), again.len()), (place, 5));
+        let again = blocks.take(2);
+        assert_eq!((again.as_ptr(), again.len()), (place, 2));
     }
 }

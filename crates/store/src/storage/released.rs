@@ -12,7 +12,8 @@ use portico_model::manifest::ReleasedFile;
 use portico_model::order::FileAccess;
 
 use super::staging::StagedFile;
-use super::transfer::{self, IfExists, Measured};
+use super::transfer::{self, Measured};
+use super::upload::{self, IfExists};
 use super::verdicts::{Kind, Verdicts};
 use super::{Area, Reach, Storage, StoredObject, check_key};
 use crate::error::StoreError;
@@ -63,10 +64,10 @@ impl Storage {
     /// [`StoreError::Invalid`] for a root or id that is no key, [`StoreError::Corrupt`] when the path exists
     /// and holds other bytes, [`StoreError::Unavailable`] when reading or writing fails.
     pub async fn put_released(&self, root: &str, file_id: &str, local: &FsPath) -> Result<String, StoreError> {
-        let measured = transfer::measure(local).await?;
+        let measured = upload::measure(local).await?;
         let relative = released_path(root, file_id, &measured.sha256)?;
         let path = self.path(Area::Released, &relative)?;
-        match transfer::upload(&self.inner.store, &path, local, IfExists::Refuse).await {
+        match self.inner.uploads.put(&self.inner.store, &path, local, IfExists::Refuse).await {
             Ok(written) if written == measured => Ok(relative),
             Ok(_) => {
                 self.remove(&path).await?;

@@ -4,7 +4,8 @@ use std::path::Path as FsPath;
 
 use serde::{Deserialize, Serialize};
 
-use super::transfer::{self, IfExists, Measured};
+use super::transfer::{self, Measured};
+use super::upload::IfExists;
 use super::verdicts::{Kind, Verdicts};
 use super::{Area, Storage, StoredObject, check_key};
 use crate::error::StoreError;
@@ -35,7 +36,7 @@ impl Storage {
     pub async fn put_staged(&self, revision_id: &str, local: &FsPath) -> Result<StagedFile, StoreError> {
         let key = check_key(revision_id)?;
         let path = self.path(Area::Staging, key)?;
-        let measured = transfer::upload(&self.inner.store, &path, local, IfExists::Replace).await?;
+        let measured = self.inner.uploads.put(&self.inner.store, &path, local, IfExists::Replace).await?;
         Ok(StagedFile { path: key.to_owned(), sha256: measured.sha256, bytes: measured.bytes })
     }
 

@@ -1,43 +1,36 @@
-//! Local files up, objects down, in bounded memory, with digests taken on the way.
+//! Objects down, in bounded memory, with digests taken on the way.
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::Read;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path as FsPath;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
+use futures::stream::{BoxStream, FuturesOrdered};
+use futures::{Stream, StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{
-    GetOptions, GetResult, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
-    WriteMultipart,
-};
+use object_store::{GetOptions, GetResult, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
+use tokio::sync::Semaphore;
 
-use super::blocks::{BLOCK_BYTES, Blocks};
+use super::blocks::{BLOCK_BYTES, Blocks, FIRST_BLOCK_BYTES};
 use super::verdicts::Kind;
 use crate::error::StoreError;
 
-/// Up to this size an object is written in one request: conditional create needs one.
-pub(super) const SINGLE_PUT_BYTES: u64 = 16 * 1024 * 1024;
-/// Bytes of a part: clouds want 5 MiB at least and allow 10,000 parts.
-const PART_BYTES: u64 = 8 * 1024 * 1024;
-const PARTS_MAX: u64 = 9_000;
-/// Parts on the way at once: memory of an upload is this many parts and one more.
-const PARTS_AT_ONCE: usize = 3;
-/// Bytes asked for at once when reading: long enough to be fast, short enough that a slow reader of ours never
-/// lets a request of ours to the cloud run into its time limit.
+/// Bytes asked for at once when reading from far away: long enough to be fast, short enough that a slow reader of ours
+/// never lets a request of ours to the cloud run into its time limit.
 const READ_BYTES: u64 = 1024 * 1024;
-/// Bytes asked for first; each piece is twice the one before, up to [`READ_BYTES`]: who asks for many files and
-/// reads none holds little of each.
-const READ_BYTES_FIRST: u64 = 64 * 1024;
+/// Bytes asked for first; each piece is twice the one before, up to [`READ_BYTES`].
+const READ_BYTES_FIRST: u64 = 16 * 1024;
 /// Requests on the way at once when reading.
 const READS_AT_ONCE: usize = 3;
+/// Pieces asked for before they are wanted, by all readers of this process: 64 MiB. Beyond that each reader has one
+/// piece at a time, so that a thousand slow ones cost no more than that each.
+static AHEAD: Semaphore = Semaphore::const_new(64);
 
 /// Digest and size of some bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -46,81 +39,6 @@ pub(super) struct Measured {
     pub(super) sha256: String,
     /// The size.
     pub(super) bytes: u64,
-}
-
-/// What becomes of an object that exists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum IfExists {
-    /// It is replaced.
-    Replace,
-    /// The write fails with `Conflict`. Only small objects are refused by the storage itself, larger ones when
-    /// they are there before the write begins: their paths have to say what they hold.
-    Refuse,
-}
-
-/// Reads a local file through for its digest.
-pub(super) async fn measure(local: &FsPath) -> Result<Measured, StoreError> {
-    let mut reader = Reader::open(local).await?;
-    while let Some(chunk) = reader.next(PART_BYTES).await? {
-        drop(chunk);
-    }
-    Ok(reader.measured())
-}
-
-/// Writes a local file as an object; the digest is that of the bytes written.
-pub(super) async fn upload(
-    store: &dyn ObjectStore,
-    path: &Path,
-    local: &FsPath,
-    if_exists: IfExists,
-) -> Result<Measured, StoreError> {
-    let size = tokio::fs::metadata(local).await.map_err(StoreError::local_file)?.len();
-    let mut reader = Reader::open(local).await?;
-    if size <= SINGLE_PUT_BYTES {
-        let bytes = reader.next(SINGLE_PUT_BYTES.saturating_add(1)).await?.unwrap_or_default();
-        let mode = match if_exists {
-            IfExists::Replace => PutMode::Overwrite,
-            IfExists::Refuse => PutMode::Create,
-        };
-        let put = store.put_opts(path, bytes.into(), PutOptions::from(mode)).await;
-        put.map_err(|error| StoreError::object("file", error))?;
-        return whole(reader.measured(), size);
-    }
-    if if_exists == IfExists::Refuse && exists(store, path).await? {
-        return Err(StoreError::conflict("the file exists already"));
-    }
-    let part_bytes = PART_BYTES.max(size.div_ceil(PARTS_MAX));
-    let upload = store.put_multipart(path).await.map_err(|error| StoreError::object("file", error))?;
-    let mut writer =
-        WriteMultipart::new_with_chunk_size(upload, usize::try_from(part_bytes).map_err(StoreError::storage)?);
-    match write_parts(&mut writer, &mut reader, part_bytes).await.and_then(|()| whole(reader.measured(), size)) {
-        Ok(measured) => {
-            writer.finish().await.map_err(|error| StoreError::object("file", error))?;
-            Ok(measured)
-        }
-        Err(error) => {
-            // What cannot be taken back is removed by the bucket's rule for incomplete uploads.
-            let _ = writer.abort().await;
-            Err(error)
-        }
-    }
-}
-
-async fn write_parts(writer: &mut WriteMultipart, reader: &mut Reader, part_bytes: u64) -> Result<(), StoreError> {
-    while let Some(part) = reader.next(part_bytes).await? {
-        writer.wait_for_capacity(PARTS_AT_ONCE).await.map_err(|error| StoreError::object("file", error))?;
-        writer.put(part);
-    }
-    Ok(())
-}
-
-/// A file that changes while it is read is not what anybody has looked at.
-fn whole(measured: Measured, size: u64) -> Result<Measured, StoreError> {
-    if measured.bytes == size {
-        Ok(measured)
-    } else {
-        Err(StoreError::conflict("the local file changed while it was read"))
-    }
 }
 
 /// Whether the object is there.
@@ -164,57 +82,125 @@ pub(super) async fn digest(
     Ok(Measured { sha256: hex(&digest.finalize()), bytes })
 }
 
-/// A range of an object as a stream of chunks, the next one fetched while the last is used. Fails when the
-/// object is shorter than the range, and when it is not in the state that was seen any more.
+/// A range of an object as a stream of chunks. Nothing is asked for before it is wanted, and of the rest nothing before
+/// the first chunk was taken. Fails when the object is shorter than the range, and when it is not in the state that was
+/// seen any more.
 pub(super) fn chunks(
     store: &Arc<dyn ObjectStore>,
     meta: &ObjectMeta,
     range: Range<u64>,
     what: &'static str,
 ) -> BoxStream<'static, Result<Bytes, StoreError>> {
-    let (store, path, tag) = (Arc::clone(store), meta.location.clone(), meta.e_tag.clone());
-    let blocks = Blocks::default();
-    let read = move |part: Range<u64>| {
-        let (store, path, tag, blocks) = (Arc::clone(&store), path.clone(), tag.clone(), blocks.clone());
-        async move {
-            let wanted = part.end - part.start;
-            let options = GetOptions::new().with_range(Some(part)).with_if_match(tag);
-            let parts = match store.get_opts(&path, options).await {
-                Ok(found) => bytes_of(found, &blocks).await,
-                Err(object_store::Error::Precondition { .. }) => {
-                    return Err(StoreError::corrupt(what, "it was replaced while it was read"));
-                }
-                Err(error) => Err(error),
-            };
-            let parts = parts.map_err(|error| StoreError::object(what, error))?;
-            let length = parts.iter().map(Bytes::len).sum::<usize>();
-            if u64::try_from(length).is_ok_and(|length| length == wanted) {
-                Ok(futures::stream::iter(parts.into_iter().map(Ok)))
-            } else {
-                Err(StoreError::corrupt(what, "fewer bytes than the record says"))
-            }
-        }
+    let object = Object { store: Arc::clone(store), path: meta.location.clone(), tag: meta.e_tag.clone(), what };
+    let mut parts = pieces(range.clone());
+    let Some(first) = parts.next() else { return futures::stream::empty().boxed() };
+    let opened = async move {
+        Ok::<_, StoreError>(match object.get(first).await? {
+            Piece::Local(file) => blocks_of(file, range, what).boxed(),
+            Piece::Remote(bytes) => futures::stream::once(async { Ok(bytes) }).chain(ahead(object, parts)).boxed(),
+        })
     };
-    futures::stream::iter(pieces(range)).map(read).buffered(READS_AT_ONCE).try_flatten().boxed()
+    futures::stream::once(opened).try_flatten().boxed()
 }
 
-/// The bytes of an answer; those of a local file in blocks of the stream's own.
-async fn bytes_of(found: GetResult, blocks: &Blocks) -> object_store::Result<Vec<Bytes>> {
-    let GetResultPayload::File(file, _) = found.payload else { return Ok(vec![found.bytes().await?]) };
-    let length = usize::try_from(found.range.end - found.range.start).unwrap_or(usize::MAX);
-    let wanted = (0..length).step_by(BLOCK_BYTES).map(|start| blocks.take(length - start));
-    let (mut filled, mut start) = (wanted.collect::<Vec<_>>(), found.range.start);
-    let read = tokio::task::spawn_blocking(move || {
-        for block in &mut filled {
-            file.read_exact_at(block, start)?;
-            start = start.saturating_add(u64::try_from(block.len()).unwrap_or(u64::MAX));
+/// An object in the state that was seen.
+#[derive(Clone)]
+struct Object {
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    tag: Option<String>,
+    what: &'static str,
+}
+
+/// What a store answers with.
+enum Piece {
+    /// The whole file, opened: it stays what it is, whatever becomes of its name.
+    Local(File),
+    /// The bytes that were asked for.
+    Remote(Bytes),
+}
+
+impl Object {
+    async fn get(&self, part: Range<u64>) -> Result<Piece, StoreError> {
+        let wanted = part.end - part.start;
+        let options = GetOptions::new().with_range(Some(part)).with_if_match(self.tag.clone());
+        let found = match self.store.get_opts(&self.path, options).await {
+            Ok(GetResult { payload: GetResultPayload::File(file, _), .. }) => return Ok(Piece::Local(file)),
+            Ok(found) => found.bytes().await,
+            Err(object_store::Error::Precondition { .. }) => {
+                return Err(StoreError::corrupt(self.what, "it was replaced while it was read"));
+            }
+            Err(error) => Err(error),
+        };
+        let bytes = found.map_err(|error| StoreError::object(self.what, error))?;
+        if u64::try_from(bytes.len()).is_ok_and(|length| length == wanted) {
+            Ok(Piece::Remote(bytes))
+        } else {
+            Err(short(self.what))
         }
-        Ok(filled)
-    });
-    match read.await.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
-        Ok(filled) => Ok(filled.into_iter().map(|block| blocks.lend(block)).collect()),
-        Err(error) => Err(object_store::Error::Generic { store: "local", source: error.into() }),
     }
+
+    async fn bytes(&self, part: Range<u64>) -> Result<Bytes, StoreError> {
+        match self.get(part).await? {
+            Piece::Remote(bytes) => Ok(bytes),
+            Piece::Local(_) => Err(StoreError::storage("a store that answered with bytes answers with a file")),
+        }
+    }
+}
+
+fn short(what: &'static str) -> StoreError {
+    StoreError::corrupt(what, "fewer bytes than the record says")
+}
+
+/// A range of a local file, a block at a time: the system reads ahead.
+fn blocks_of(
+    file: File,
+    range: Range<u64>,
+    what: &'static str,
+) -> impl Stream<Item = Result<Bytes, StoreError>> + Send {
+    let state = (Arc::new(file), range, Blocks::default(), FIRST_BLOCK_BYTES);
+    futures::stream::try_unfold(state, move |(file, range, blocks, most)| async move {
+        let left = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+        if left == 0 {
+            return Ok(None);
+        }
+        let (from, mut block) = (Arc::clone(&file), blocks.take(left.min(most)));
+        let read = tokio::task::spawn_blocking(move || from.read_exact_at(&mut block, range.start).map(|()| block));
+        let block = match read.await.map_err(StoreError::storage)? {
+            Ok(block) => block,
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(short(what)),
+            Err(error) => return Err(StoreError::storage(error)),
+        };
+        let start = range.start.saturating_add(u64::try_from(block.len()).unwrap_or(u64::MAX));
+        let bytes = blocks.lend(block);
+        Ok(Some((bytes, (file, start..range.end, blocks, BLOCK_BYTES))))
+    })
+}
+
+/// Pieces of an object far away, some of them asked for before they are wanted, as long as all readers of this process
+/// together do so with few.
+fn ahead(
+    object: Object,
+    parts: impl Iterator<Item = Range<u64>> + Send,
+) -> impl Stream<Item = Result<Bytes, StoreError>> + Send {
+    let state = (object, parts, FuturesOrdered::new());
+    futures::stream::try_unfold(state, |(object, mut parts, mut asked)| async move {
+        while asked.len() < READS_AT_ONCE {
+            let place = match AHEAD.try_acquire() {
+                // The piece that is wanted now needs no place.
+                _ if asked.is_empty() => None,
+                Ok(place) => Some(place),
+                Err(_) => break,
+            };
+            let Some(part) = parts.next() else { break };
+            let object = object.clone();
+            asked.push_back(async move { (object.bytes(part).await, place) });
+        }
+        match asked.next().await {
+            Some((read, _place)) => Ok(Some((read?, (object, parts, asked)))),
+            None => Ok(None),
+        }
+    })
 }
 
 /// The pieces of a range, small ones first.
@@ -260,55 +246,63 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// A local file read in large chunks off the async threads, digested as it goes.
-struct Reader {
-    state: Option<(File, Sha256)>,
-    bytes: u64,
-}
-
-impl Reader {
-    async fn open(local: &FsPath) -> Result<Self, StoreError> {
-        let local = local.to_owned();
-        let file = off_thread(move || File::open(local)).await?;
-        Ok(Self { state: Some((file, Sha256::new())), bytes: 0 })
-    }
-
-    /// The next chunk, `limit` bytes unless the file ends; `None` at its end.
-    async fn next(&mut self, limit: u64) -> Result<Option<Bytes>, StoreError> {
-        let Some((mut file, mut digest)) = self.state.take() else { return Ok(None) };
-        let (file, digest, chunk) = off_thread(move || {
-            let mut chunk = Vec::new();
-            file.by_ref().take(limit).read_to_end(&mut chunk)?;
-            digest.update(&chunk);
-            Ok((file, digest, chunk))
-        })
-        .await?;
-        self.state = Some((file, digest));
-        self.bytes = self.bytes.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
-        Ok((!chunk.is_empty()).then(|| Bytes::from(chunk)))
-    }
-
-    fn measured(&self) -> Measured {
-        let digest = self.state.as_ref().map(|(_, digest)| digest.clone()).unwrap_or_default();
-        Measured { sha256: hex(&digest.finalize()), bytes: self.bytes }
-    }
-}
-
-async fn off_thread<T: Send + 'static>(
-    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
-) -> Result<T, StoreError> {
-    tokio::task::spawn_blocking(work).await.map_err(StoreError::storage)?.map_err(StoreError::local_file)
-}
-
 #[cfg(test)]
 mod tests {
+    use object_store::memory::InMemory;
+
+    use super::super::watched::Watched;
     use super::*;
+
+    /// Reads all of an object in this store, or its first chunk only.
+    async fn read(store: Arc<dyn ObjectStore>, bytes: u64, chunks_max: usize) -> Vec<u8> {
+        let path = Path::from("object");
+        let content: Vec<u8> = (0..bytes).map(|at| u8::try_from(at % 251).unwrap()).collect();
+        store.put(&path, content.clone().into()).await.unwrap();
+        let meta = store.head(&path).await.unwrap();
+        let read: Vec<Bytes> = chunks(&store, &meta, 3..bytes, "object").take(chunks_max).try_collect().await.unwrap();
+        let read = read.concat();
+        assert_eq!(read, content[3..3 + read.len()]);
+        read
+    }
+
+    #[tokio::test]
+    async fn of_what_nobody_takes_only_the_first_piece_is_asked_for() {
+        let store = Arc::new(Watched::new(InMemory::new()));
+        assert_eq!(read(Arc::<Watched>::clone(&store), 3 << 20, 1).await.len(), 16 * 1024);
+        assert_eq!(store.ranges(), [3..16 * 1024 + 3]);
+        assert_eq!(read(Arc::<Watched>::clone(&store), 3 << 20, 2).await.len(), 48 * 1024);
+        assert_eq!(store.ranges()[1..3], [3..16 * 1024 + 3, 16 * 1024 + 3..48 * 1024 + 3]);
+        let all = read(Arc::<Watched>::clone(&store), 3 << 20, usize::MAX).await;
+        assert_eq!(all.len(), (3 << 20) - 3);
+    }
+
+    #[tokio::test]
+    async fn a_local_file_is_read_in_small_blocks_from_one_descriptor() {
+        let directory = tempfile::tempdir().unwrap();
+        let local = object_store::local::LocalFileSystem::new_with_prefix(directory.path()).unwrap();
+        let store = Arc::new(Watched::new(local));
+        assert_eq!(read(Arc::<Watched>::clone(&store), 1 << 20, 1).await.len(), FIRST_BLOCK_BYTES);
+        assert_eq!(read(Arc::<Watched>::clone(&store), 1 << 20, 2).await.len(), FIRST_BLOCK_BYTES + BLOCK_BYTES);
+        assert_eq!(read(Arc::<Watched>::clone(&store), 1 << 20, usize::MAX).await.len(), (1 << 20) - 3);
+        assert_eq!(store.ranges().len(), 3);
+        let path = Path::from("object");
+        let meta = store.head(&path).await.unwrap();
+        let store: Arc<dyn ObjectStore> = store;
+        let mut longer = chunks(&store, &meta, 0..(1 << 20) + 1, "object");
+        let ended = loop {
+            match longer.next().await {
+                Some(Ok(_)) => {}
+                other => break other,
+            }
+        };
+        assert!(matches!(ended, Some(Err(StoreError::Corrupt { .. }))), "{ended:?}");
+    }
 
     #[test]
     fn pieces_grow_and_leave_nothing_out() {
         const KIB: u64 = 1024;
-        let parts: Vec<_> = pieces(5..200 * KIB).collect();
-        assert_eq!(parts, [5..64 * KIB + 5, 64 * KIB + 5..192 * KIB + 5, 192 * KIB + 5..200 * KIB]);
+        let parts: Vec<_> = pieces(5..50 * KIB).collect();
+        assert_eq!(parts, [5..16 * KIB + 5, 16 * KIB + 5..48 * KIB + 5, 48 * KIB + 5..50 * KIB]);
         assert_eq!(pieces(7..7).count(), 0);
         let long: Vec<_> = pieces(0..100 * 1024 * KIB).collect();
         assert!(long.windows(2).all(|pair| pair[0].end == pair[1].start) && long[9].end - long[9].start == READ_BYTES);
