@@ -81,7 +81,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const BUFFER_BYTES_MIN: usize = 8 * 1024;
 
 /// How long a connection may hold answers without taking anything of them while more than half of all places are taken:
-/// whoever reads as fast as the contract asks takes more than one block in this time.
+/// whoever reads as fast as the contract asks takes more in this time.
 const CROWDED_TIME: Duration = Duration::from_secs(10);
 /// How long that goes on when fewer are taken again.
 const CROWDED_FOR: Duration = Duration::from_secs(30);

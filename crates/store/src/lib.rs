@@ -52,9 +52,7 @@ pub use catalog::{
 };
 pub use error::{Cause, StoreError};
 pub use scrub::{ScrubEvent, Scrubbed, Wrong};
-pub use storage::{
-    BLOCK_BYTES, Blocks, DeltaCommit, DeltaFile, FIRST_BLOCK_BYTES, SpooledFile, StagedFile, Storage, StoredObject,
-};
+pub use storage::{Blocks, DeltaCommit, DeltaFile, SpooledFile, StagedFile, Storage, StoredObject, block_bytes};
 
 /// Both halves, which belong together: a catalog names files of one storage.
 #[derive(Clone, Debug)]

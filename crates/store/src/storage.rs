@@ -31,7 +31,7 @@ mod verdicts;
 mod watched;
 
 pub(crate) use backups::KeptFile;
-pub use blocks::{BLOCK_BYTES, Blocks, FIRST_BLOCK_BYTES};
+pub use blocks::{Blocks, block_bytes};
 pub use delta::{DeltaCommit, DeltaFile};
 pub use spool::SpooledFile;
 pub use staging::StagedFile;

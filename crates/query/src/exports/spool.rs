@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 use portico_model::problem::{Problem, ProblemKind};
-use portico_store::{BLOCK_BYTES, Blocks, FIRST_BLOCK_BYTES};
+use portico_store::{Blocks, block_bytes};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
@@ -111,7 +111,7 @@ impl SpoolFile {
             progress: self.progress(),
             range,
             blocks: Blocks::default(),
-            most: FIRST_BLOCK_BYTES,
+            given: 0,
             _keep: keep,
         };
         stream::unfold(Some(reader), |reader| async move {
@@ -171,8 +171,8 @@ struct Reader<K> {
     progress: watch::Receiver<Progress>,
     range: Range<u64>,
     blocks: Blocks,
-    /// Bytes of the next block, at most.
-    most: usize,
+    /// Bytes read so far.
+    given: u64,
     _keep: K,
 }
 
@@ -188,10 +188,12 @@ impl<K> Reader<K> {
             };
             let readable = written.min(self.range.end).saturating_sub(self.range.start);
             if readable > 0 {
-                let length = usize::try_from(readable).unwrap_or(self.most).min(self.most);
-                self.most = BLOCK_BYTES;
+                let most = block_bytes(self.given);
+                let length = usize::try_from(readable).unwrap_or(most).min(most);
                 let bytes = read_at(Arc::clone(&self.file), self.range.start, length, &self.blocks).await?;
-                self.range.start += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                let read = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                self.range.start += read;
+                self.given = self.given.saturating_add(read);
                 return Ok(Some(bytes));
             }
             match state {

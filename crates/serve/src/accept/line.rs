@@ -16,9 +16,10 @@ use tokio::net::TcpStream;
 use super::activity::Activity;
 
 /// Bytes that wait in the system to be sent, on Linux. Left alone it takes megabytes from a client that does not read,
-/// and then says nothing for as long as they last.
+/// and then says nothing for as long as they last. Half of it is sent at the contract's 16 KiB/s in less than
+/// [`CROWDED_TIME`](super::CROWDED_TIME).
 #[cfg(target_os = "linux")]
-const UNSENT_BYTES: u32 = 128 * 1024;
+const UNSENT_BYTES: u32 = 256 * 1024;
 
 /// How a connection ends; clones are about the same one.
 #[derive(Clone, Debug, Default)]

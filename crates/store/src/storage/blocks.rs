@@ -9,18 +9,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
-/// Bytes of a block: with what waits in front of it, a client that stopped reading holds two.
-pub const BLOCK_BYTES: usize = 64 * 1024;
+/// Bytes of a block, at most: on a loaded machine small ones cost more than their copying.
+pub(super) const BLOCK_BYTES: usize = 256 * 1024;
 
-/// Bytes of a stream's first block: who asks for many files and reads none holds little of each.
-pub const FIRST_BLOCK_BYTES: usize = 16 * 1024;
+/// Bytes of a stream's first block.
+const FIRST_BLOCK_BYTES: usize = 16 * 1024;
+
+/// The bytes of the next block of a stream that has given so many: a quarter of them, within bounds. Whoever asks for many
+/// files and takes little of each holds little of each.
+#[must_use]
+pub fn block_bytes(given: u64) -> usize {
+    let quarter = usize::try_from(given / 4).unwrap_or(BLOCK_BYTES);
+    (quarter - quarter % FIRST_BLOCK_BYTES).clamp(FIRST_BLOCK_BYTES, BLOCK_BYTES)
+}
 
 /// The blocks of one stream that nobody uses at the moment.
 #[derive(Clone, Debug, Default)]
 pub struct Blocks(Arc<Mutex<Vec<Vec<u8>>>>);
 
 impl Blocks {
-    /// A block of `length` bytes, at most [`BLOCK_BYTES`]; what is in it is left over or zero.
+    /// A block of `length` bytes, at most 256 KiB; what is in it is left over or zero.
     #[must_use]
     pub fn take(&self, length: usize) -> Vec<u8> {
         let used = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -65,6 +73,15 @@ impl Drop for Lent {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn blocks_grow_with_what_was_taken() {
+        let expect =
+            [(0, 16), (63, 16), (64, 16), (127, 16), (128, 32), (1023, 240), (1024, 256), (u64::MAX / 1024, 256)];
+        for (given, bytes) in expect {
+            assert_eq!(block_bytes(given * 1024), bytes * 1024, "{given} KiB");
+        }
+    }
 
     #[test]
     fn a_block_is_used_again_when_the_last_of_its_bytes_is_gone() {

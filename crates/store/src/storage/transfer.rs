@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
 
-use super::blocks::{BLOCK_BYTES, Blocks, FIRST_BLOCK_BYTES};
+use super::blocks::{Blocks, block_bytes};
 use super::verdicts::Kind;
 use crate::error::StoreError;
 
@@ -28,6 +28,9 @@ const READ_BYTES: u64 = 1024 * 1024;
 const READ_BYTES_FIRST: u64 = 16 * 1024;
 /// Requests on the way at once when reading.
 const READS_AT_ONCE: usize = 3;
+/// Bytes of a local file that its reader takes before another block is read ahead, and blocks on their way from then on.
+const LOCAL_AHEAD_FROM: u64 = 1024 * 1024;
+const LOCAL_AT_ONCE: usize = 2;
 /// Pieces asked for before they are wanted, by all readers of this process: 64 MiB. Beyond that each reader has one
 /// piece at a time, so that a thousand slow ones cost no more than that each.
 static AHEAD: Semaphore = Semaphore::const_new(64);
@@ -152,29 +155,38 @@ fn short(what: &'static str) -> StoreError {
     StoreError::corrupt(what, "fewer bytes than the record says")
 }
 
-/// A range of a local file, a block at a time: the system reads ahead.
+/// A range of a local file in blocks; once its reader has taken some, the next one is read while one is taken.
 fn blocks_of(
     file: File,
     range: Range<u64>,
     what: &'static str,
 ) -> impl Stream<Item = Result<Bytes, StoreError>> + Send {
-    let state = (Arc::new(file), range, Blocks::default(), FIRST_BLOCK_BYTES);
-    futures::stream::try_unfold(state, move |(file, range, blocks, most)| async move {
-        let left = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
-        if left == 0 {
-            return Ok(None);
+    let (file, pool, start) = (Arc::new(file), Blocks::default(), range.start);
+    let read = move |part: Range<u64>| {
+        let (file, pool) = (Arc::clone(&file), pool.clone());
+        async move {
+            let mut block = pool.take(usize::try_from(part.end - part.start).unwrap_or(usize::MAX));
+            let read = tokio::task::spawn_blocking(move || file.read_exact_at(&mut block, part.start).map(|()| block));
+            match read.await.map_err(StoreError::storage)? {
+                Ok(block) => Ok(pool.lend(block)),
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(short(what)),
+                Err(error) => Err(StoreError::storage(error)),
+            }
         }
-        let (from, mut block) = (Arc::clone(&file), blocks.take(left.min(most)));
-        let read = tokio::task::spawn_blocking(move || from.read_exact_at(&mut block, range.start).map(|()| block));
-        let block = match read.await.map_err(StoreError::storage)? {
-            Ok(block) => block,
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(short(what)),
-            Err(error) => return Err(StoreError::storage(error)),
-        };
-        let start = range.start.saturating_add(u64::try_from(block.len()).unwrap_or(u64::MAX));
-        let bytes = blocks.lend(block);
-        Ok(Some((bytes, (file, start..range.end, blocks, BLOCK_BYTES))))
-    })
+    };
+    let grown = range.end.min(start.saturating_add(LOCAL_AHEAD_FROM));
+    let (first, rest) = (blocks(start, start..grown), blocks(start, grown..range.end));
+    let first = futures::stream::iter(first).map(read.clone()).buffered(1);
+    first.chain(futures::stream::iter(rest).map(read).buffered(LOCAL_AT_ONCE))
+}
+
+/// A part of a range that begins at `origin`, cut into blocks.
+fn blocks(origin: u64, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + Send {
+    let block = move |start: u64| {
+        let bytes = u64::try_from(block_bytes(start - origin)).unwrap_or(u64::MAX);
+        (start < range.end).then(|| start..range.end.min(start.saturating_add(bytes)))
+    };
+    std::iter::successors(block(range.start), move |before| block(before.end))
 }
 
 /// Pieces of an object far away, some of them asked for before they are wanted, as long as all readers of this process
@@ -281,14 +293,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let local = object_store::local::LocalFileSystem::new_with_prefix(directory.path()).unwrap();
         let store = Arc::new(Watched::new(local));
-        assert_eq!(read(Arc::<Watched>::clone(&store), 1 << 20, 1).await.len(), FIRST_BLOCK_BYTES);
-        assert_eq!(read(Arc::<Watched>::clone(&store), 1 << 20, 2).await.len(), FIRST_BLOCK_BYTES + BLOCK_BYTES);
-        assert_eq!(read(Arc::<Watched>::clone(&store), 1 << 20, usize::MAX).await.len(), (1 << 20) - 3);
+        assert_eq!(read(Arc::<Watched>::clone(&store), 3 << 20, 1).await.len(), 16 * 1024);
+        assert_eq!(read(Arc::<Watched>::clone(&store), 3 << 20, 2).await.len(), 32 * 1024);
+        assert_eq!(read(Arc::<Watched>::clone(&store), 3 << 20, usize::MAX).await.len(), (3 << 20) - 3);
         assert_eq!(store.ranges().len(), 3);
         let path = Path::from("object");
         let meta = store.head(&path).await.unwrap();
         let store: Arc<dyn ObjectStore> = store;
-        let mut longer = chunks(&store, &meta, 0..(1 << 20) + 1, "object");
+        let mut longer = chunks(&store, &meta, 0..(3 << 20) + 1, "object");
         let ended = loop {
             match longer.next().await {
                 Some(Ok(_)) => {}
