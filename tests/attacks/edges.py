@@ -354,8 +354,15 @@ def export(server, number, outcomes, begun, pause_s, more=""):
         outcomes[number] = ("cut", type(error).__name__)
 
 
+def export_made_before(server, number, outcomes, begun, pause_s):
+    """As [export], of one that is in the storage."""
+    begun_here = {}
+    export(server, 99, begun_here, begun, pause_s)
+    outcomes[number] = begun_here[99]
+
+
 def short_export(server, number, outcomes, begun, pause_s):
-    """As [export], of what a loaded machine makes fifty times in the grace time."""
+    """As [export], of fewer rows."""
     export(server, number, outcomes, begun, pause_s, "&limit=10000")
 
 
@@ -421,7 +428,7 @@ def stop_with(server, what, readers, whole):
 def whole_sizes(server):
     """What a whole answer is for each kind of reader."""
     sizes, begun = {}, threading.Semaphore(0)
-    for read in (export, short_export, export_to_the_end_of_the_stream, export_by_flight):
+    for read in (export, export_made_before, short_export, export_to_the_end_of_the_stream, export_by_flight):
         outcomes = {}
         read(server, 99, outcomes, begun, 0)
         kind, sizes[read] = outcomes[99]
@@ -433,7 +440,9 @@ def stop(start, _short):
     """Two stops, each of its own server: one where all can finish in the grace time, one where most cannot."""
     server = start()
     sizes = whole_sizes(server)
-    kinds = stop_with(server, "50 exports under way", [(short_export, 0.005)] * 50, sizes)
+    # Most are made already and only have to be read: how fast fifty are made is another figure.
+    readers = [(export_made_before, 0.005)] * 45 + [(short_export, 0.005)] * 5
+    kinds = stop_with(server, "50 exports under way", readers, sizes)
     say("F45", "stop with 50 exports under way: drained", "50 whole", f"{kinds['whole']} whole", kinds["whole"] == 50)
     server = start()
     # Nobody reads his file to its end in the grace time; those who wait for a worker are refused.
