@@ -60,7 +60,7 @@ impl Activity {
 
     /// How often to ask for the verdict.
     pub(super) fn tick(&self) -> Duration {
-        (self.first_request.min(self.idle) / 4).clamp(TICK.0, TICK.1)
+        (self.first_request.min(self.idle) / 8).clamp(TICK.0, TICK.1)
     }
 
     /// A request begins; it ends when the returned part of its response is dropped.
