@@ -16,6 +16,7 @@ mod durable;
 mod entries;
 mod hygiene;
 mod jail;
+mod refusals;
 mod roads;
 mod supply;
 mod tidy;

@@ -151,6 +151,14 @@ impl World {
         Some((head.status, body.collect().await.ok()?.to_bytes().to_vec()))
     }
 
+    /// Status and text of an answer whose problem the test judges itself.
+    pub(crate) async fn send_unjudged(&self, request: Request<Body>) -> (u16, String) {
+        let answer = self.router.clone().oneshot(request).await.unwrap();
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        (status, String::from_utf8_lossy(&body).into_owned())
+    }
+
     /// The router itself, for a client that speaks gRPC.
     pub(crate) fn router(&self) -> axum::Router {
         self.router.clone()

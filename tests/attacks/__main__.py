@@ -52,28 +52,6 @@ def outside(name, options):
     return found
 
 
-def api(portal, options):
-    """F21: requests made from the API document."""
-    cases = 300 if options.short else options.cases
-    began = time.monotonic()
-    document = importlib.import_module("json").loads(portal.request("GET", "/openapi.json").body)
-    operations = sum(len([m for m in item if m in {"get", "head", "post", "delete", "put"}])
-                     for item in document["paths"].values())
-    each = max(2, 2 * cases // operations)
-    done = subprocess.run(
-        [str(pathlib.Path(sys.executable).parent / "schemathesis"), "run", f"{portal.url}/openapi.json", "--checks",
-         "not_a_server_error,status_code_conformance,content_type_conformance", "--max-examples", str(each), "--phases",
-         "examples,coverage,fuzzing", "--workers", "1", "--request-timeout", "60", "--seed", str(options.seed)],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    found = importlib.import_module("re").search(r"(\d[\d,]*) generated", done.stdout)
-    generated = int(found.group(1).replace(",", "")) if found else 0
-    if done.returncode != 0:
-        print(done.stdout[-6000:])
-    return [Figure("F21", "requests made from the API document: 5xx, undocumented statuses or types", f"0 of {cases:,}",
-                   f"{'0' if done.returncode == 0 else 'some'} of {generated:,} ({time.monotonic() - began:.0f} s)",
-                   done.returncode == 0 and generated >= cases and portal.alive(), "tests/attack api")]
-
-
 def table(found):
     heads = ["figure", "what", "target", "measured", "", "command"]
     lines = [[one.name, one.what, one.target, one.measured, "pass" if one.passed else "FAIL", one.command] for one in found]
@@ -134,7 +112,8 @@ def with_portal(what, chosen, scratch):
                         portal, scratch, 150 if chosen.short else chosen.statements,
                         100 if chosen.short else chosen.comparisons, chosen.seed)
                 case _:
-                    figures = api(portal, chosen)
+                    figures = importlib.import_module("attacks.api").figures(
+                        portal, 300 if chosen.short else chosen.cases, chosen.seed)
             found += figures
         found.append(Figure("F1", "the server's process through all of it", "the same", "the same" if portal.alive() else
                             "it ended", portal.alive(), "tests/attack"))

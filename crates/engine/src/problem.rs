@@ -55,8 +55,12 @@ const TYPES: &[(&str, &str)] = &[
     ("Struct", "struct"),
     ("Numeric", "number"),
 ];
+/// What the engine puts before its messages.
+const PREFIXES: [&str; 2] = ["Execution error: ", "Error during planning: "];
 /// What only the engine says: a message with one of these is not told.
 const INNER_WORDS: &[&str] = &[
+    "Execution error",
+    "Error during planning",
     "DataFusion",
     "datafusion",
     "Arrow",
@@ -218,7 +222,9 @@ fn of_schema(error: &SchemaError) -> Problem {
 
 fn unknown_column(field: &Column, valid: &[Column]) -> Problem {
     let asked = field.name.to_lowercase();
-    let mut names = valid.iter().map(|column| column.name.as_str()).collect::<Vec<_>>();
+    // What stands in no table and looks like a call is an expression of the statement, in the engine's spelling.
+    let is_column = |column: &&Column| column.relation.is_some() || !column.name.contains('(');
+    let mut names = valid.iter().filter(is_column).map(|column| column.name.as_str()).collect::<Vec<_>>();
     names.sort_unstable();
     names.dedup();
     let mut near = names
@@ -340,7 +346,7 @@ fn invalid_sql(message: &str) -> Problem {
 /// sentence of ours.
 fn in_our_words(message: &str) -> String {
     let message = message.strip_prefix("sql parser error: ").unwrap_or(message);
-    let line = message.lines().next().unwrap_or_default();
+    let line = of_arguments(message.lines().next().unwrap_or_default());
     if INNER_WORDS.iter().any(|word| line.contains(word)) {
         tracing::info!(length = message.len(), "a message of planning is not told");
         return "The statement cannot be planned: something in it does not fit together, such as the types of a \
@@ -355,6 +361,13 @@ fn in_our_words(message: &str) -> String {
         words.extend(piece.chars().skip(word.chars().count()));
     }
     words
+}
+
+/// What a function says of the arguments that it was called with, without what the engine says around it.
+fn of_arguments(line: &str) -> &str {
+    let Some((_, said)) = line.split_once("coercion failed with: ") else { return line };
+    let said = said.split_once(" No function matches").map_or(said, |(said, _)| said);
+    PREFIXES.iter().fold(said, |said, prefix| said.strip_prefix(prefix).unwrap_or(said))
 }
 
 /// The first line of a message, of bounded length.
@@ -413,6 +426,11 @@ mod tests {
         let check = |message: &str, expect: &str| assert_eq!(invalid_sql(message).detail, expect, "{message}");
         check("Cannot coerce Utf8 + Int64 to valid types", "Cannot coerce text + int64 to valid types");
         check("types 'abs(Utf8View, Decimal128(3, 1))'.", "types 'abs(text, decimal(3, 1))'.");
+        check(
+            "Execution error: Function 'coalesce' user-defined coercion failed with: Execution error: coalesce must have at \
+             least one argument. No function matches the given name and argument types 'coalesce()'.",
+            "coalesce must have at least one argument.",
+        );
         for inner in ["type_coercion\ncaused by\nError", "List(Field { name: \"item\" })", "a bug in DataFusion's code"]
         {
             assert!(invalid_sql(inner).detail.starts_with("The statement cannot be planned"), "{inner}");
@@ -429,6 +447,11 @@ mod tests {
         let problem = of_schema(&error);
         assert_eq!(problem.kind, ProblemKind::UnknownColumn);
         assert!(problem.detail.contains("Did you mean borough"), "{problem}");
+        let error = SchemaError::FieldNotFound {
+            field: Box::new(Column::new_unqualified("nothing")),
+            valid_fields: vec![Column::new_unqualified("Int64(1)"), Column::new_unqualified("year")],
+        };
+        assert!(of_schema(&error).detail.ends_with("There are: year."));
     }
 
     #[test]

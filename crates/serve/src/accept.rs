@@ -1,7 +1,7 @@
 //! The accept loop: connections in, with a limit on everything a stranger can hold on to.
 //!
 //! ```text
-//! listener ─▶ slots (in all, per address) ─▶ drain (slowest reader) ─▶ TLS ─▶ frames (HTTP/2 floods) ─▶ HTTP ─▶ router
+//! listener ─▶ slots (in all, per address) ─▶ line ─▶ drain (slowest reader) ─▶ TLS ─▶ frames (HTTP/2 floods) ─▶ HTTP ─▶ router
 //!                       activity: first request, idle, stalled streams        patience: a body's pieces ┘
 //! ```
 //!
@@ -14,6 +14,7 @@
 mod activity;
 mod drain;
 mod frames;
+mod line;
 mod patience;
 mod slots;
 mod tls;
@@ -22,7 +23,7 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -41,8 +42,9 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use activity::{Activity, TrackedBody, Verdict};
-use drain::Drain;
+use drain::{DRAIN_TIME, Drain};
 use frames::Frames;
+use line::{Ending, Line, Watch};
 use patience::PatientBody;
 
 use crate::client::TrustedProxies;
@@ -78,6 +80,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The smallest read buffer that hyper takes, in bytes.
 const BUFFER_BYTES_MIN: usize = 8 * 1024;
 
+/// How long a connection may hold answers without taking anything of them while more than half of all places are taken:
+/// whoever reads as fast as the contract asks takes more in this time.
+const CROWDED_TIME: Duration = Duration::from_secs(10);
+/// How long that goes on when fewer are taken again.
+const CROWDED_FOR: Duration = Duration::from_secs(30);
+
 /// How connections are served.
 #[derive(Clone, Default)]
 pub struct ConnectionSettings {
@@ -94,6 +102,24 @@ struct Door {
     router: Router,
     builder: auto::Builder<TokioExecutor>,
     settings: ConnectionSettings,
+    /// Free places for connections.
+    places: Arc<Semaphore>,
+    places_max: usize,
+    /// When more than half of them were taken last.
+    crowded: Mutex<Option<Instant>>,
+}
+
+impl Door {
+    /// How long a client that takes nothing is waited for. A crowd is one for a while after places came free, or those
+    /// who were cut first would keep the others.
+    fn patience(&self, now: Instant) -> Duration {
+        let mut crowded = self.crowded.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.places.available_permits() < self.places_max / 2 {
+            *crowded = Some(now);
+        }
+        let is_crowded = crowded.is_some_and(|since| now.saturating_duration_since(since) < CROWDED_FOR);
+        if is_crowded { CROWDED_TIME } else { DRAIN_TIME }
+    }
 }
 
 /// Serves `router` on `listener` until `shutdown` resolves; then stops accepting, lets requests under way finish
@@ -108,9 +134,17 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     listener.local_addr()?;
-    let door = Arc::new(Door { router, builder: builder(&settings.limits), settings });
+    let places_max = size(settings.limits.connections).clamp(1, Semaphore::MAX_PERMITS);
+    let places = Arc::new(Semaphore::new(places_max));
+    let door = Arc::new(Door {
+        router,
+        builder: builder(&settings.limits),
+        settings,
+        places,
+        places_max,
+        crowded: Mutex::default(),
+    });
     let limits = &door.settings.limits;
-    let total = Arc::new(Semaphore::new(size(limits.connections).clamp(1, Semaphore::MAX_PERMITS)));
     let (slots, unlimited) = (Slots::new(limits.connections_per_address), Slots::new(0));
     let (stop, stopping) = watch::channel(false);
     let mut connections = JoinSet::new();
@@ -119,7 +153,7 @@ pub async fn run(
         let accepted = tokio::select! {
             () = &mut shutdown => break,
             _ = connections.join_next(), if !connections.is_empty() => continue,
-            accepted = accept(&listener, &total) => accepted,
+            accepted = accept(&listener, &door.places) => accepted,
         };
         match accepted {
             Ok((stream, peer, permit)) => {
@@ -148,9 +182,9 @@ pub async fn run(
 /// Waits for a free place first: the kernel's backlog holds the others back.
 async fn accept(
     listener: &TcpListener,
-    total: &Arc<Semaphore>,
+    places: &Arc<Semaphore>,
 ) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(total).acquire_owned().await.map_err(io::Error::other)?;
+    let permit = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
     Ok((stream, peer, permit))
 }
@@ -184,15 +218,14 @@ async fn connection(
     stopping: watch::Receiver<bool>,
     _places: (OwnedSemaphorePermit, Slot),
 ) {
-    // Small answers leave at once; a failure to set this costs milliseconds and nothing else.
-    let _ = stream.set_nodelay(true);
-    let stream = Drain::new(stream);
+    let ending = Ending::default();
+    let stream = Drain::new(Line::new(stream, ending.clone()), ending.clone());
     match &door.settings.tls {
-        None => exchange(&door, stream, Peer { address, tls: false }, stopping).await,
+        None => exchange(&door, stream, Peer { address, tls: false }, (stopping, ending)).await,
         Some(tls) => {
             let handshake = timeout(Duration::from_millis(door.settings.limits.header_ms), tls.accept(stream)).await;
             match handshake {
-                Ok(Ok(stream)) => exchange(&door, stream, Peer { address, tls: true }, stopping).await,
+                Ok(Ok(stream)) => exchange(&door, stream, Peer { address, tls: true }, (stopping, ending)).await,
                 Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
                 Err(_) => tracing::debug!("a TLS handshake took too long"),
             }
@@ -201,7 +234,7 @@ async fn connection(
 }
 
 /// Requests and responses of one connection.
-async fn exchange<S>(door: &Door, stream: S, peer: Peer, mut stopping: watch::Receiver<bool>)
+async fn exchange<S>(door: &Door, stream: S, peer: Peer, (mut stopping, ending): (watch::Receiver<bool>, Ending))
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -217,14 +250,20 @@ where
         async move { router.oneshot(request).await.map(|r| r.map(|body| TrackedBody::new(body, running))) }
     });
     let mut connection = pin!(door.builder.serve_connection(TokioIo::new(Frames::new(stream)), service));
+    // Dropped before the connection: also when the server stops and drops both.
+    let mut end = Watch::new(Arc::clone(&activity), ending);
     let mut ticks = interval(activity.tick());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut leaving = false;
     loop {
         tokio::select! {
             ended = connection.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "a connection ended early");
+                match ended {
+                    Ok(()) => end.ended(),
+                    Err(error) => {
+                        end.failed();
+                        tracing::debug!(%error, "a connection ended early");
+                    }
                 }
                 return;
             }
@@ -232,14 +271,15 @@ where
                 leaving = true;
                 connection.as_mut().graceful_shutdown();
             }
-            _ = ticks.tick() => match activity.verdict(Instant::now()) {
+            _ = ticks.tick() => match activity.verdict(Instant::now(), door.patience(Instant::now())) {
                 Verdict::Stay => {}
                 Verdict::Idle if !leaving => {
                     leaving = true;
                     connection.as_mut().graceful_shutdown();
                 }
+                Verdict::Silent => return end.ended(),
                 // Idle and already asked to leave, or holding on without reading: cut.
-                Verdict::Idle | Verdict::Stalled | Verdict::Silent => return,
+                Verdict::Idle | Verdict::Stalled => return,
             },
         }
     }

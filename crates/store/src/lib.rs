@@ -52,7 +52,7 @@ pub use catalog::{
 };
 pub use error::{Cause, StoreError};
 pub use scrub::{ScrubEvent, Scrubbed, Wrong};
-pub use storage::{BUFFER_BYTES, Buffers, DeltaCommit, DeltaFile, SpooledFile, StagedFile, Storage, StoredObject};
+pub use storage::{Buffers, DeltaCommit, DeltaFile, SpooledFile, StagedFile, Storage, StoredObject, buffer_bytes};
 
 /// Both halves, which belong together: a catalog names files of one storage.
 #[derive(Clone, Debug)]

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::error::StoreError;
 use transfer::Measured;
+use upload::Uploads;
 use verdicts::Verdicts;
 
 mod backend;
@@ -24,10 +25,13 @@ mod released;
 mod spool;
 mod staging;
 mod transfer;
+mod upload;
 mod verdicts;
+#[cfg(test)]
+mod watched;
 
 pub(crate) use backups::KeptFile;
-pub use buffers::{BUFFER_BYTES, Buffers};
+pub use buffers::{Buffers, buffer_bytes};
 pub use delta::{DeltaCommit, DeltaFile};
 pub use spool::SpooledFile;
 pub use staging::StagedFile;
@@ -89,6 +93,8 @@ struct Inner {
     store: Arc<dyn ObjectStore>,
     /// How workers get at released files.
     reach: Reach,
+    /// How local files become objects.
+    uploads: Uploads,
     /// Objects whose digest this process has seen to be right.
     verdicts: Verdicts,
 }
@@ -134,7 +140,11 @@ impl Storage {
     }
 
     fn assemble(store: Arc<dyn ObjectStore>, reach: Reach) -> Self {
-        Self { inner: Arc::new(Inner { store, reach, verdicts: Verdicts::new() }) }
+        let uploads = match &reach {
+            Reach::Directory(_) => Uploads::to_directory(),
+            Reach::Signed { .. } | Reach::Copies(..) => Uploads::to_cloud(),
+        };
+        Self { inner: Arc::new(Inner { store, reach, uploads, verdicts: Verdicts::new() }) }
     }
 
     /// The local directory that holds all released files and nothing else, where there is one: all that a worker

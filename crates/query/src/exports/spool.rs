@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 use portico_model::problem::{Problem, ProblemKind};
-use portico_store::{BUFFER_BYTES, Buffers};
+use portico_store::{Buffers, buffer_bytes};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
@@ -111,6 +111,7 @@ impl SpoolFile {
             progress: self.progress(),
             range,
             buffers: Buffers::default(),
+            given: 0,
             _keep: keep,
         };
         stream::unfold(Some(reader), |reader| async move {
@@ -170,6 +171,8 @@ struct Reader<K> {
     progress: watch::Receiver<Progress>,
     range: Range<u64>,
     buffers: Buffers,
+    /// Bytes read so far.
+    given: u64,
     _keep: K,
 }
 
@@ -185,9 +188,12 @@ impl<K> Reader<K> {
             };
             let readable = written.min(self.range.end).saturating_sub(self.range.start);
             if readable > 0 {
-                let length = usize::try_from(readable).unwrap_or(BUFFER_BYTES).min(BUFFER_BYTES);
+                let most = buffer_bytes(self.given);
+                let length = usize::try_from(readable).unwrap_or(most).min(most);
                 let bytes = read_at(Arc::clone(&self.file), self.range.start, length, &self.buffers).await?;
-                self.range.start += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                let read = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                self.range.start += read;
+                self.given = self.given.saturating_add(read);
                 return Ok(Some(bytes));
             }
             match state {

@@ -129,6 +129,9 @@ const AGGREGATES: &[&str] = &[
     "regr_sxy",
 ];
 
+/// Functions over windows that give a value of another row. Without an argument the engine takes it for a fault of its own.
+const OF_A_VALUE: [&str; 5] = ["first_value", "last_value", "nth_value", "lag", "lead"];
+
 /// What is known of a call by its name.
 pub(super) struct Known {
     /// Its value depends on more than the data.
@@ -140,8 +143,9 @@ pub(super) struct Known {
 /// Judges a call by its name and literal arguments.
 ///
 /// # Errors
-/// `FunctionNotAllowed` for what is never served, what there is not, and series known to be long, `QueryTooComplex` for
-/// aggregates that would collect the values of a large window frame.
+/// `FunctionNotAllowed` for what is never served, what there is not, and series known to be long, `InvalidSql` for calls
+/// without the argument that they are about, `QueryTooComplex` for aggregates that would collect the values of a large
+/// window frame.
 pub(super) fn check(name: &str, function: &Function) -> Checked<Known> {
     if REFUSED.contains(&name) {
         return Err(refused(name));
@@ -152,6 +156,10 @@ pub(super) fn check(name: &str, function: &Function) -> Checked<Known> {
     }
     if is_series(name) {
         check_series(name, &literal_arguments(function))?;
+    }
+    if OF_A_VALUE.contains(&name) && literal_arguments(function).is_empty() {
+        let detail = format!("{name} needs the value that it is to give.");
+        return Err(Problem::new(ProblemKind::InvalidSql, detail));
     }
     let collecting = COLLECTING.contains(&name);
     if collecting

@@ -13,8 +13,6 @@ use http_body::{Body, Frame, SizeHint};
 use portico_model::limits::HttpLimits;
 use tokio::time::Instant;
 
-use super::drain::DRAIN_TIME;
-
 /// How often a connection is looked at, at most and at least.
 const TICK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(5));
 
@@ -32,6 +30,8 @@ struct State {
     running: u64,
     /// Responses that wait for their client.
     waiting: u64,
+    /// Whether a response failed before its end.
+    broke: bool,
     /// When anything moved last: a request began or ended, a response gave bytes.
     moved: Instant,
 }
@@ -45,7 +45,7 @@ pub(super) enum Verdict {
     Silent,
     /// Nothing under way for the idle time.
     Idle,
-    /// Every response under way has waited for its client for [`DRAIN_TIME`].
+    /// Every response under way has waited for its client as long as one may.
     Stalled,
 }
 
@@ -54,13 +54,13 @@ impl Activity {
         Arc::new(Self {
             first_request: Duration::from_millis(limits.header_ms),
             idle: Duration::from_millis(limits.idle_ms),
-            state: Mutex::new(State { requests: 0, running: 0, waiting: 0, moved: Instant::now() }),
+            state: Mutex::new(State { requests: 0, running: 0, waiting: 0, broke: false, moved: Instant::now() }),
         })
     }
 
     /// How often to ask for the verdict.
     pub(super) fn tick(&self) -> Duration {
-        (self.first_request.min(self.idle) / 4).clamp(TICK.0, TICK.1)
+        (self.first_request.min(self.idle) / 8).clamp(TICK.0, TICK.1)
     }
 
     /// A request begins; it ends when the returned part of its response is dropped.
@@ -72,7 +72,8 @@ impl Activity {
         Running { activity: Arc::clone(self), waiting: false }
     }
 
-    pub(super) fn verdict(&self, now: Instant) -> Verdict {
+    /// What to do with the connection, when a response may wait `patience` for its client.
+    pub(super) fn verdict(&self, now: Instant, patience: Duration) -> Verdict {
         let state = self.lock();
         let still = now.saturating_duration_since(state.moved);
         if state.requests == 0 {
@@ -81,7 +82,13 @@ impl Activity {
         if state.running == 0 {
             return if still >= self.idle { Verdict::Idle } else { Verdict::Stay };
         }
-        if state.waiting == state.running && still >= DRAIN_TIME { Verdict::Stalled } else { Verdict::Stay }
+        if state.waiting == state.running && still >= patience { Verdict::Stalled } else { Verdict::Stay }
+    }
+
+    /// Whether a response has not reached its end, or never will.
+    pub(super) fn is_unfinished(&self) -> bool {
+        let state = self.lock();
+        state.running > 0 || state.broke
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -140,6 +147,9 @@ impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let outcome = Pin::new(&mut self.body).poll_frame(cx);
         self.running.wait(matches!(outcome, Poll::Ready(Some(Ok(_)))));
+        if matches!(outcome, Poll::Ready(Some(Err(_)))) {
+            self.running.activity.lock().broke = true;
+        }
         outcome
     }
 
@@ -158,6 +168,8 @@ mod tests {
 
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(120);
+
     fn limits() -> HttpLimits {
         HttpLimits { header_ms: 10_000, idle_ms: 60_000, ..HttpLimits::default() }
     }
@@ -169,23 +181,24 @@ mod tests {
     #[test]
     fn a_connection_without_a_request_is_silent_then_idle_after_one() {
         let activity = Activity::new(&limits());
-        assert_eq!(activity.verdict(later(9)), Verdict::Stay);
-        assert_eq!(activity.verdict(later(11)), Verdict::Silent);
+        assert_eq!(activity.verdict(later(9), PATIENCE), Verdict::Stay);
+        assert_eq!(activity.verdict(later(11), PATIENCE), Verdict::Silent);
         drop(activity.begin());
-        assert_eq!(activity.verdict(later(59)), Verdict::Stay);
-        assert_eq!(activity.verdict(later(61)), Verdict::Idle);
+        assert_eq!(activity.verdict(later(59), PATIENCE), Verdict::Stay);
+        assert_eq!(activity.verdict(later(61), PATIENCE), Verdict::Idle);
     }
 
     #[tokio::test]
     async fn only_a_response_that_nobody_reads_is_stalled() {
         let activity = Activity::new(&limits());
         let computing = activity.begin();
-        assert_eq!(activity.verdict(later(1000)), Verdict::Stay);
+        assert_eq!(activity.verdict(later(1000), PATIENCE), Verdict::Stay);
         let mut body = TrackedBody::new(Full::new(Bytes::from_static(b"x")), computing);
         body.frame().await.unwrap().unwrap();
-        assert_eq!(activity.verdict(later(119)), Verdict::Stay);
-        assert_eq!(activity.verdict(later(121)), Verdict::Stalled);
+        assert_eq!(activity.verdict(later(119), PATIENCE), Verdict::Stay);
+        assert_eq!(activity.verdict(later(121), PATIENCE), Verdict::Stalled);
+        assert_eq!(activity.verdict(later(11), Duration::from_secs(10)), Verdict::Stalled);
         assert!(body.frame().await.is_none());
-        assert_eq!(activity.verdict(later(1000)), Verdict::Stay);
+        assert_eq!(activity.verdict(later(1000), PATIENCE), Verdict::Stay);
     }
 }

@@ -9,8 +9,11 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// The time that writing may be held up before [`DRAIN_BYTES`] have passed. A reader at the contract's 16 KiB/s
-/// empties a third of a kernel buffer of 4 MiB, which is when the socket takes bytes again, in 85 s.
+use super::line::Ending;
+
+/// The time that writing may be held up before [`DRAIN_BYTES`] have passed: a program that thinks about what it has read
+/// for a minute is no attacker. Where a socket takes bytes again only when a third of 4 MiB is gone, a reader at the
+/// contract's 16 KiB/s needs 85 s for that.
 pub(super) const DRAIN_TIME: Duration = Duration::from_secs(120);
 
 /// The bytes that have to pass in that time: 1 KiB/s.
@@ -19,6 +22,7 @@ pub(super) const DRAIN_BYTES: usize = 120 * 1024;
 /// A stream with a patience. Time counts only while a write waits: a connection without a response costs nothing.
 pub(super) struct Drain<S> {
     stream: S,
+    ending: Ending,
     patience: Duration,
     /// Bytes passed and time waited in the window under way.
     passed: usize,
@@ -28,12 +32,12 @@ pub(super) struct Drain<S> {
 }
 
 impl<S> Drain<S> {
-    pub(super) fn new(stream: S) -> Self {
-        Self::with_patience(stream, DRAIN_TIME)
+    pub(super) fn new(stream: S, ending: Ending) -> Self {
+        Self::with_patience(stream, ending, DRAIN_TIME)
     }
 
-    fn with_patience(stream: S, patience: Duration) -> Self {
-        Self { stream, patience, passed: 0, waited: Duration::ZERO, waiting: None }
+    fn with_patience(stream: S, ending: Ending, patience: Duration) -> Self {
+        Self { stream, ending, patience, passed: 0, waited: Duration::ZERO, waiting: None }
     }
 
     /// Judges the outcome of one attempt to write.
@@ -55,7 +59,10 @@ impl<S> Drain<S> {
                 let left = self.patience.saturating_sub(self.waited);
                 let (_, alarm) = self.waiting.get_or_insert_with(|| (Instant::now(), Box::pin(sleep(left))));
                 match alarm.as_mut().poll(cx) {
-                    Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+                    Poll::Ready(()) => {
+                        self.ending.cut();
+                        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+                    }
                     Poll::Pending => Poll::Pending,
                 }
             }
@@ -108,7 +115,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_does_not_read_is_cut() {
         let (ours, _theirs) = duplex(1024);
-        let failed = Drain::with_patience(ours, PATIENCE).write_all(&[0; 4096]).await.unwrap_err();
+        let failed = Drain::with_patience(ours, Ending::default(), PATIENCE).write_all(&[0; 4096]).await.unwrap_err();
         assert_eq!(failed.kind(), io::ErrorKind::TimedOut);
     }
 
@@ -122,7 +129,8 @@ mod tests {
                     sleep(pause).await;
                 }
             });
-            let written = Drain::with_patience(ours, PATIENCE).write_all(&vec![0; 4 * DRAIN_BYTES]).await;
+            let written =
+                Drain::with_patience(ours, Ending::default(), PATIENCE).write_all(&vec![0; 4 * DRAIN_BYTES]).await;
             reader.abort();
             written.is_ok()
         };

@@ -28,10 +28,19 @@ async fn serve_with(
         whole.map_or_else(|_| "broken".to_owned(), |bytes| format!("read {}", bytes.len()))
     };
     let never = || std::future::pending::<&str>();
+    let endless = |request: Request<Body>| async move {
+        let pieces = stream::iter([Ok::<_, io::Error>("first")]).chain(stream::pending());
+        let mut answer = http::Response::new(Body::from_stream(pieces));
+        if request.uri().query() == Some("sized") {
+            answer.headers_mut().insert(http::header::CONTENT_LENGTH, http::HeaderValue::from_static("1000"));
+        }
+        answer
+    };
     let router = Router::new()
         .route("/who", any(who))
         .route("/broken", get(broken))
         .route("/never", get(never))
+        .route("/endless", get(endless))
         .route("/read", post(read));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -63,7 +72,7 @@ async fn requests_know_their_peer() {
 #[tokio::test]
 async fn a_failed_answer_has_no_final_chunk() {
     let (address, _stop, _task) = serve(HttpLimits::default()).await;
-    let answer = exchange(address, "GET /broken HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let answer = raw(address, b"GET /broken HTTP/1.1\r\nHost: x\r\n\r\n").await;
     assert!(answer.contains("half") && !answer.contains("0\r\n\r\n"), "{answer}");
 }
 
@@ -102,6 +111,73 @@ async fn what_outlasts_the_grace_time_is_cut() {
     stop.send(()).unwrap();
     task.await.unwrap().unwrap();
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+/// What was read of an answer and how it ended: in order, or with an error.
+async fn read_to_the_end(mut stream: TcpStream) -> (String, io::Result<()>) {
+    let mut answer = Vec::new();
+    let ended = stream.read_to_end(&mut answer).await.map(drop);
+    (String::from_utf8_lossy(&answer).into_owned(), ended)
+}
+
+#[tokio::test]
+async fn an_answer_that_is_cut_looks_cut_to_every_client() {
+    let limits = HttpLimits { grace_ms: 20, ..HttpLimits::default() };
+    for (path, version) in
+        [("/endless", "1.1"), ("/endless?sized", "1.1"), ("/endless", "1.0"), ("/endless?sized", "1.0")]
+    {
+        let (address, stop, task) = serve(limits.clone()).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(format!("GET {path} HTTP/{version}\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+        // The answer is under way when the server is told to stop.
+        let mut answer = String::new();
+        while !answer.contains("first") {
+            let mut piece = [0; 1000];
+            let length = stream.read(&mut piece).await.unwrap();
+            answer += std::str::from_utf8(&piece[..length]).unwrap();
+        }
+        stop.send(()).unwrap();
+        task.await.unwrap().unwrap();
+        let (rest, ended) = read_to_the_end(stream).await;
+        assert_eq!(ended.map_err(|error| error.kind()), Err(io::ErrorKind::ConnectionReset), "{path} {version}");
+        assert!(!answer.contains("0\r\n\r\n") && rest.is_empty(), "{path} {version}: {answer}{rest}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_is_no_shorter_answer_to_a_client_of_http_1_0() {
+    let (address, _stop, _task) = serve(HttpLimits::default()).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET /broken HTTP/1.0\r\nHost: x\r\n\r\n").await.unwrap();
+    let (answer, ended) = read_to_the_end(stream).await;
+    assert_eq!(ended.map_err(|error| error.kind()), Err(io::ErrorKind::ConnectionReset), "{answer}");
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET /who HTTP/1.0\r\nHost: x\r\n\r\n").await.unwrap();
+    let (answer, ended) = read_to_the_end(stream).await;
+    assert!(answer.contains("Some(Peer") && ended.is_ok(), "{answer}: {ended:?}");
+}
+
+#[test]
+fn patience_ends_where_places_do() {
+    let places = Arc::new(Semaphore::new(10));
+    let settings = ConnectionSettings::default();
+    let builder = builder(&settings.limits);
+    let door = Door {
+        router: Router::new(),
+        builder,
+        settings,
+        places: Arc::clone(&places),
+        places_max: 10,
+        crowded: Mutex::default(),
+    };
+    let now = Instant::now();
+    let _half = places.try_acquire_many(5).unwrap();
+    assert_eq!(door.patience(now), DRAIN_TIME);
+    let more = places.try_acquire().unwrap();
+    assert_eq!(door.patience(now), CROWDED_TIME);
+    drop(more);
+    assert_eq!(door.patience(now + CROWDED_FOR / 2), CROWDED_TIME);
+    assert_eq!(door.patience(now + CROWDED_FOR), DRAIN_TIME);
 }
 
 #[tokio::test]

@@ -30,8 +30,8 @@ impl DownloadRequest {
             select: query.take("select").map_or(Ok(Vec::new()), |text| columns(&text))?,
             filter: query.take("where").map(|text| clause("where", text)).transpose()?,
             order: query.take("order").map(|text| clause("order", text)).transpose()?,
-            limit: query.take_number("limit")?,
-            offset: query.take_number("offset")?,
+            limit: rows("limit", query.take_number("limit")?)?,
+            offset: rows("offset", query.take_number("offset")?)?,
             options: options::take(&mut query)?,
             inline: query.take_bool("download")? == Some(false),
         };
@@ -73,6 +73,14 @@ fn clause(name: &str, text: String) -> Result<String, Refusal> {
     Ok(text)
 }
 
+/// A number of rows, which is a 64-bit integer of SQL.
+fn rows(name: &str, number: Option<u64>) -> Result<Option<u64>, Refusal> {
+    if number.is_some_and(|number| i64::try_from(number).is_err()) {
+        return Err(invalid(&format!("The parameter {name} is at most {}.", i64::MAX)));
+    }
+    Ok(number)
+}
+
 fn invalid(detail: &str) -> Refusal {
     Refusal::new(ProblemKind::InvalidRequest, detail)
 }
@@ -100,6 +108,10 @@ mod tests {
     fn what_means_nothing_is_refused() {
         for bad in ["select=", "select=a,,b", "where=", "order=+", "limit=-1", "limit=1e3", "rows=5", "filename=x"] {
             assert!(read(bad).is_err(), "{bad}");
+        }
+        assert_eq!(read("offset=9223372036854775807").unwrap().offset, Some(9_223_372_036_854_775_807));
+        for more in ["offset=9223372036854775808", "limit=18446744073709551615"] {
+            assert!(read(more).is_err(), "{more}");
         }
     }
 }

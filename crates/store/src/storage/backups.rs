@@ -7,7 +7,8 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt, PutPayload, WriteMultipart};
 use sha2::{Digest, Sha256};
 
-use super::transfer::{self, IfExists, Measured, SINGLE_PUT_BYTES};
+use super::transfer::{self, Measured};
+use super::upload::{IfExists, SINGLE_PUT_BYTES};
 use super::verdicts::{Kind, Verdicts};
 use super::{Area, Storage, hex};
 use crate::error::StoreError;
@@ -68,7 +69,7 @@ impl Storage {
     /// Keeps a local file of a backup; the digest is that of its bytes.
     pub(crate) async fn put_backup(&self, key: &str, local: &FsPath) -> Result<KeptFile, StoreError> {
         let path = self.path(Area::Backups, super::check_key(key)?)?;
-        let (kept, _) = transfer::upload(&self.inner.store, &path, local, IfExists::Refuse).await?;
+        let (kept, _) = self.inner.uploads.put(&self.inner.store, &path, local, IfExists::Refuse).await?;
         let Measured { sha256, bytes } = kept;
         Ok(KeptFile { path: String::new(), kept: path.to_string(), sha256, bytes })
     }

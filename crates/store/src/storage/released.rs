@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 use std::path::{Path as FsPath, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,16 +13,18 @@ use portico_model::manifest::ReleasedFile;
 use portico_model::order::FileAccess;
 
 use super::staging::StagedFile;
-use super::transfer::{self, IfExists, Measured};
+use super::transfer::{self, Measured};
+use super::upload::{self, IfExists};
 use super::verdicts::{Kind, Verdicts};
 use super::{Area, Reach, Storage, StoredObject, check_key};
 use crate::error::StoreError;
 
 /// How long a signed URL works: a worker may read for as long as an answer may take, an hour by default.
 const SIGNED_FOR: Duration = Duration::from_secs(2 * 60 * 60);
-/// Files without digests of blocks, released before there were any, are read through up to this size before this process
-/// first hands anything of them out, which takes some tens of milliseconds. A larger one is digested while it is read: by the worker, whose answer is not complete
-/// before the verdict, or on its way to the client, who does not get the last chunk of a damaged file.
+/// Files without digests of blocks, released before there were any, are read through up to this size before this
+/// process first hands anything of them out, which takes some tens of milliseconds. A larger one is digested while it
+/// is read: by the worker, whose answer is not complete before the verdict, or on its way to the client, who does not
+/// get the last chunk of a damaged file.
 pub(super) const VERIFY_FIRST_BYTES: u64 = 64 * 1024 * 1024;
 
 const DELTA_LOG: &str = "_delta_log";
@@ -65,10 +66,10 @@ impl Storage {
     /// [`StoreError::Invalid`] for a root or id that is no key, [`StoreError::Corrupt`] when the path exists
     /// and holds other bytes, [`StoreError::Unavailable`] when reading or writing fails.
     pub async fn put_released(&self, root: &str, file_id: &str, local: &FsPath) -> Result<String, StoreError> {
-        let measured = transfer::measure(local).await?;
+        let measured = upload::measure(local).await?;
         let relative = released_path(root, file_id, &measured.sha256)?;
         let path = self.path(Area::Released, &relative)?;
-        match transfer::upload(&self.inner.store, &path, local, IfExists::Refuse).await {
+        match self.inner.uploads.put(&self.inner.store, &path, local, IfExists::Refuse).await {
             Ok((written, _)) if written == measured => Ok(relative),
             Ok(_) => {
                 self.remove(&path).await?;
@@ -159,7 +160,7 @@ impl Storage {
             if !blocks.covers(expected.bytes) {
                 return Err(what.corrupt("its blocks are not those of a file of its size"));
             }
-            return Ok(transfer::checked(store, &meta, Arc::new(blocks), range, what));
+            return Ok(transfer::checked(store, &meta, blocks, range, what));
         }
         if range != whole || expected.bytes <= VERIFY_FIRST_BYTES {
             self.inner.verdicts.ensure(store, &meta, &expected, what).await?;

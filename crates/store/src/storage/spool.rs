@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::released::VERIFY_FIRST_BYTES;
-use super::transfer::{self, IfExists, Measured};
+use super::transfer::Measured;
+use super::upload::IfExists;
 use super::verdicts::{Kind, Verdicts};
 use super::{Area, Storage, StoredObject, check_key, hex};
 use crate::error::StoreError;
@@ -69,8 +70,8 @@ impl Storage {
     /// [`StoreError::Invalid`] for a key that is none, [`StoreError::Unavailable`] when reading or writing fails.
     pub async fn spool_put(&self, key: &str, local: &FsPath, file: SpooledFile) -> Result<SpooledFile, StoreError> {
         let (path, record_path) = self.spool_paths(key)?;
-        let (Measured { sha256, bytes }, blocks) =
-            transfer::upload(&self.inner.store, &path, local, IfExists::Replace).await?;
+        let (measured, blocks) = self.inner.uploads.put(&self.inner.store, &path, local, IfExists::Replace).await?;
+        let Measured { sha256, bytes } = measured;
         let record = Record::new(key, SpooledFile { bytes, sha256, blocks: Some(blocks), ..file })?;
         let json = serde_json::to_vec(&record).map_err(StoreError::storage)?;
         let put = self.inner.store.put(&record_path, PutPayload::from(json)).await;

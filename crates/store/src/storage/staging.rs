@@ -5,7 +5,8 @@ use std::path::Path as FsPath;
 use portico_model::blocks::BlockDigests;
 use serde::{Deserialize, Serialize};
 
-use super::transfer::{self, IfExists, Measured};
+use super::transfer::{self, Measured};
+use super::upload::IfExists;
 use super::verdicts::{Kind, Verdicts};
 use super::{Area, Storage, StoredObject, check_key};
 use crate::error::StoreError;
@@ -44,7 +45,7 @@ impl Storage {
     pub async fn put_prepared(&self, key: &str, local: &FsPath) -> Result<(StagedFile, BlockDigests), StoreError> {
         let key = check_key(key)?;
         let path = self.path(Area::Staging, key)?;
-        let (measured, blocks) = transfer::upload(&self.inner.store, &path, local, IfExists::Replace).await?;
+        let (measured, blocks) = self.inner.uploads.put(&self.inner.store, &path, local, IfExists::Replace).await?;
         Ok((StagedFile { path: key.to_owned(), sha256: measured.sha256, bytes: measured.bytes }, blocks))
     }
 

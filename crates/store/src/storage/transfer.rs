@@ -1,46 +1,41 @@
-//! Local files up, objects down, in bounded memory, with digests taken on the way.
+//! Objects down, in bounded memory, with digests taken on the way.
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path as FsPath;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
+use futures::stream::{BoxStream, FuturesOrdered};
+use futures::{Stream, StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{
-    GetOptions, GetResult, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
-    WriteMultipart,
-};
-use portico_model::blocks::{BlockDigests, Hasher};
+use object_store::{GetOptions, GetResult, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt};
+use portico_model::blocks::BlockDigests;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
+use tokio::sync::Semaphore;
 
-use super::buffers::{BUFFER_BYTES, Buffers};
+use super::buffers::{Buffers, buffer_bytes};
 use super::verdicts::Kind;
 use crate::error::StoreError;
 
-/// Up to this size an object is written in one request: conditional create needs one.
-pub(super) const SINGLE_PUT_BYTES: u64 = 16 * 1024 * 1024;
-/// Bytes of a part: clouds want 5 MiB at least and allow 10,000 parts.
-const PART_BYTES: u64 = 8 * 1024 * 1024;
-const PARTS_MAX: u64 = 9_000;
-/// Parts on the way at once: memory of an upload is this many parts and one more.
-const PARTS_AT_ONCE: usize = 3;
-/// Bytes asked for at once when reading: long enough to be fast, short enough that a slow reader of ours never
-/// lets a request of ours to the cloud run into its time limit.
+/// Bytes asked for at once when reading from far away: long enough to be fast, short enough that a slow reader of ours
+/// never lets a request of ours to the cloud run into its time limit.
 const READ_BYTES: u64 = 1024 * 1024;
-/// Bytes asked for first; each piece is twice the one before, up to [`READ_BYTES`]: who asks for many files and
-/// reads none holds little of each.
-const READ_BYTES_FIRST: u64 = 64 * 1024;
+/// Bytes asked for first; each piece is twice the one before, up to [`READ_BYTES`].
+const READ_BYTES_FIRST: u64 = 16 * 1024;
 /// Requests on the way at once when reading.
 const READS_AT_ONCE: usize = 3;
-/// Blocks on the way at once when reading: one is checked while the next is fetched.
-const BLOCKS_AT_ONCE: usize = 2;
+/// Bytes of a local file that its reader takes before another buffer is read ahead, and buffers on their way from then on.
+const LOCAL_AHEAD_FROM: u64 = 1024 * 1024;
+const LOCAL_AT_ONCE: usize = 2;
+/// Pieces asked for before they are wanted, by all readers of this process: 64 MiB. Beyond that each reader has one
+/// piece at a time, so that a thousand slow ones cost no more than that each.
+static AHEAD: Semaphore = Semaphore::const_new(64);
 
 /// Digest and size of some bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -49,81 +44,6 @@ pub(super) struct Measured {
     pub(super) sha256: String,
     /// The size.
     pub(super) bytes: u64,
-}
-
-/// What becomes of an object that exists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum IfExists {
-    /// It is replaced.
-    Replace,
-    /// The write fails with `Conflict`. Only small objects are refused by the storage itself, larger ones when
-    /// they are there before the write begins: their paths have to say what they hold.
-    Refuse,
-}
-
-/// Reads a local file through for its digest.
-pub(super) async fn measure(local: &FsPath) -> Result<Measured, StoreError> {
-    let mut reader = Reader::open(local).await?;
-    while let Some(chunk) = reader.next(PART_BYTES).await? {
-        drop(chunk);
-    }
-    Ok(reader.taken().0)
-}
-
-/// Writes a local file as an object; the digests are those of the bytes written.
-pub(super) async fn upload(
-    store: &dyn ObjectStore,
-    path: &Path,
-    local: &FsPath,
-    if_exists: IfExists,
-) -> Result<(Measured, BlockDigests), StoreError> {
-    let size = tokio::fs::metadata(local).await.map_err(StoreError::local_file)?.len();
-    let mut reader = Reader::open(local).await?;
-    if size <= SINGLE_PUT_BYTES {
-        let bytes = reader.next(SINGLE_PUT_BYTES.saturating_add(1)).await?.unwrap_or_default();
-        let mode = match if_exists {
-            IfExists::Replace => PutMode::Overwrite,
-            IfExists::Refuse => PutMode::Create,
-        };
-        let put = store.put_opts(path, bytes.into(), PutOptions::from(mode)).await;
-        put.map_err(|error| StoreError::object("file", error))?;
-        return whole(reader.taken(), size);
-    }
-    if if_exists == IfExists::Refuse && exists(store, path).await? {
-        return Err(StoreError::conflict("the file exists already"));
-    }
-    let part_bytes = PART_BYTES.max(size.div_ceil(PARTS_MAX));
-    let upload = store.put_multipart(path).await.map_err(|error| StoreError::object("file", error))?;
-    let mut writer =
-        WriteMultipart::new_with_chunk_size(upload, usize::try_from(part_bytes).map_err(StoreError::storage)?);
-    match write_parts(&mut writer, &mut reader, part_bytes).await.and_then(|()| whole(reader.taken(), size)) {
-        Ok(taken) => {
-            writer.finish().await.map_err(|error| StoreError::object("file", error))?;
-            Ok(taken)
-        }
-        Err(error) => {
-            // What cannot be taken back is removed by the bucket's rule for incomplete uploads.
-            let _ = writer.abort().await;
-            Err(error)
-        }
-    }
-}
-
-async fn write_parts(writer: &mut WriteMultipart, reader: &mut Reader, part_bytes: u64) -> Result<(), StoreError> {
-    while let Some(part) = reader.next(part_bytes).await? {
-        writer.wait_for_capacity(PARTS_AT_ONCE).await.map_err(|error| StoreError::object("file", error))?;
-        writer.put(part);
-    }
-    Ok(())
-}
-
-/// A file that changes while it is read is not what anybody has looked at.
-fn whole((measured, blocks): (Measured, BlockDigests), size: u64) -> Result<(Measured, BlockDigests), StoreError> {
-    if measured.bytes == size {
-        Ok((measured, blocks))
-    } else {
-        Err(StoreError::conflict("the local file changed while it was read"))
-    }
 }
 
 /// Whether the object is there.
@@ -167,115 +87,234 @@ pub(super) async fn digest(
     Ok(Measured { sha256: hex(&digest.finalize()), bytes })
 }
 
-/// A range of an object as a stream of chunks, the next one fetched while the last is used. Fails when the
-/// object is shorter than the range, and when it is not in the state that was seen any more.
+/// A range of an object as a stream of chunks. Nothing is asked for before it is wanted, and of the rest nothing before
+/// the first chunk was taken. Fails when the object is shorter than the range, and when it is not in the state that was
+/// seen any more.
 pub(super) fn chunks(
     store: &Arc<dyn ObjectStore>,
     meta: &ObjectMeta,
     range: Range<u64>,
     what: &'static str,
 ) -> BoxStream<'static, Result<Bytes, StoreError>> {
-    let reading = Reading::of(store, meta, what);
-    let read = move |part: Range<u64>| {
-        let reading = reading.clone();
-        async move { Ok::<_, StoreError>(futures::stream::iter(reading.read(part).await?.into_iter().map(Ok))) }
-    };
-    futures::stream::iter(pieces(range)).map(read).buffered(READS_AT_ONCE).try_flatten().boxed()
+    let parts = pieces(range.clone());
+    read(Object::of(store, meta, what), range, parts, None)
 }
 
-/// A range of an object whose blocks are known, as [`chunks`] gives it: whole blocks are read, and nothing of one is
-/// handed over before it has its digest.
+/// A range of an object whose blocks are known, as [`chunks`] gives it: nothing of a block is handed over before it has
+/// its digest.
 pub(super) fn checked(
     store: &Arc<dyn ObjectStore>,
     meta: &ObjectMeta,
-    blocks: Arc<BlockDigests>,
+    digests: BlockDigests,
     range: Range<u64>,
     what: Kind,
 ) -> BoxStream<'static, Result<Bytes, StoreError>> {
-    let (reading, bytes) = (Reading::of(store, meta, what.noun), meta.size);
-    let touched = blocks.touched(&range);
-    let read = move |block: usize| {
-        let (reading, blocks, range) = (reading.clone(), Arc::clone(&blocks), range.clone());
-        async move {
-            let place = blocks.place(block, bytes);
-            let parts = reading.read(place.clone()).await?;
-            if !blocks.fits(block, parts.iter().map(AsRef::as_ref)) {
-                return Err(what.corrupt("a block has not the recorded digest"));
+    let (places, bytes) = (digests.clone(), meta.size);
+    let parts = digests.touched(&range).map(move |block| places.place(block, bytes));
+    read(Object::of(store, meta, what.noun), range, parts, Some(Arc::new(Check::new(digests, bytes, what))))
+}
+
+/// Reads the parts of an object that make up a range, or contain it where they are to be checked.
+fn read(
+    object: Object,
+    range: Range<u64>,
+    mut parts: impl Iterator<Item = Range<u64>> + Send + 'static,
+    check: Option<Arc<Check>>,
+) -> BoxStream<'static, Result<Bytes, StoreError>> {
+    let Some(first) = parts.next() else { return futures::stream::empty().boxed() };
+    let what = object.what;
+    let opened = async move {
+        let start = first.start;
+        Ok::<_, StoreError>(match object.get(first).await? {
+            Piece::Local(file) => local(file, range, check, what).boxed(),
+            Piece::Remote(bytes) => {
+                let bytes = futures::stream::once(async { Ok(bytes) }).chain(ahead(object, parts));
+                match check {
+                    Some(check) => check.all(bytes, start, range).boxed(),
+                    None => bytes.boxed(),
+                }
             }
-            Ok(futures::stream::iter(within(parts, place.start, &range).into_iter().map(Ok)))
-        }
+        })
     };
-    futures::stream::iter(touched).map(read).buffered(BLOCKS_AT_ONCE).try_flatten().boxed()
+    futures::stream::once(opened).try_flatten().boxed()
 }
 
-/// What of some parts, the first of which begins at `start`, lies in a range.
-fn within(parts: Vec<Bytes>, mut start: u64, range: &Range<u64>) -> Vec<Bytes> {
-    let mut wanted = Vec::with_capacity(parts.len());
-    for part in parts {
-        let inside = |place: u64| usize::try_from(place.saturating_sub(start)).unwrap_or(usize::MAX).min(part.len());
-        let (from, to) = (inside(range.start), inside(range.end));
-        if from < to {
-            wanted.push(part.slice(from..to));
-        }
-        start = start.saturating_add(u64::try_from(part.len()).unwrap_or(u64::MAX));
+/// The blocks of an object that are to have their digests.
+struct Check {
+    digests: BlockDigests,
+    object_bytes: u64,
+    /// Those that this reader has seen to have it.
+    passed: Vec<AtomicBool>,
+    what: Kind,
+}
+
+impl Check {
+    fn new(digests: BlockDigests, object_bytes: u64, what: Kind) -> Self {
+        let passed = std::iter::repeat_with(AtomicBool::default).take(digests.count()).collect();
+        Self { digests, object_bytes, passed, what }
     }
-    wanted
+
+    /// Reads the blocks of a local file that a part of it touches, unless they were read for the part before. A slow
+    /// reader's parts are small, and what it holds are parts, not blocks.
+    fn pass(&self, file: &File, part: &Range<u64>) -> Result<(), StoreError> {
+        for block in self.digests.touched(part) {
+            let passed = self.passed.get(block).ok_or_else(|| self.wrong())?;
+            if passed.load(Ordering::Acquire) {
+                continue;
+            }
+            let place = self.digests.place(block, self.object_bytes);
+            let mut bytes = vec![0; usize::try_from(place.end - place.start).unwrap_or(usize::MAX)];
+            file.read_exact_at(&mut bytes, place.start).map_err(|error| unread(error, self.what.noun))?;
+            if !self.digests.fits(block, [bytes.as_slice()]) {
+                return Err(self.wrong());
+            }
+            passed.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Passes blocks on that follow each other, the first of which begins at `start`: of each what lies in the range.
+    fn all(
+        self: Arc<Self>,
+        blocks: impl Stream<Item = Result<Bytes, StoreError>> + Send + 'static,
+        mut start: u64,
+        range: Range<u64>,
+    ) -> impl Stream<Item = Result<Bytes, StoreError>> + Send {
+        blocks.map(move |bytes| {
+            let bytes = bytes?;
+            let place = start..start.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+            start = place.end;
+            let block = self.digests.touched(&place).start;
+            if place != self.digests.place(block, self.object_bytes) || !self.digests.fits(block, [bytes.as_ref()]) {
+                return Err(self.wrong());
+            }
+            let inside =
+                |at: u64| usize::try_from(at.clamp(place.start, place.end) - place.start).unwrap_or(usize::MAX);
+            Ok(bytes.slice(inside(range.start)..inside(range.end)))
+        })
+    }
+
+    fn wrong(&self) -> StoreError {
+        self.what.corrupt("a block has not the recorded digest")
+    }
 }
 
-/// How one object is read, in the state in which it was seen.
+/// An object in the state that was seen.
 #[derive(Clone)]
-struct Reading {
+struct Object {
     store: Arc<dyn ObjectStore>,
     path: Path,
     tag: Option<String>,
-    buffers: Buffers,
     what: &'static str,
 }
 
-impl Reading {
+/// What a store answers with.
+enum Piece {
+    /// The whole file, opened: it stays what it is, whatever becomes of its name.
+    Local(File),
+    /// The bytes that were asked for.
+    Remote(Bytes),
+}
+
+impl Object {
     fn of(store: &Arc<dyn ObjectStore>, meta: &ObjectMeta, what: &'static str) -> Self {
-        let (path, tag) = (meta.location.clone(), meta.e_tag.clone());
-        Self { store: Arc::clone(store), path, tag, buffers: Buffers::default(), what }
+        Self { store: Arc::clone(store), path: meta.location.clone(), tag: meta.e_tag.clone(), what }
     }
 
-    /// All bytes of a range.
-    async fn read(&self, part: Range<u64>) -> Result<Vec<Bytes>, StoreError> {
+    async fn get(&self, part: Range<u64>) -> Result<Piece, StoreError> {
         let wanted = part.end - part.start;
         let options = GetOptions::new().with_range(Some(part)).with_if_match(self.tag.clone());
-        let parts = match self.store.get_opts(&self.path, options).await {
-            Ok(found) => bytes_of(found, &self.buffers).await,
+        let found = match self.store.get_opts(&self.path, options).await {
+            Ok(GetResult { payload: GetResultPayload::File(file, _), .. }) => return Ok(Piece::Local(file)),
+            Ok(found) => found.bytes().await,
             Err(object_store::Error::Precondition { .. }) => {
                 return Err(StoreError::corrupt(self.what, "it was replaced while it was read"));
             }
             Err(error) => Err(error),
         };
-        let parts = parts.map_err(|error| StoreError::object(self.what, error))?;
-        let length = parts.iter().map(Bytes::len).sum::<usize>();
-        if u64::try_from(length).is_ok_and(|length| length == wanted) {
-            Ok(parts)
+        let bytes = found.map_err(|error| StoreError::object(self.what, error))?;
+        if u64::try_from(bytes.len()).is_ok_and(|length| length == wanted) {
+            Ok(Piece::Remote(bytes))
         } else {
-            Err(StoreError::corrupt(self.what, "fewer bytes than the record says"))
+            Err(short(self.what))
+        }
+    }
+
+    async fn bytes(&self, part: Range<u64>) -> Result<Bytes, StoreError> {
+        match self.get(part).await? {
+            Piece::Remote(bytes) => Ok(bytes),
+            Piece::Local(_) => Err(StoreError::storage("a store that answered with bytes answers with a file")),
         }
     }
 }
 
-/// The bytes of an answer; those of a local file in buffers of the stream's own.
-async fn bytes_of(found: GetResult, buffers: &Buffers) -> object_store::Result<Vec<Bytes>> {
-    let GetResultPayload::File(file, _) = found.payload else { return Ok(vec![found.bytes().await?]) };
-    let length = usize::try_from(found.range.end - found.range.start).unwrap_or(usize::MAX);
-    let wanted = (0..length).step_by(BUFFER_BYTES).map(|start| buffers.take(length - start));
-    let (mut filled, mut start) = (wanted.collect::<Vec<_>>(), found.range.start);
-    let read = tokio::task::spawn_blocking(move || {
-        for buffer in &mut filled {
-            file.read_exact_at(buffer, start)?;
-            start = start.saturating_add(u64::try_from(buffer.len()).unwrap_or(u64::MAX));
+fn short(what: &'static str) -> StoreError {
+    StoreError::corrupt(what, "fewer bytes than the record says")
+}
+
+fn unread(error: io::Error, what: &'static str) -> StoreError {
+    if error.kind() == ErrorKind::UnexpectedEof { short(what) } else { StoreError::storage(error) }
+}
+
+/// A range of a local file in buffers; once its reader has taken some, the next one is read while one is taken.
+fn local(
+    file: File,
+    range: Range<u64>,
+    check: Option<Arc<Check>>,
+    what: &'static str,
+) -> impl Stream<Item = Result<Bytes, StoreError>> + Send {
+    let (file, pool, start) = (Arc::new(file), Buffers::default(), range.start);
+    let read = move |part: Range<u64>| {
+        let (file, pool, check) = (Arc::clone(&file), pool.clone(), check.clone());
+        async move {
+            let mut buffer = pool.take(usize::try_from(part.end - part.start).unwrap_or(usize::MAX));
+            let read = tokio::task::spawn_blocking(move || {
+                check.map_or(Ok(()), |check| check.pass(&file, &part))?;
+                file.read_exact_at(&mut buffer, part.start).map_err(|error| unread(error, what))?;
+                Ok(buffer)
+            });
+            read.await.map_err(StoreError::storage)?.map(|buffer| pool.lend(buffer))
         }
-        Ok(filled)
-    });
-    match read.await.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
-        Ok(filled) => Ok(filled.into_iter().map(|buffer| buffers.lend(buffer)).collect()),
-        Err(error) => Err(object_store::Error::Generic { store: "local", source: error.into() }),
-    }
+    };
+    let grown = range.end.min(start.saturating_add(LOCAL_AHEAD_FROM));
+    let (first, rest) = (parts(start, start..grown), parts(start, grown..range.end));
+    let first = futures::stream::iter(first).map(read.clone()).buffered(1);
+    first.chain(futures::stream::iter(rest).map(read).buffered(LOCAL_AT_ONCE))
+}
+
+/// A part of a range that begins at `origin`, cut into what a buffer holds.
+fn parts(origin: u64, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + Send {
+    let part = move |start: u64| {
+        let bytes = u64::try_from(buffer_bytes(start - origin)).unwrap_or(u64::MAX);
+        (start < range.end).then(|| start..range.end.min(start.saturating_add(bytes)))
+    };
+    std::iter::successors(part(range.start), move |before| part(before.end))
+}
+
+/// Pieces of an object far away, some of them asked for before they are wanted, as long as all readers of this process
+/// together do so with few.
+fn ahead(
+    object: Object,
+    parts: impl Iterator<Item = Range<u64>> + Send,
+) -> impl Stream<Item = Result<Bytes, StoreError>> + Send {
+    let state = (object, parts, FuturesOrdered::new());
+    futures::stream::try_unfold(state, |(object, mut parts, mut asked)| async move {
+        while asked.len() < READS_AT_ONCE {
+            let place = match AHEAD.try_acquire() {
+                // The piece that is wanted now needs no place.
+                _ if asked.is_empty() => None,
+                Ok(place) => Some(place),
+                Err(_) => break,
+            };
+            let Some(part) = parts.next() else { break };
+            let object = object.clone();
+            asked.push_back(async move { (object.bytes(part).await, place) });
+        }
+        match asked.next().await {
+            Some((read, _place)) => Ok(Some((read?, (object, parts, asked)))),
+            None => Ok(None),
+        }
+    })
 }
 
 /// The pieces of a range, small ones first.
@@ -321,78 +360,101 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// A local file read in large chunks off the async threads, digested as it goes: the whole of it and its blocks.
-struct Reader {
-    state: Option<(File, Sha256, Hasher)>,
-    bytes: u64,
-}
-
-impl Reader {
-    async fn open(local: &FsPath) -> Result<Self, StoreError> {
-        let local = local.to_owned();
-        let (file, bytes) = off_thread(move || {
-            let file = File::open(local)?;
-            let bytes = file.metadata()?.len();
-            Ok((file, bytes))
-        })
-        .await?;
-        Ok(Self { state: Some((file, Sha256::new(), Hasher::new(bytes))), bytes: 0 })
-    }
-
-    /// The next chunk, `limit` bytes unless the file ends; `None` at its end.
-    async fn next(&mut self, limit: u64) -> Result<Option<Bytes>, StoreError> {
-        let Some((mut file, mut digest, mut blocks)) = self.state.take() else { return Ok(None) };
-        let (file, digest, blocks, chunk) = off_thread(move || {
-            let mut chunk = Vec::new();
-            file.by_ref().take(limit).read_to_end(&mut chunk)?;
-            digest.update(&chunk);
-            blocks.update(&chunk);
-            Ok((file, digest, blocks, chunk))
-        })
-        .await?;
-        self.state = Some((file, digest, blocks));
-        self.bytes = self.bytes.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
-        Ok((!chunk.is_empty()).then(|| Bytes::from(chunk)))
-    }
-
-    /// What was read.
-    fn taken(&self) -> (Measured, BlockDigests) {
-        let (digest, blocks) = match &self.state {
-            Some((_, digest, blocks)) => (digest.clone(), blocks.clone()),
-            None => (Sha256::new(), Hasher::new(0)),
-        };
-        (Measured { sha256: hex(&digest.finalize()), bytes: self.bytes }, blocks.finish())
-    }
-}
-
-async fn off_thread<T: Send + 'static>(
-    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
-) -> Result<T, StoreError> {
-    tokio::task::spawn_blocking(work).await.map_err(StoreError::storage)?.map_err(StoreError::local_file)
-}
-
 #[cfg(test)]
 mod tests {
+    use object_store::memory::InMemory;
+
+    use super::super::watched::Watched;
     use super::*;
+
+    /// Reads all of an object in this store, or its first chunk only.
+    async fn read(store: Arc<dyn ObjectStore>, bytes: u64, chunks_max: usize) -> Vec<u8> {
+        let path = Path::from("object");
+        let content: Vec<u8> = (0..bytes).map(|at| u8::try_from(at % 251).unwrap()).collect();
+        store.put(&path, content.clone().into()).await.unwrap();
+        let meta = store.head(&path).await.unwrap();
+        let read: Vec<Bytes> = chunks(&store, &meta, 3..bytes, "object").take(chunks_max).try_collect().await.unwrap();
+        let read = read.concat();
+        assert_eq!(read, content[3..3 + read.len()]);
+        read
+    }
+
+    #[tokio::test]
+    async fn of_what_nobody_takes_only_the_first_piece_is_asked_for() {
+        let store = Arc::new(Watched::new(InMemory::new()));
+        assert_eq!(read(Arc::<Watched>::clone(&store), 3 << 20, 1).await.len(), 16 * 1024);
+        assert_eq!(store.ranges(), [3..16 * 1024 + 3]);
+        assert_eq!(read(Arc::<Watched>::clone(&store), 3 << 20, 2).await.len(), 48 * 1024);
+        assert_eq!(store.ranges()[1..3], [3..16 * 1024 + 3, 16 * 1024 + 3..48 * 1024 + 3]);
+        let all = read(Arc::<Watched>::clone(&store), 3 << 20, usize::MAX).await;
+        assert_eq!(all.len(), (3 << 20) - 3);
+    }
+
+    #[tokio::test]
+    async fn a_local_file_is_read_in_small_parts_from_one_descriptor() {
+        let directory = tempfile::tempdir().unwrap();
+        let local = object_store::local::LocalFileSystem::new_with_prefix(directory.path()).unwrap();
+        let store = Arc::new(Watched::new(local));
+        assert_eq!(read(Arc::<Watched>::clone(&store), 3 << 20, 1).await.len(), 16 * 1024);
+        assert_eq!(read(Arc::<Watched>::clone(&store), 3 << 20, 2).await.len(), 32 * 1024);
+        assert_eq!(read(Arc::<Watched>::clone(&store), 3 << 20, usize::MAX).await.len(), (3 << 20) - 3);
+        assert_eq!(store.ranges().len(), 3);
+        let path = Path::from("object");
+        let meta = store.head(&path).await.unwrap();
+        let store: Arc<dyn ObjectStore> = store;
+        let mut longer = chunks(&store, &meta, 0..(3 << 20) + 1, "object");
+        let ended = loop {
+            match longer.next().await {
+                Some(Ok(_)) => {}
+                other => break other,
+            }
+        };
+        assert!(matches!(ended, Some(Err(StoreError::Corrupt { .. }))), "{ended:?}");
+    }
+
+    #[tokio::test]
+    async fn nothing_of_a_block_comes_out_before_it_has_its_digest() {
+        let directory = tempfile::tempdir().unwrap();
+        let local = object_store::local::LocalFileSystem::new_with_prefix(directory.path()).unwrap();
+        let stores: [Arc<dyn ObjectStore>; 2] = [Arc::new(InMemory::new()), Arc::new(local)];
+        let content: Vec<u8> = (0..103).collect();
+        let mut hasher = portico_model::blocks::Hasher::in_blocks_of(10);
+        hasher.update(&content);
+        let digests = hasher.finish();
+        for store in stores {
+            let path = Path::from("object");
+            for (damaged, range, good) in [
+                (None, 0..103, 103),
+                (None, 7..31, 24),
+                (None, 100..103, 3),
+                (Some(45), 30..60, 10),
+                (Some(45), 50..60, 10),
+            ] {
+                let mut bytes = content.clone();
+                if let Some(place) = damaged {
+                    bytes[place] ^= 1;
+                }
+                store.put(&path, bytes.into()).await.unwrap();
+                let meta = store.head(&path).await.unwrap();
+                let read = checked(&store, &meta, digests.clone(), range.clone(), Kind::RELEASED);
+                let read: Vec<_> = read.collect().await;
+                let failed = read.iter().any(Result::is_err);
+                let given = read.into_iter().map_while(Result::ok).collect::<Vec<_>>().concat();
+                let start = usize::try_from(range.start).unwrap();
+                assert!(given.len() <= good && given == content[start..start + given.len()], "{range:?}");
+                assert_eq!(failed, damaged.is_some() && range.contains(&45), "{range:?}");
+                assert!(failed || given.len() == good);
+            }
+        }
+    }
 
     #[test]
     fn pieces_grow_and_leave_nothing_out() {
         const KIB: u64 = 1024;
-        let parts: Vec<_> = pieces(5..200 * KIB).collect();
-        assert_eq!(parts, [5..64 * KIB + 5, 64 * KIB + 5..192 * KIB + 5, 192 * KIB + 5..200 * KIB]);
+        let parts: Vec<_> = pieces(5..50 * KIB).collect();
+        assert_eq!(parts, [5..16 * KIB + 5, 16 * KIB + 5..48 * KIB + 5, 48 * KIB + 5..50 * KIB]);
         assert_eq!(pieces(7..7).count(), 0);
         let long: Vec<_> = pieces(0..100 * 1024 * KIB).collect();
         assert!(long.windows(2).all(|pair| pair[0].end == pair[1].start) && long[9].end - long[9].start == READ_BYTES);
-    }
-
-    #[test]
-    fn of_the_parts_of_a_block_what_was_asked_for_is_given() {
-        let parts = || vec![Bytes::from_static(b"0123"), Bytes::from_static(b"4567"), Bytes::from_static(b"89")];
-        let given = |range: Range<u64>| within(parts(), 10, &range).concat();
-        assert_eq!(given(0..99), b"0123456789");
-        assert_eq!(given(12..15), b"234");
-        assert_eq!(given(14..18), b"4567");
-        assert_eq!(given(19..40), b"9");
-        assert_eq!(given(20..40), b"");
     }
 }
