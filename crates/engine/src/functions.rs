@@ -16,6 +16,7 @@ mod series;
 mod sizes;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 use std::sync::Arc;
 
@@ -55,7 +56,7 @@ impl Functions {
         let mut table = SessionStateDefaults::default_table_functions();
         table.retain(|function| reviewed::TABLE.contains(&function.name()));
         Self {
-            scalar: scalar.into_iter().map(bounded::bounded).collect(),
+            scalar: scalar.into_iter().map(whole::whole).map(bounded::bounded).collect(),
             aggregate: aggregate.into_iter().map(exact::exact).collect(),
             window,
             table: table.into_iter().map(series::bounded).collect(),

@@ -109,14 +109,28 @@ pub(crate) fn of(error: &DataFusionError, limits: &WorkLimits) -> Problem {
         DataFusionError::External(inner) => of_external(inner.as_ref(), limits),
         DataFusionError::ParquetError(parquet) => of_parquet(parquet, limits),
         DataFusionError::IoError(io) if io.kind() == std::io::ErrorKind::StorageFull => out_of_memory(limits),
+        DataFusionError::Internal(message) => of_internal(message).unwrap_or_else(|| internal(error)),
         DataFusionError::IoError(_)
         | DataFusionError::ObjectStore(_)
-        | DataFusionError::Internal(_)
         | DataFusionError::Configuration(_)
         | DataFusionError::ExecutionJoin(_)
         | DataFusionError::Substrait(_)
         | DataFusionError::Ffi(_) => internal(error),
     }
+}
+
+/// What the planner calls a fault of its own and is one of the statement: types that do not go together.
+fn of_internal(message: &str) -> Option<Problem> {
+    if let Some((name, _)) = message.strip_prefix("Function '").and_then(|rest| rest.split_once('\''))
+        && message.contains("failed to match any signature")
+    {
+        let detail = format!(
+            "{name} does not take these arguments: their number or their types do not fit. CAST makes types plain."
+        );
+        return Some(invalid_sql(&detail));
+    }
+    let what = message.strip_prefix("Failed to coerce types ")?.split_once(" in BETWEEN").map(|(types, _)| types)?;
+    Some(invalid_sql(&format!("BETWEEN cannot compare {what}. CAST makes types plain.")))
 }
 
 /// A fault of ours, with its details in the log.
@@ -434,6 +448,34 @@ mod tests {
         for inner in ["type_coercion\ncaused by\nError", "List(Field { name: \"item\" })", "a bug in DataFusion's code"]
         {
             assert!(invalid_sql(inner).detail.starts_with("The statement cannot be planned"), "{inner}");
+        }
+    }
+
+    #[test]
+    fn types_that_do_not_fit_are_the_statements_fault() {
+        let check = |message: &str, expect: &str| {
+            let problem = of(&DataFusionError::Internal(message.into()), &LIMITS);
+            assert_eq!(problem.kind, ProblemKind::InvalidSql, "{message}");
+            assert!(problem.detail.starts_with(expect), "{problem}");
+        };
+        check(
+            "Function 'sha384' failed to match any signature, errors: Error during planning: Function 'sha384' requires String",
+            "sha384 does not take these arguments",
+        );
+        check(
+            "Failed to coerce types Int64 and Timestamp(µs) in BETWEEN expression.\nThis issue was likely caused by",
+            "BETWEEN cannot compare int64 and timestamp(",
+        );
+        check(
+            "Failed to coerce types Int64 and List(Int64) in BETWEEN expression",
+            "BETWEEN cannot compare int64 and list(int64)",
+        );
+        for message in ["Function 'a' has no body", "Failed to coerce types", "Input field name a does not match"] {
+            assert_eq!(
+                of(&DataFusionError::Internal(message.into()), &LIMITS).kind,
+                ProblemKind::Internal,
+                "{message}"
+            );
         }
     }
 

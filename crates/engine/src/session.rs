@@ -23,11 +23,13 @@ use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::object_store::ObjectStoreRegistry;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::optimizer::Optimizer;
 use datafusion::prelude::SessionConfig;
 use object_store::ObjectStore;
 use portico_model::order::{VirtualTable, WorkOrder};
 use url::Url;
 
+use crate::cases::LongCases;
 use crate::files::ReleasedFiles;
 use crate::footers::{Footers, Readers};
 use crate::functions::Functions;
@@ -76,6 +78,9 @@ impl Template {
         let builder = SessionStateBuilder::new().with_config(SessionConfig::new());
         let builder = builder.with_physical_optimizer_rules(pushdown::rules());
         let builder = builder.with_analyzer_rule(Arc::new(SubqueriesAsValues));
+        let mut rules = Optimizer::new().rules;
+        rules.insert(0, Arc::new(LongCases));
+        let builder = builder.with_optimizer_rules(rules);
         Self { state: Functions::offered().register(builder).build(), settings }
     }
 

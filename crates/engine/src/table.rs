@@ -116,7 +116,9 @@ impl ReleasedTable {
         let builder = PruningPredicateBuilder::new().with_file_schema(self.schema.clone());
         let Some(predicate) = builder.build(physical) else { return Ok(self.files.clone()) };
         let statistics = self.files.iter().map(|file| file.statistics.clone()).collect();
-        let keep = predicate.prune(&PrunableStatistics::new(statistics, self.schema.clone()))?;
+        // A condition that cannot be judged by bounds says nothing of any file.
+        let bounds = PrunableStatistics::new(statistics, self.schema.clone());
+        let Ok(keep) = predicate.prune(&bounds) else { return Ok(self.files.clone()) };
         Ok(self.files.iter().zip(keep).filter(|(_, keep)| *keep).map(|(file, _)| file.clone()).collect())
     }
 

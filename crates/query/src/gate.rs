@@ -32,6 +32,7 @@ mod expression;
 mod fault;
 mod functions;
 mod names;
+mod numbers;
 mod operators;
 mod print;
 mod select;

@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, FieldRef};
+use arrow::array::AsArray;
+use arrow::datatypes::{DataType, FieldRef, Int64Type};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::interval_arithmetic::Interval;
@@ -69,8 +70,13 @@ impl ScalarUDFImpl for Bounded {
         self.stock.is_strict()
     }
 
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+    fn invoke_with_args(&self, mut args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         self.bound.check(self.stock.name(), &args.args, args.number_rows)?;
+        if self.bound == Bound::Pad
+            && let Some(length) = args.args.get_mut(1)
+        {
+            *length = not_negative(length);
+        }
         self.stock.invoke_with_args(args)
     }
 
@@ -127,6 +133,18 @@ impl ScalarUDFImpl for Bounded {
 
     fn placement(&self, args: &[ExpressionPlacement]) -> ExpressionPlacement {
         self.stock.placement(args)
+    }
+}
+
+/// Lengths, the negative ones as the 0 that they count as: the engine adds up those of a batch for the room that it
+/// takes, and panics when the sum is negative.
+fn not_negative(lengths: &ColumnarValue) -> ColumnarValue {
+    match lengths {
+        ColumnarValue::Array(array) => match array.as_primitive_opt::<Int64Type>() {
+            Some(lengths) => ColumnarValue::Array(Arc::new(lengths.unary::<_, Int64Type>(|length| length.max(0)))),
+            None => lengths.clone(),
+        },
+        ColumnarValue::Scalar(_) => lengths.clone(),
     }
 }
 

@@ -14,5 +14,6 @@ mod functions;
 mod limits;
 mod overflow;
 mod plans;
+mod statements;
 mod stored;
 mod subqueries;

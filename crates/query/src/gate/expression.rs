@@ -10,7 +10,7 @@ use super::fault::{Checked, at, invalid, not_offered, quoted, too_complex};
 use super::names::{Cost, normal_parts, written};
 use super::operators::{check_operator, check_unary};
 use super::walk::Walk;
-use super::{functions, types};
+use super::{functions, numbers, types};
 
 /// Terms of a chain whatever the configured limit: a tree as deep as that is dropped on any thread's stack.
 const CHAIN_TERMS_MAX: u64 = 1_000;
@@ -138,6 +138,11 @@ impl Walk<'_> {
                     let inside = std::mem::replace(&mut **expr, Expr::value(Value::Null));
                     **expr = Expr::Nested(Box::new(inside));
                 }
+                if let (UnaryOperator::Minus, Expr::Value(value)) = (&op, &**expr)
+                    && let Some(exact) = numbers::exact(value, numbers::LARGEST_NEGATED)?
+                {
+                    **expr = exact;
+                }
                 self.inner(expr)?;
                 return Ok(None);
             }
@@ -168,7 +173,13 @@ impl Walk<'_> {
                 self.shorten_name(name);
                 Ok(())
             }
-            Expr::Value(value) => self.value(value),
+            Expr::Value(value) => {
+                self.value(value)?;
+                if let Some(exact) = numbers::exact(value, numbers::LARGEST)? {
+                    *expr = exact;
+                }
+                Ok(())
+            }
             Expr::TypedString(TypedString { data_type, value, uses_odbc_syntax }) => {
                 *uses_odbc_syntax = false;
                 types::check(data_type)?;

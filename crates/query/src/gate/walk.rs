@@ -16,6 +16,7 @@ use sqlparser::tokenizer::{Location, Span, Word};
 use super::columns::{Columns, Frame, Width};
 use super::fault::{Checked, at, invalid, not_allowed, not_offered, too_complex};
 use super::names::{Cost, InformationTable, Scopes, TableUse, normal};
+use super::numbers;
 use super::tables::check_alias;
 
 /// Arms of set operations whatever the configured limit: they make a tree as deep as they are many.
@@ -260,11 +261,15 @@ impl<'a> Walk<'a> {
                     return Err(not_offered("LIMIT BY"));
                 }
                 self.inner_all(limit.iter_mut())?;
-                self.inner_all(offset.iter_mut().map(|offset| &mut offset.value))
+                self.inner_all(offset.iter_mut().map(|offset| &mut offset.value))?;
+                limit.iter().try_for_each(|limit| numbers::check_rows("LIMIT", limit))?;
+                offset.iter().try_for_each(|offset| numbers::check_rows("OFFSET", &offset.value))
             }
             LimitClause::OffsetCommaLimit { offset, limit } => {
                 self.inner(offset)?;
-                self.inner(limit)
+                self.inner(limit)?;
+                numbers::check_rows("LIMIT", limit)?;
+                numbers::check_rows("OFFSET", offset)
             }
         }
     }

@@ -243,3 +243,15 @@ fn every_pass_is_counted() {
     let _ = gate("DROP TABLE t");
     assert!(crate::gate::passes() >= before + 2);
 }
+
+#[test]
+fn whole_numbers_beyond_64_bits_stay_exact() {
+    accept("SELECT 18446744073709551615, -9223372036854775808, 1e300, 0.1", "=");
+    accept("SELECT 18446744073709551616", "SELECT CAST('18446744073709551616' AS DECIMAL(38,0))");
+    accept("SELECT -9223372036854775809", "SELECT -CAST('9223372036854775809' AS DECIMAL(38,0))");
+    accept(
+        "SELECT a > 000123456789012345678901234567890 FROM trees",
+        "SELECT a > CAST('123456789012345678901234567890' AS DECIMAL(38,0)) FROM \"trees@3\" AS trees",
+    );
+    accept("SELECT 100000000000000000000000000000000000000", "=");
+}

@@ -216,3 +216,31 @@ fn clauses_that_the_engine_would_ignore_are_refused() {
         assert!(matches!(problem.kind, StatementNotAllowed | InvalidSql), "{sql}: {problem}");
     }
 }
+
+#[test]
+fn what_is_no_count_of_rows_or_no_number_at_all_is_refused_with_its_place() {
+    for (rows, clause) in [
+        ("LIMIT 18446744073709551615", "LIMIT"),
+        ("LIMIT 18446744073709551616", "LIMIT"),
+        ("LIMIT 9223372036854775808", "LIMIT"),
+        ("LIMIT -1", "LIMIT"),
+        ("LIMIT 1e3", "LIMIT"),
+        ("LIMIT 2.5", "LIMIT"),
+        ("OFFSET -1", "OFFSET"),
+        ("LIMIT 5 OFFSET 9223372036854775808", "OFFSET"),
+        ("LIMIT 9223372036854775808, 5", "OFFSET"),
+        ("FETCH FIRST 9223372036854775808 ROWS ONLY", "LIMIT"),
+    ] {
+        let problem = refuse(&format!("SELECT a FROM d {rows}"), InvalidSql);
+        assert!(problem.detail.starts_with(&format!("{clause} takes a whole number from 0 to")), "{rows}: {problem}");
+        assert!(problem.position.is_some(), "{rows}");
+    }
+    for rows in
+        ["LIMIT 0", "LIMIT 9223372036854775807 OFFSET 9223372036854775807", "LIMIT $1", "LIMIT NULL", "LIMIT -0"]
+    {
+        gate(&format!("SELECT a FROM d {rows}")).unwrap();
+    }
+    let problem = refuse("SELECT 1, 1e400", InvalidSql);
+    assert_eq!(problem.position.map(|position| position.column), Some(11));
+    refuse("SELECT a FROM d WHERE b < -1e309", InvalidSql);
+}

@@ -1,0 +1,86 @@
+//! Statements that random ones have found to break the worker, or to be answered wrongly.
+
+use std::time::Instant;
+
+use portico_model::problem::ProblemKind;
+
+use crate::city::City;
+
+/// A calculation and what it gives, after a SELECT.
+const ANSWERS: &[(&str, &str)] = &[
+    // The engine adds the lengths up for the room that it takes, and panics when they are negative together.
+    ("count(lpad(note, id - 990)), max(length(lpad(note, id - 990))) FROM \"permits@3\"", "900,9"),
+    ("count(rpad(note, id - 990, 'xy')), max(length(rpad(note, id - 990, 'xy'))) FROM \"permits@3\"", "900,9"),
+    ("lpad('x', -1), rpad('x', -5, 'y')", ","),
+    // The next whole number has a digit more.
+    ("ceil(CAST('99.94' AS DECIMAL(4, 2))), floor(CAST('-99.94' AS DECIMAL(4, 2)))", "100,-100"),
+    ("ceil(CAST('-99.94' AS DECIMAL(4, 2))), floor(CAST('99.94' AS DECIMAL(4, 2)))", "-99,99"),
+    ("ceil(CAST('0.5' AS DECIMAL(1, 1))), floor(CAST('-0.5' AS DECIMAL(1, 1)))", "1,-1"),
+    ("ceil(CAST('7' AS DECIMAL(38, 0))), ceil(CAST(NULL AS DECIMAL(4, 2)))", "7,"),
+    ("ceil(CAST('1.5' AS DECIMAL(50, 2))) = 2, ceil(1.5), floor(-1.5)", "true,2.0,-2.0"),
+    ("count(*) FROM \"permits@3\" WHERE ceil(cost) = 5 AND floor(cost) = 4", "99"),
+    ("sum(ceil(cost)), min(floor(-cost)) FROM \"permits@3\"", "5490,-10"),
+    // Bounds of a column say nothing of a condition that denies it inside a conversion.
+    ("count(*) FROM \"permits@3\" WHERE CAST(NOT (id > 5) AS INT) = 1", "6"),
+    ("count(*) FROM (SELECT id > 5 AS f FROM \"permits@3\") WHERE CAST(NOT f AS INT) IN (1, 2)", "6"),
+];
+
+#[tokio::test]
+async fn what_random_statements_found_is_answered_right() {
+    let city = City::new();
+    let mut wrong = Vec::new();
+    for (calculation, expected) in ANSWERS {
+        let sql = format!("SELECT {calculation}");
+        let given = match city.ask(&city.order(&sql)).await {
+            Ok(collected) => String::from_utf8(collected.bytes).unwrap().lines().nth(1).unwrap_or_default().to_owned(),
+            Err(problem) => problem.to_string(),
+        };
+        if given.replace('"', "") != *expected {
+            wrong.push(format!("{sql} gives {given}, not {expected}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn types_that_do_not_fit_together_are_the_statements_fault() {
+    let city = City::new();
+    for condition in [
+        "substr([1, 2], 2, 0) IS NULL",
+        "md5(note, note) = 'x'",
+        "sha384(issued) LIKE '%b%'",
+        "id BETWEEN TIMESTAMP '2024-01-01T00:00:00' AND id",
+        "id BETWEEN 0 AND [1, 2]",
+        "0 BETWEEN id AND x'00ff'",
+        "date_trunc(id, 1, issued)",
+        "lower()",
+        "extract(dow FROM id) = 1",
+    ] {
+        let problem = city.refused(&format!("SELECT count(*) FROM \"permits@3\" WHERE {condition}")).await;
+        assert_eq!(problem.kind, ProblemKind::InvalidSql, "{condition}: {problem}");
+    }
+}
+
+#[tokio::test]
+async fn a_case_of_many_branches_is_planned_at_once() {
+    let city = City::new();
+    let case = |branches: usize| {
+        let branches = (0..branches).map(|n| format!("WHEN note = 'SECRET-{n}' THEN {n} ")).collect::<String>();
+        format!("CASE {branches}ELSE -1 END")
+    };
+    let began = Instant::now();
+    for branches in [3, 400] {
+        let case = case(branches);
+        assert_eq!(city.lines(&format!("SELECT id FROM \"permits@3\" WHERE {case} = 2")).await, ["2"]);
+        assert_eq!(
+            city.lines(&format!("SELECT count(*) FROM \"permits@3\" WHERE -1 <> {case}")).await,
+            [if branches == 3 { "2" } else { "360" }]
+        );
+        let derived = format!("SELECT c FROM (SELECT {case} AS c FROM \"permits@3\") AS t WHERE c = 1");
+        assert_eq!(city.lines(&derived).await, ["1"]);
+    }
+    let header = city.csv(&format!("SELECT {} = 2 FROM \"permits@3\" LIMIT 1", case(20))).await;
+    assert!(header.contains("CASE WHEN permits@3.note ="), "{header}");
+    // It took minutes; the bound is generous because the build is not optimised.
+    assert!(began.elapsed().as_secs() < 30, "{:?}", began.elapsed());
+}
