@@ -59,14 +59,17 @@ impl<'a> Road<'a> {
             let seen = self.publisher.revision(&operator, &id, now_ms).await?;
             match seen.state {
                 RevisionState::Staged => drop(self.publisher.screen(&operator, &id, now_ms, |_| {}).await?),
-                RevisionState::Screened => {
+                RevisionState::Screened | RevisionState::InReview => {
                     let digest = seen.digest.unwrap_or_default();
                     self.publisher.approve(&operator, &id, &digest, now_ms).await?;
                 }
                 RevisionState::Approved | RevisionState::Released => {
                     return Ok(self.publisher.release(&operator, &id, now_ms).await?.version);
                 }
-                RevisionState::Blocked | RevisionState::Discarded => panic!("{:?}", seen.state),
+                RevisionState::Blocked
+                | RevisionState::Returned
+                | RevisionState::Discarded
+                | RevisionState::Superseded => panic!("{:?}", seen.state),
             }
         }
     }

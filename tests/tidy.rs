@@ -11,7 +11,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("intake", &["model"]),
     ("encode", &["model"]),
     ("store", &["model"]),
-    ("publish", &["model", "intake", "store"]),
+    ("publish", &["model", "intake", "store", "encode"]),
     ("engine", &["model", "encode"]),
     ("query", &["model", "store", "encode"]),
     ("serve", &["model", "store", "publish", "query", "encode"]),

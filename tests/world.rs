@@ -19,7 +19,7 @@ use portico_model::policy::Principal;
 use portico_publish::{Publisher, Revision, StageRequest};
 use portico_query::questions::Questions;
 use portico_query::workers::{Launcher, Workers};
-use portico_serve::{Site, SiteSettings};
+use portico_serve::{Site, SiteSettings, Staff};
 use portico_store::{Catalog, Storage, Store};
 use tower::ServiceExt as _;
 
@@ -52,8 +52,19 @@ impl World {
         Self::over(store, limits).await
     }
 
+    /// A server of a town in which one person may do it all, or not.
+    pub(crate) async fn with_separate_duties(separate: bool) -> Self {
+        let storage = Storage::open("memory:///", &BTreeMap::new()).unwrap();
+        let store = Store { storage, catalog: Catalog::open("sqlite::memory:").await.unwrap() };
+        Self::built(store, Limits::default(), separate).await
+    }
+
     /// A server over a store that is there already.
     pub(crate) async fn over(store: Store, limits: Limits) -> Self {
+        Self::built(store, limits, true).await
+    }
+
+    async fn built(store: Store, limits: Limits, separate: bool) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let directory = |name: &str| {
             let path = scratch.path().join(name);
@@ -77,9 +88,12 @@ impl World {
         let questions = Questions::new(store.clone(), workers, limits.clone(), directory("spool"));
         let program = env!("CARGO_BIN_EXE_portico").into();
         let publisher = Publisher::new(store.clone(), limits.intake.clone(), program, directory("intake"));
+        let publisher = publisher.with_separate_duties(separate);
+        let staff = Staff::new(publisher.clone(), &limits.staff);
         let site = Site {
             store: store.clone(),
             questions,
+            staff,
             limits,
             settings: SiteSettings {
                 title: "Test".to_owned(),

@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Dataset(Dataset),
     /// The steps of the road in, one by one
     Revision(Revision),
+    /// What members of staff show to a server
+    Token(Token),
     /// Ask one question and print the answer
     Query(Query),
     /// Show the effective configuration, try storage, catalog and a worker, say what is wrong
@@ -89,11 +91,29 @@ pub(crate) struct Serve {
     pub(crate) listen: Option<SocketAddr>,
 }
 
+/// Where a step is done: on the portal's own storage and catalog, or by a running server.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Reach {
+    #[command(flatten)]
+    pub(crate) portal: Portal,
+    /// Have a running server do it, such as https://data.example.gov, with the token in PORTICO_TOKEN
+    #[arg(long, value_name = "URL", conflicts_with_all = ["config", "data"])]
+    pub(crate) server: Option<String>,
+    /// The token itself; others on this machine may see it, so that PORTICO_TOKEN or a file is better
+    #[arg(long, value_name = "TOKEN", requires = "server")]
+    pub(crate) token: Option<String>,
+    /// File that holds the token
+    #[arg(long, value_name = "FILE", requires = "server", conflicts_with = "token")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
 /// `portico publish`
 #[derive(Debug, Args)]
 pub(crate) struct Publish {
     #[command(flatten)]
     pub(crate) propose: Propose,
+    #[command(flatten)]
+    pub(crate) portal: Portal,
     /// Read, screen and print the findings; keep nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -107,8 +127,6 @@ pub(crate) struct Propose {
     /// The dataset's name, such as building-permits
     #[arg(long, value_name = "NAME")]
     pub(crate) dataset: String,
-    #[command(flatten)]
-    pub(crate) portal: Portal,
     #[command(flatten)]
     pub(crate) metadata: Metadata,
     #[command(flatten)]
@@ -183,14 +201,26 @@ pub(crate) enum DatasetStep {
     /// List datasets, unreleased ones too
     List {
         #[command(flatten)]
-        portal: Portal,
+        reach: Reach,
     },
     /// Show a dataset's metadata and versions
     Show {
         /// The dataset's name
         name: String,
         #[command(flatten)]
-        portal: Portal,
+        reach: Reach,
+    },
+    /// Stop answering from a version; its record stays, with the public reason
+    Withdraw {
+        /// The dataset's name
+        name: String,
+        /// The version's number
+        version: u32,
+        /// What the public is told
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        reach: Reach,
     },
 }
 
@@ -201,6 +231,24 @@ pub(crate) struct Revision {
     pub(crate) step: RevisionStep,
 }
 
+/// A revision.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Named {
+    /// The revision's id
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+}
+
+/// `portico revision stage`
+#[derive(Debug, Args)]
+pub(crate) struct Stage {
+    #[command(flatten)]
+    pub(crate) propose: Propose,
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+}
+
 /// One step of the road in.
 #[derive(Debug, Subcommand)]
 pub(crate) enum RevisionStep {
@@ -209,47 +257,99 @@ pub(crate) enum RevisionStep {
         /// The dataset's name
         dataset: String,
         #[command(flatten)]
-        portal: Portal,
+        reach: Reach,
     },
     /// Put a file into staging
-    Stage(Box<Propose>),
-    /// Read, profile and screen a staged revision
-    Screen {
-        /// The revision's id
-        id: String,
+    Stage(Box<Stage>),
+    /// Say otherwise how a staged file is read: drop a column, declare one public; then screen it again
+    Amend {
         #[command(flatten)]
-        portal: Portal,
+        named: Named,
+        #[command(flatten)]
+        metadata: Box<Metadata>,
+        #[command(flatten)]
+        reading: Box<Reading>,
     },
+    /// Read, profile and screen a staged revision
+    Screen(Named),
     /// Show a revision with its findings
-    Show {
-        /// The revision's id
-        id: String,
+    Show(Named),
+    /// Show the first rows of exactly what would be public, one JSON object a line
+    Rows(Named),
+    /// Hand a screened revision in for review
+    Submit(Named),
+    /// Recommend a revision as fit for release, or return it with a reason
+    #[command(group = clap::ArgGroup::new("judgement").required(true).args(["recommend", "give_back"]))]
+    Review {
         #[command(flatten)]
-        portal: Portal,
+        named: Named,
+        /// It is fit for release: the digest that `show` printed
+        #[arg(long, value_name = "DIGEST")]
+        recommend: Option<String>,
+        /// A word to whoever approves it
+        #[arg(long, requires = "recommend")]
+        remark: Option<String>,
+        /// It is to be corrected: why
+        #[arg(long = "return", value_name = "REASON")]
+        give_back: Option<String>,
     },
     /// Consent to the release of exactly what was screened
     Approve {
-        /// The revision's id
-        id: String,
+        #[command(flatten)]
+        named: Named,
         /// The digest that `show` printed
         #[arg(long)]
         digest: String,
-        #[command(flatten)]
-        portal: Portal,
     },
     /// Make an approved revision public as the next version
-    Release {
-        /// The revision's id
-        id: String,
-        #[command(flatten)]
-        portal: Portal,
-    },
+    Release(Named),
     /// Give a revision up
-    Discard {
-        /// The revision's id
+    Discard(Named),
+}
+
+/// `portico token`
+#[derive(Debug, Args)]
+pub(crate) struct Token {
+    #[command(subcommand)]
+    pub(crate) step: TokenStep,
+}
+
+/// What to do with tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenStep {
+    /// Make a token and print it, this once
+    Create {
+        /// Who is to hold it: one name for each person, such as ana.lopez
+        name: String,
+        /// contributor, steward, open-data, cio or admin; may be given several times
+        #[arg(long = "role", value_name = "ROLE", required = true)]
+        roles: Vec<String>,
+        /// For the datasets of a department; may be given several times
+        #[arg(long = "department", value_name = "NAME")]
+        departments: Vec<String>,
+        /// For one dataset; may be given several times
+        #[arg(long = "dataset", value_name = "NAME")]
+        datasets: Vec<String>,
+        /// For every dataset, and the portal as a whole
+        #[arg(long, conflicts_with_all = ["departments", "datasets"])]
+        everywhere: bool,
+        /// How many days it is good for
+        #[arg(long, default_value_t = 90)]
+        days: u64,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// List tokens: who holds them, what for, until when
+    List {
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// End a token at once
+    Revoke {
+        /// The token's id, as `list` prints it
         id: String,
         #[command(flatten)]
-        portal: Portal,
+        reach: Reach,
     },
 }
 

@@ -21,8 +21,26 @@ pub(crate) struct Config {
     pub(crate) storage: Storage,
     /// Where the catalog is kept.
     pub(crate) catalog: Catalog,
+    /// Rules of the road in.
+    pub(crate) publishing: Publishing,
     /// Every limit.
     pub(crate) limits: Limits,
+}
+
+/// Rules of the road in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Publishing {
+    /// Whether a revision is approved by somebody other than whoever staged or submitted it. A small town in which one
+    /// person does it all says false: then whoever holds the roles may approve their own work, and the audit log shows
+    /// it. The command line on the server itself is not bound by it.
+    pub(crate) separation_of_duties: bool,
+}
+
+impl Default for Publishing {
+    fn default() -> Self {
+        Self { separation_of_duties: true }
+    }
 }
 
 /// Where the server listens and what it calls itself.

@@ -14,11 +14,14 @@ mod demo;
 mod parts;
 mod publish;
 mod query;
+mod remote;
+mod road;
 mod scratch;
 mod scrub;
 mod serve;
 mod staff;
 mod sweep;
+mod token;
 mod worker;
 
 use std::process::ExitCode;
@@ -75,6 +78,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Publish(publish) => interruptible(publish::run(*publish)).await,
         Command::Dataset(dataset) => staff::dataset(dataset).await,
         Command::Revision(revision) => interruptible(staff::revision(revision)).await,
+        Command::Token(said) => token::run(said).await,
         Command::Query(query) => query::run(query).await,
         Command::Check(check) => check::run(check).await,
         Command::Sweep(sweep) => sweep::run(sweep).await,

@@ -85,7 +85,9 @@ fn released_directory(store: &Store) -> anyhow::Result<Option<PathBuf>> {
 
 /// The road in, with its readers.
 pub(crate) fn open_publisher(config: &Config, store: &Store, scratch: &Scratch) -> anyhow::Result<Publisher> {
-    Ok(Publisher::new(store.clone(), config.limits.intake.clone(), program()?, scratch.directory("intake")?))
+    let scratch = scratch.directory("intake")?;
+    let publisher = Publisher::new(store.clone(), config.limits.intake.clone(), program()?, scratch);
+    Ok(publisher.with_separate_duties(config.publishing.separation_of_duties))
 }
 
 /// This program's own file: workers and readers are processes of it.

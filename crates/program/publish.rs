@@ -26,7 +26,7 @@ pub(crate) const BLOCKED: u8 = 2;
 /// Stages, screens, prints the findings, and releases if nothing blocks.
 pub(crate) async fn run(publish: Publish) -> anyhow::Result<ExitCode> {
     let propose = &publish.propose;
-    let config = Config::load(propose.portal.config.as_deref(), propose.portal.data.as_deref())?;
+    let config = Config::load(publish.portal.config.as_deref(), publish.portal.data.as_deref())?;
     let scratch = Scratch::open(&config)?;
     let file = fetch(&propose.source, &scratch, config.limits.intake.file_bytes).await?;
     if publish.dry_run {
@@ -121,7 +121,7 @@ pub(crate) async fn request(propose: &Propose, store: &Store, file: PathBuf) -> 
 }
 
 /// What would go into the record as it is, and be found wrong by whoever relies on it.
-fn check_metadata(said: &Metadata) -> anyhow::Result<()> {
+pub(crate) fn check_metadata(said: &Metadata) -> anyhow::Result<()> {
     if let Some(license) = &said.license
         && spdx::Expression::parse(license).is_err()
     {
@@ -144,7 +144,7 @@ fn is_address(text: &str) -> bool {
     parts.is_some_and(|(user, host)| !user.is_empty() && host_fits(host)) && text.chars().all(plain)
 }
 
-fn take_metadata(metadata: &mut DatasetMetadata, said: &Metadata) {
+pub(crate) fn take_metadata(metadata: &mut DatasetMetadata, said: &Metadata) {
     let take = |field: &mut String, said: &Option<String>| {
         if let Some(text) = said {
             text.clone_into(field);
@@ -181,7 +181,12 @@ pub(crate) fn describe_columns(metadata: &mut DatasetMetadata, dictionary: &Dict
     }
 }
 
-fn reading(said: &Reading) -> anyhow::Result<ReadOptions> {
+pub(crate) fn reading(said: &Reading) -> anyhow::Result<ReadOptions> {
+    amended(ReadOptions::default(), said)
+}
+
+/// How a file is to be read from now on; what is not said stays as it is.
+pub(crate) fn amended(before: ReadOptions, said: &Reading) -> anyhow::Result<ReadOptions> {
     let mut dictionary = match &said.schema {
         Some(path) => {
             let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -191,13 +196,14 @@ fn reading(said: &Reading) -> anyhow::Result<ReadOptions> {
                     .with_context(|| format!("{} is not a data dictionary", path.display()))?,
             )
         }
-        None => None,
+        None => before.dictionary,
     };
     for column in &said.drop {
         let treatment = Treatment::Drop { reason: "dropped at publishing".to_owned() };
         treat(dictionary.get_or_insert_default(), column, treatment);
     }
-    let mut named_columns = said.drop.clone();
+    let mut named_columns = before.named_columns;
+    named_columns.extend(said.drop.iter().cloned());
     for said in &said.public {
         let Some((column, reason)) = said.split_once('=').filter(|(_, reason)| !reason.trim().is_empty()) else {
             bail!("--public wants COLUMN=REASON, since the reason is part of the record");
@@ -206,18 +212,18 @@ fn reading(said: &Reading) -> anyhow::Result<ReadOptions> {
         named_columns.push(column.to_owned());
     }
     let delimiter = match said.delimiter {
-        None => None,
+        None => before.delimiter,
         Some(character) => Some(u8::try_from(character).context("--delimiter wants one ASCII character")?),
     };
     Ok(ReadOptions {
         delimiter,
-        encoding: said.encoding.clone(),
-        header: said.no_header.then_some(false),
-        sheet: said.sheet.clone(),
-        null_values: said.null_values.clone(),
+        file_name: before.file_name,
+        encoding: said.encoding.clone().or(before.encoding),
+        header: said.no_header.then_some(false).or(before.header),
+        sheet: said.sheet.clone().or(before.sheet),
+        null_values: if said.null_values.is_empty() { before.null_values } else { said.null_values.clone() },
         dictionary,
         named_columns,
-        ..ReadOptions::default()
     })
 }
 

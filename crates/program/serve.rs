@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use portico_serve::{ConnectionSettings, Site, SiteSettings, TrustedProxies};
+use portico_serve::{ConnectionSettings, Site, SiteSettings, Staff, TrustedProxies};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
@@ -50,7 +50,9 @@ pub(crate) async fn serve_store(
         title: config.server.title.clone(),
         public_url: Some(config.server.public_url.clone()).filter(|url| !url.is_empty()),
     };
-    let site = Arc::new(Site { store, questions, limits: config.limits.clone(), settings, clock: parts::clock() });
+    let staff = Staff::new(parts::open_publisher(config, &store, &scratch)?, &config.limits.staff);
+    let limits = config.limits.clone();
+    let site = Arc::new(Site { store, questions, staff, limits, settings, clock: parts::clock() });
     let connections = ConnectionSettings { limits: config.limits.http.clone(), tls: tls(config)?, trusted_proxies };
     let scheme = if connections.tls.is_some() { "https" } else { "http" };
     let address = format!("{scheme}://{}", listener.local_addr()?);

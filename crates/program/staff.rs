@@ -3,114 +3,129 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use portico_model::dataset::DatasetMetadata;
 use portico_model::finding::Finding;
 use portico_model::name::DatasetName;
-use portico_publish::{Publisher, Revision as Seen};
-use portico_store::{DatasetFilter, Store};
+use portico_store::Store;
+use serde::Deserialize;
 
-use crate::args::{Dataset, DatasetStep, Portal, Revision, RevisionStep};
-use crate::config::Config;
-use crate::parts::{self, Scratch};
+use crate::args::{Dataset, DatasetStep, Named, Revision, RevisionStep};
+use crate::parts;
 use crate::publish;
+use crate::road::{Road, Seen, Step};
 
-/// Datasets that a listing reads at a time.
-const PAGE: u64 = 500;
-
-/// Lists datasets or shows one.
+/// Lists datasets, shows one, or withdraws a version.
 pub(crate) async fn dataset(dataset: Dataset) -> anyhow::Result<ExitCode> {
     match dataset.step {
-        DatasetStep::List { portal } => list(&open(&portal).await?.store).await?,
-        DatasetStep::Show { name, portal } => show(&open(&portal).await?.store, &name).await?,
+        DatasetStep::List { reach } => list(&Road::open(&reach).await?).await?,
+        DatasetStep::Show { name, reach } => show(&Road::open(&reach).await?, &name).await?,
+        DatasetStep::Withdraw { name, version, reason, reach } => {
+            Road::open(&reach).await?.withdraw(&name, version, &reason).await?;
+            println!("withdrawn {name}@{version}");
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// One step on one revision.
 pub(crate) async fn revision(revision: Revision) -> anyhow::Result<ExitCode> {
-    let (operator, now) = (parts::operator(), parts::now_ms());
     match revision.step {
-        RevisionStep::List { dataset, portal } => {
-            let name = DatasetName::parse(&dataset)?;
-            for seen in open(&portal).await?.publisher.revisions(&operator, &name, now).await? {
+        RevisionStep::List { dataset, reach } => {
+            for seen in Road::open(&reach).await?.list(&dataset).await? {
                 print_line(&seen);
             }
         }
-        RevisionStep::Stage(said) => {
-            let open = open_or_make(&said.portal, true).await?;
-            let file = publish::fetch(&said.source, &open.scratch, open.config.limits.intake.file_bytes).await?;
-            let request = publish::request(&said, &open.store, file).await?;
-            print_line(&open.publisher.stage(&operator, request, now).await?);
+        RevisionStep::Stage(stage) => print_line(&Road::open_or_make(&stage.reach).await?.stage(&stage).await?),
+        RevisionStep::Amend { named: Named { id, reach }, metadata, reading } => {
+            print_line(&Road::open(&reach).await?.amend(&id, &metadata, &reading).await?);
         }
-        RevisionStep::Screen { id, portal } => {
-            let seen = open(&portal).await?.publisher.screen(&operator, &id, now, |_| {}).await?;
+        RevisionStep::Screen(Named { id, reach }) => {
+            let seen = Road::open(&reach).await?.step(Step::Screen, &id).await?;
             print_whole(&seen);
             if seen.findings.iter().any(Finding::blocks) {
                 return Ok(ExitCode::from(publish::BLOCKED));
             }
         }
-        RevisionStep::Show { id, portal } => {
-            print_whole(&open(&portal).await?.publisher.revision(&operator, &id, now).await?)
+        RevisionStep::Show(Named { id, reach }) => print_whole(&Road::open(&reach).await?.show(&id).await?),
+        RevisionStep::Rows(Named { id, reach }) => {
+            for row in Road::open(&reach).await?.rows(&id).await? {
+                println!("{row}");
+            }
         }
-        RevisionStep::Approve { id, digest, portal } => {
-            print_line(&open(&portal).await?.publisher.approve(&operator, &id, &digest, now).await?);
+        RevisionStep::Submit(Named { id, reach }) => {
+            print_line(&Road::open(&reach).await?.step(Step::Submit, &id).await?);
         }
-        RevisionStep::Release { id, portal } => {
-            let open = open(&portal).await?;
-            open.store.storage.self_test().await.context("a release would not be safe on this storage")?;
-            println!("released {}", open.publisher.release(&operator, &id, now).await?);
+        RevisionStep::Review { named: Named { id, reach }, recommend, remark, give_back } => {
+            let road = Road::open(&reach).await?;
+            print_line(&match (recommend, give_back) {
+                (Some(digest), _) => road.recommend(&id, &digest, remark.as_deref().unwrap_or_default()).await?,
+                (None, reason) => road.give_back(&id, reason.as_deref().unwrap_or_default()).await?,
+            });
         }
-        RevisionStep::Discard { id, portal } => {
-            print_line(&open(&portal).await?.publisher.discard(&operator, &id, now).await?);
+        RevisionStep::Approve { named: Named { id, reach }, digest } => {
+            print_line(&Road::open(&reach).await?.approve(&id, &digest).await?);
+        }
+        RevisionStep::Release(Named { id, reach }) => {
+            let seen = Road::open(&reach).await?.step(Step::Release, &id).await?;
+            println!("released {}@{}", seen.dataset, seen.version.unwrap_or_default());
+        }
+        RevisionStep::Discard(Named { id, reach }) => {
+            print_line(&Road::open(&reach).await?.step(Step::Discard, &id).await?);
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-struct Open {
-    config: Config,
-    store: Store,
-    publisher: Publisher,
-    scratch: Scratch,
+/// A dataset as the staff API tells it.
+#[derive(Deserialize)]
+struct Told {
+    metadata: DatasetMetadata,
+    current_version: Option<u32>,
 }
 
-async fn open(portal: &Portal) -> anyhow::Result<Open> {
-    open_or_make(portal, false).await
-}
+async fn list(road: &Road) -> anyhow::Result<()> {
+    #[derive(Deserialize)]
+    struct List {
+        datasets: Vec<Told>,
+    }
 
-async fn open_or_make(portal: &Portal, make: bool) -> anyhow::Result<Open> {
-    let config = Config::load(portal.config.as_deref(), portal.data.as_deref())?;
-    let store = if make { parts::open_store(&config).await? } else { parts::open_existing_store(&config).await? };
-    let scratch = Scratch::open(&config)?;
-    let publisher = parts::open_publisher(&config, &store, &scratch)?;
-    Ok(Open { config, store, publisher, scratch })
-}
-
-async fn list(store: &Store) -> anyhow::Result<()> {
-    let mut offset = 0;
-    loop {
-        let filter = DatasetFilter { include_unreleased: true, offset, limit: PAGE, ..DatasetFilter::default() };
-        let (page, total) = store.catalog.datasets(&filter).await?;
-        for record in &page {
-            let current =
-                record.current.map_or_else(|| "not released".to_owned(), |version| format!("version {version}"));
-            println!("{:40} {current:14} {}", record.metadata.name.as_str(), record.metadata.title);
+    let datasets = match road {
+        Road::Here(open) => {
+            let found = open.publisher.datasets(&parts::operator(), parts::now_ms()).await?;
+            let told = |record: portico_store::DatasetRecord| Told {
+                metadata: record.metadata,
+                current_version: record.current,
+            };
+            found.into_iter().map(told).collect()
         }
-        offset += PAGE;
-        if page.is_empty() || offset >= total {
-            return Ok(());
+        Road::There(remote) => remote.get::<List>(&["datasets"]).await?.datasets,
+    };
+    for Told { metadata, current_version } in datasets {
+        let current = current_version.map_or_else(|| "not released".to_owned(), |version| format!("version {version}"));
+        println!("{:40} {current:14} {}", metadata.name.as_str(), metadata.title);
+    }
+    Ok(())
+}
+
+async fn show(road: &Road, name: &str) -> anyhow::Result<()> {
+    match road {
+        Road::Here(open) => show_here(&open.store, name).await,
+        Road::There(remote) => {
+            let Told { metadata, current_version } = remote.get(&["datasets", name]).await?;
+            print_metadata(&metadata);
+            match current_version {
+                Some(version) => println!("  version {version:4} (current)"),
+                None => println!("  not released"),
+            }
+            Ok(())
         }
     }
 }
 
-async fn show(store: &Store, name: &str) -> anyhow::Result<()> {
+async fn show_here(store: &Store, name: &str) -> anyhow::Result<()> {
     let name = DatasetName::parse(name)?;
     let record = store.catalog.dataset(&name).await?.with_context(|| format!("there is no dataset {name}"))?;
-    let metadata = &record.metadata;
-    println!("{name}\n  title       {}\n  department  {}", metadata.title, metadata.department);
-    println!(
-        "  steward     {} <{}>\n  licence     {}",
-        metadata.steward_name, metadata.steward_email, metadata.license
-    );
+    print_metadata(&record.metadata);
     for version in store.catalog.versions(&name).await? {
         let current = if record.current == Some(version.version) { " (current)" } else { "" };
         println!("  version {:4} {:>12} rows {:>14} bytes{current}", version.version, version.rows, version.bytes);
@@ -118,13 +133,30 @@ async fn show(store: &Store, name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn print_metadata(metadata: &DatasetMetadata) {
+    println!("{}\n  title       {}\n  department  {}", metadata.name, metadata.title, metadata.department);
+    println!(
+        "  steward     {} <{}>\n  licence     {}",
+        metadata.steward_name, metadata.steward_email, metadata.license
+    );
+}
+
 fn print_line(seen: &Seen) {
-    let version = seen.version.as_ref().map(|version| format!(" as {version}")).unwrap_or_default();
-    println!("{} {} {}{version}", seen.id, seen.dataset, seen.state.as_str());
+    let version = seen.version.map(|version| format!(" as {}@{version}", seen.dataset)).unwrap_or_default();
+    let recommended = seen.recommended_by.as_ref().filter(|_| seen.state == "in_review");
+    let recommended = recommended.map(|name| format!(", recommended by {name}")).unwrap_or_default();
+    println!("{} {} {}{recommended}{version}", seen.id, seen.dataset, seen.state);
 }
 
 fn print_whole(seen: &Seen) {
     print_line(seen);
+    println!("staged by {}", seen.staged_by);
+    if let (Some(name), Some(reason)) = (&seen.returned_by, &seen.returned_reason) {
+        println!("returned by {name}: {reason}");
+    }
+    if let Some(name) = &seen.approved_by {
+        println!("approved by {name}");
+    }
     publish::print_findings(&seen.findings);
     if let Some(digest) = &seen.digest {
         println!("digest {digest}");

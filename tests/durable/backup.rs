@@ -30,6 +30,13 @@ async fn a_lost_portal_comes_back_whole() {
     }
     let open = Road::new(&publish, "street-trees", &files[2]).stage(NOW_MS).await.unwrap();
     publish.screen(&operator(), &open, NOW_MS, |_| {}).await.unwrap();
+    let wanted = portico_publish::TokenRequest {
+        name: "ana".to_owned(),
+        roles: vec![portico_model::policy::Role::Steward],
+        scope: portico_model::policy::Scope::All,
+        days: 1,
+    };
+    let (text, token) = publish.create_token(&operator(), wanted, 1, NOW_MS).await.unwrap();
     let kept = disk(scratch.path(), "kept");
     let mut total = 0;
     let first = store
@@ -53,6 +60,7 @@ async fn a_lost_portal_comes_back_whole() {
     assert_eq!(again.catalog.verify_audit().await.unwrap(), store.catalog.verify_audit().await.unwrap());
     let world = World::over(again.clone(), Limits::default()).await;
     assert_eq!(world.rows("select count(*), min(mark) from street_trees").await, "60,2\n");
+    assert_eq!(world.publisher.identify(text.reveal(), NOW_MS).await.unwrap().map(|found| found.id), Some(token.id));
     assert_eq!(world.rows("select count(*), min(mark) from \"street_trees@1\"").await, "30,1\n");
     assert_eq!(world.rows("select count(*), min(mark) from bus_stops").await, "120,4\n");
     // What was on its way goes on from where it was.

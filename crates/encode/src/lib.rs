@@ -1,7 +1,7 @@
 //! Arrow batches → bytes of one format, in bounded memory.
 //!
 //! It runs in a worker, at the end of a plan: the engine pushes batches in and takes bytes out, which the
-//! server forwards as they are. `publish` has no part in it.
+//! server forwards as they are; and in a reader, for the first rows of what might become public.
 //!
 //! ```text
 //! RecordBatch ─▶ Encoder ─▶ Form (one per format) ─▶ bytes ─▶ gzip | zstd ─▶ out

@@ -21,6 +21,8 @@ pub struct Limits {
     pub http: HttpLimits,
     /// Files that staff bring in.
     pub intake: IntakeLimits,
+    /// What staff may do over the network.
+    pub staff: StaffLimits,
 }
 
 /// What a statement may look like, checked on its syntax tree before anything plans.
@@ -245,6 +247,10 @@ pub struct IntakeLimits {
     pub reader_wall_ms: u64,
     /// Wall time for each MiB of a file as it comes, where that is more: the disk and other readers have their share.
     pub reader_wall_ms_per_mib: u64,
+    /// Rows that staff may look at before a release: a screenful or two to judge by.
+    pub preview_rows: u64,
+    /// Bytes of these rows as JSON; where rows are wide there are fewer.
+    pub preview_bytes: u64,
 }
 
 impl Default for IntakeLimits {
@@ -265,6 +271,31 @@ impl Default for IntakeLimits {
             reader_cpu_ms_per_mib: 1_000,
             reader_wall_ms: 180_000,
             reader_wall_ms_per_mib: 3_000,
+            preview_rows: 100,
+            preview_bytes: MIB,
         }
+    }
+}
+
+/// What staff may do over the network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StaffLimits {
+    /// Bytes of an uploaded file: each lies on the server's disk until it is in staging. The command line on the server
+    /// itself takes files of up to `intake.file_bytes`.
+    pub upload_bytes: u64,
+    /// Longest silence in an upload, in milliseconds.
+    pub upload_idle_ms: u64,
+    /// Uploads under way at once; each may fill the disk with `upload_bytes`.
+    pub uploads: u64,
+    /// Files being read at once; each takes a process with `intake.reader_memory_bytes`.
+    pub screenings: u64,
+    /// Longest life of a token, in days: a forgotten one ends within a year.
+    pub token_days: u64,
+}
+
+impl Default for StaffLimits {
+    fn default() -> Self {
+        Self { upload_bytes: 16 * GIB, upload_idle_ms: 30_000, uploads: 4, screenings: 2, token_days: 366 }
     }
 }

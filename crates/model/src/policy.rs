@@ -1,104 +1,121 @@
 //! Who may do what. Every opening of a version and every step of the road in asks [`decide`].
+//!
+//! ```text
+//! out of scope ─▶ Hidden     no role for it ─▶ Denied(Role)     not from this state ─▶ Denied(State)
+//!                            one's own work, where duties are separate ─▶ Denied(OwnWork)     else ─▶ Granted
+//! ```
+//!
+//! `tests/policy.txt` is the whole table: every role, every state, every action.
 
 use serde::{Deserialize, Serialize};
 
 use crate::name::{DatasetName, VersionNumber, VersionRef};
+use crate::revision::RevisionState;
 
-/// A role of the staff.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// Answers for datasets of a department.
-    Steward,
-    /// The open data team.
-    OpenData,
-    /// Approves releases.
-    Cio,
-    /// Runs the server.
-    Admin,
-}
+mod roles;
+mod subject;
 
-/// Who asks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Principal {
-    /// Anyone.
-    Anonymous,
-    /// Somebody who works on the road in.
-    Staff {
-        /// The name in the audit log.
-        name: String,
-        /// All roles held; the embedded operator holds all of them.
-        roles: Vec<Role>,
-    },
-}
-
-impl Principal {
-    /// The one person of a small town, at the server's own command line: holds all the roles.
-    #[must_use]
-    pub fn operator(name: &str) -> Self {
-        Self::Staff { name: name.to_owned(), roles: vec![Role::Steward, Role::OpenData, Role::Cio, Role::Admin] }
-    }
-
-    /// The name in the audit log.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Anonymous => "anonymous",
-            Self::Staff { name, .. } => name,
-        }
-    }
-
-    fn holds(&self, wanted: Role) -> bool {
-        match self {
-            Self::Anonymous => false,
-            Self::Staff { roles, .. } => roles.contains(&wanted),
-        }
-    }
-}
+pub use roles::{Principal, Role, Scope};
+pub use subject::{RevisionFacts, Subject, VersionState};
 
 /// What somebody wants to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Read a released version.
     Read,
-    /// Put a revision into staging, screen it, discard it.
+    /// Know of a dataset or a revision on the road in: its state, findings and figures.
+    See,
+    /// Propose a revision: put a file into staging, say how it is to be read.
     Stage,
-    /// Decide on a finding: declare a column public, drop it.
-    Review,
-    /// Consent to a release.
+    /// Have a staged file read, profiled and screened.
+    Screen,
+    /// Hand a screened revision in for review.
+    Submit,
+    /// Recommend a revision as fit for release.
+    Recommend,
+    /// Give a revision back, with a reason.
+    Return,
+    /// Consent to the release of exactly what was screened.
     Approve,
     /// Make an approved revision public.
     Release,
+    /// Give a revision up.
+    Discard,
+    /// Stop answering from a released version.
+    Withdraw,
+    /// Read staging: the rows that would be public.
+    Preview,
+    /// Read the audit log.
+    ReadAudit,
+    /// Make, list and revoke tokens.
+    ManageTokens,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 5] = [Self::Read, Self::Stage, Self::Review, Self::Approve, Self::Release];
-}
+    pub const ALL: [Self; 14] = [
+        Self::Read,
+        Self::See,
+        Self::Stage,
+        Self::Screen,
+        Self::Submit,
+        Self::Recommend,
+        Self::Return,
+        Self::Approve,
+        Self::Release,
+        Self::Discard,
+        Self::Withdraw,
+        Self::Preview,
+        Self::ReadAudit,
+        Self::ManageTokens,
+    ];
 
-/// What is known of a version when somebody wants to read it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VersionState {
-    /// Public.
-    Released,
-    /// Withdrawn: the record stays, the data are gone.
-    Withdrawn,
-}
+    /// What is done, as a person says it after "may not".
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::See => "see this",
+            Self::Stage => "stage",
+            Self::Screen => "screen",
+            Self::Submit => "submit for review",
+            Self::Recommend => "recommend",
+            Self::Return => "return",
+            Self::Approve => "approve",
+            Self::Release => "release",
+            Self::Discard => "discard",
+            Self::Withdraw => "withdraw",
+            Self::Preview => "preview",
+            Self::ReadAudit => "read the audit log",
+            Self::ManageTokens => "manage tokens",
+        }
+    }
 
-/// The thing that an action is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subject {
-    /// The dataset.
-    pub dataset: DatasetName,
-    /// The version and its state, for `Read`.
-    pub version: Option<(VersionNumber, VersionState)>,
+    /// The roles that have it among their duties; none for what anyone may.
+    #[must_use]
+    pub const fn roles(self) -> &'static [Role] {
+        match self {
+            Self::Read => &[],
+            Self::See => &Role::ALL,
+            Self::Stage | Self::Screen | Self::Submit | Self::Discard => {
+                &[Role::Contributor, Role::Steward, Role::OpenData]
+            }
+            Self::Recommend => &[Role::Steward],
+            Self::Return => &[Role::Steward, Role::Cio],
+            Self::Approve => &[Role::Cio],
+            Self::Release | Self::Withdraw => &[Role::OpenData, Role::Cio],
+            Self::Preview => &[Role::Contributor, Role::Steward, Role::OpenData, Role::Cio],
+            Self::ReadAudit => &[Role::Steward, Role::OpenData, Role::Cio, Role::Admin],
+            Self::ManageTokens => &[Role::Admin],
+        }
+    }
 }
 
 /// Proof that a principal may do an action on a subject. Made only by [`decide`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
-    dataset: DatasetName,
-    version: Option<VersionNumber>,
+    version: Option<VersionRef>,
     action: Action,
     principal: String,
     decided_at_ms: i64,
@@ -111,16 +128,10 @@ impl Grant {
         self.action
     }
 
-    /// The dataset.
-    #[must_use]
-    pub fn dataset(&self) -> &DatasetName {
-        &self.dataset
-    }
-
     /// The version that may be read.
     #[must_use]
     pub fn version(&self) -> Option<VersionRef> {
-        self.version.map(|version| VersionRef { dataset: self.dataset.clone(), version })
+        self.version.clone()
     }
 
     /// Who was granted it, for the audit log.
@@ -142,73 +153,112 @@ pub enum Decision {
     /// Go on, with the proof.
     Granted(Grant),
     /// The subject is known to the principal, but not this action.
-    Denied,
+    Denied(Denial),
     /// To the principal the subject does not exist.
     Hidden,
     /// Was public once; the public reason may be told.
     Withdrawn,
 }
 
+/// Why an action is denied to somebody who may know of its subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denial {
+    /// It wants one of these roles.
+    Role(&'static [Role]),
+    /// It concerns the whole portal, and the principal is there for a part of it.
+    Scope,
+    /// It does not begin where the subject stands.
+    State,
+    /// Whoever staged or submitted a revision leaves its approval to somebody else.
+    OwnWork,
+}
+
 /// Decides whether `principal` may do `action` on `subject` at `now_ms`.
 #[must_use]
 pub fn decide(principal: &Principal, action: Action, subject: &Subject, now_ms: i64) -> Decision {
-    let granted = || {
-        Decision::Granted(Grant {
-            dataset: subject.dataset.clone(),
-            version: subject.version.map(|(version, _)| version),
-            action,
-            principal: principal.name().to_owned(),
-            decided_at_ms: now_ms,
-        })
+    let granted = |version: Option<VersionRef>| {
+        let principal = principal.name().to_owned();
+        Decision::Granted(Grant { version, action, principal, decided_at_ms: now_ms })
     };
-    match action {
-        Action::Read => match subject.version {
-            Some((_, VersionState::Released)) => granted(),
+    if let (Action::Read, Subject::Version { dataset, version }) = (action, subject) {
+        return match *version {
+            Some((version, VersionState::Released)) => granted(Some(VersionRef { dataset: dataset.clone(), version })),
             Some((_, VersionState::Withdrawn)) => Decision::Withdrawn,
             None => Decision::Hidden,
+        };
+    }
+    let checked = match principal {
+        Principal::Anonymous => return Decision::Hidden,
+        // At the server's own command line: holds every role, everywhere, and is one person.
+        Principal::Operator { .. } => Ok(()),
+        Principal::Staff { name, roles, scope } => match subject.is_in(scope) {
+            Some(false) => return Decision::Hidden,
+            within => check_role(name, roles, action, subject, within.is_some() || *scope == Scope::All),
         },
-        Action::Stage => allowed(principal, &[Role::Steward, Role::OpenData], granted),
-        Action::Review => allowed(principal, &[Role::Steward], granted),
-        Action::Approve => allowed(principal, &[Role::Cio], granted),
-        Action::Release => allowed(principal, &[Role::OpenData, Role::Cio], granted),
+    };
+    let alone = matches!(principal, Principal::Operator { .. });
+    match checked.and_then(|()| check_state(action, subject, alone)) {
+        Err(Stop::Hidden) => Decision::Hidden,
+        Err(Stop::Denied(denial)) => Decision::Denied(denial),
+        Ok(()) if !alone && action == Action::Approve && subject.is_work_of(principal.name()) => {
+            Decision::Denied(Denial::OwnWork)
+        }
+        Ok(()) => granted(None),
     }
 }
 
-fn allowed(principal: &Principal, roles: &[Role], granted: impl FnOnce() -> Decision) -> Decision {
-    match principal {
-        Principal::Anonymous => Decision::Hidden,
-        Principal::Staff { .. } if roles.iter().any(|role| principal.holds(*role)) => granted(),
-        Principal::Staff { .. } => Decision::Denied,
+/// Why it does not go on.
+enum Stop {
+    Hidden,
+    Denied(Denial),
+}
+
+/// Whether one of the roles has the action among its duties. A contributor's reach no further than what the contributor
+/// has staged: the work of others does not exist for them.
+fn check_role(name: &str, roles: &[Role], action: Action, subject: &Subject, covered: bool) -> Result<(), Stop> {
+    let others_work = match subject {
+        Subject::Revision(facts) => !facts.staged_by.eq_ignore_ascii_case(name),
+        Subject::Version { .. } | Subject::Dataset { .. } | Subject::Portal => false,
+    };
+    if others_work && roles.iter().all(|role| *role == Role::Contributor) {
+        return Err(Stop::Hidden);
     }
+    let reaches = |role: &Role| action.roles().contains(role) && !(*role == Role::Contributor && others_work);
+    if !roles.iter().any(reaches) {
+        return Err(Stop::Denied(Denial::Role(action.roles())));
+    }
+    if covered { Ok(()) } else { Err(Stop::Denied(Denial::Scope)) }
+}
+
+/// Whether the action begins where the subject stands, or was done already: every step may be repeated. `alone` is
+/// somebody who does all the steps alone and leaves out those that pass a revision on to others.
+fn check_state(action: Action, subject: &Subject, alone: bool) -> Result<(), Stop> {
+    use RevisionState::{Approved, Blocked, Discarded, InReview, Released, Returned, Screened, Staged, Superseded};
+    let begins = match (subject, action) {
+        (Subject::Portal, Action::ManageTokens | Action::ReadAudit) => true,
+        (Subject::Dataset { .. }, Action::See | Action::Stage | Action::Withdraw | Action::ReadAudit) => true,
+        (Subject::Revision(facts), action) => match action {
+            Action::See | Action::ReadAudit => true,
+            Action::Stage => matches!(facts.state, Staged | Screened | Blocked | Returned),
+            Action::Screen => matches!(facts.state, Staged | Screened | Blocked | Returned | InReview | Approved),
+            Action::Submit => matches!(facts.state, Screened | Returned | InReview),
+            Action::Recommend => matches!(facts.state, InReview),
+            Action::Return => matches!(facts.state, InReview | Returned),
+            Action::Approve => match facts.state {
+                Approved => true,
+                InReview => facts.recommended || alone,
+                Screened => alone,
+                Staged | Blocked | Returned | Released | Discarded | Superseded => false,
+            },
+            Action::Release => matches!(facts.state, Approved | Released),
+            Action::Discard => !matches!(facts.state, Released | Superseded),
+            Action::Preview => matches!(facts.state, Screened | Blocked | InReview | Returned | Approved),
+            Action::Read | Action::Withdraw | Action::ManageTokens => false,
+        },
+        (Subject::Portal | Subject::Dataset { .. } | Subject::Version { .. }, _) => false,
+    };
+    if begins { Ok(()) } else { Err(Stop::Denied(Denial::State)) }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn subject(version: Option<(u32, VersionState)>) -> Subject {
-        Subject { dataset: DatasetName::parse("trees").unwrap(), version }
-    }
-
-    #[test]
-    fn anyone_reads_what_is_released_and_nothing_else() {
-        let ask = |action, version| decide(&Principal::Anonymous, action, &subject(version), 7);
-        assert!(matches!(ask(Action::Read, Some((1, VersionState::Released))), Decision::Granted(_)));
-        assert_eq!(ask(Action::Read, Some((1, VersionState::Withdrawn))), Decision::Withdrawn);
-        assert_eq!(ask(Action::Read, None), Decision::Hidden);
-        for action in [Action::Stage, Action::Review, Action::Approve, Action::Release] {
-            assert_eq!(ask(action, None), Decision::Hidden, "{action:?}");
-        }
-    }
-
-    #[test]
-    fn a_steward_does_not_approve() {
-        let steward = Principal::Staff { name: "s".into(), roles: vec![Role::Steward] };
-        assert_eq!(decide(&steward, Action::Approve, &subject(None), 0), Decision::Denied);
-        let operator = Principal::operator("op");
-        for action in [Action::Stage, Action::Review, Action::Approve, Action::Release] {
-            let Decision::Granted(grant) = decide(&operator, action, &subject(None), 0) else { panic!("{action:?}") };
-            assert_eq!((grant.action(), grant.principal()), (action, "op"));
-        }
-    }
-}
+mod tests;

@@ -2,9 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Where a revision stands. Terminal states are `Released` and `Discarded`.
+/// Where a revision stands. Terminal states are `Released`, `Discarded` and `Superseded`.
+///
+/// ```text
+/// staged ─▶ screened | blocked        screened ─▶ in_review ─▶ approved ─▶ released
+///    ▲          │          │              ▲           │
+///    └── read otherwise ◀──┘              └─ returned ◀┘   ─▶ superseded by the file that was asked for
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum RevisionState {
     /// Its bytes lie in staging.
     Staged,
@@ -12,18 +18,33 @@ pub enum RevisionState {
     Screened,
     /// Profiled and screened; findings stop it until a person decides.
     Blocked,
+    /// Handed in: the steward looks at it and recommends it or returns it.
+    InReview,
+    /// Given back with a reason: corrected, or replaced by another file.
+    Returned,
     /// Consented to, bound to the digest of what was seen.
     Approved,
     /// Public as a version.
     Released,
     /// Given up.
     Discarded,
+    /// Returned, and replaced by another revision.
+    Superseded,
 }
 
 impl RevisionState {
     /// Every state, in the order of a revision's life.
-    pub const ALL: [Self; 6] =
-        [Self::Staged, Self::Screened, Self::Blocked, Self::Approved, Self::Released, Self::Discarded];
+    pub const ALL: [Self; 9] = [
+        Self::Staged,
+        Self::Screened,
+        Self::Blocked,
+        Self::InReview,
+        Self::Returned,
+        Self::Approved,
+        Self::Released,
+        Self::Discarded,
+        Self::Superseded,
+    ];
 
     /// The name in the catalog and the API.
     #[must_use]
@@ -32,9 +53,12 @@ impl RevisionState {
             Self::Staged => "staged",
             Self::Screened => "screened",
             Self::Blocked => "blocked",
+            Self::InReview => "in_review",
+            Self::Returned => "returned",
             Self::Approved => "approved",
             Self::Released => "released",
             Self::Discarded => "discarded",
+            Self::Superseded => "superseded",
         }
     }
 
@@ -44,18 +68,31 @@ impl RevisionState {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 
-    /// Whether a revision may go from this state to `next`. Screening again is always allowed before approval.
+    /// Whether a revision may go from this state to `next`. Screening again, and reading the file otherwise, are
+    /// allowed until it is handed in. From `Screened` to `Approved` goes only whoever does all the steps alone.
     #[must_use]
     pub const fn may_become(self, next: Self) -> bool {
         match self {
             Self::Staged => matches!(next, Self::Screened | Self::Blocked | Self::Discarded),
-            Self::Screened | Self::Blocked => {
-                matches!(next, Self::Screened | Self::Blocked | Self::Discarded)
-                    || (matches!(self, Self::Screened) && matches!(next, Self::Approved))
-            }
+            Self::Screened => matches!(
+                next,
+                Self::Staged | Self::Screened | Self::Blocked | Self::InReview | Self::Approved | Self::Discarded
+            ),
+            Self::Blocked => matches!(next, Self::Staged | Self::Screened | Self::Blocked | Self::Discarded),
+            Self::InReview => matches!(next, Self::InReview | Self::Returned | Self::Approved | Self::Discarded),
+            Self::Returned => matches!(
+                next,
+                Self::Staged | Self::Screened | Self::Blocked | Self::InReview | Self::Discarded | Self::Superseded
+            ),
             Self::Approved => matches!(next, Self::Released | Self::Discarded),
-            Self::Released | Self::Discarded => false,
+            Self::Released | Self::Discarded | Self::Superseded => false,
         }
+    }
+
+    /// Whether its bytes in staging are still needed.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        !matches!(self, Self::Released | Self::Discarded | Self::Superseded)
     }
 }
 
@@ -69,6 +106,10 @@ mod tests {
             assert_eq!(state.may_become(RevisionState::Released), state == RevisionState::Approved);
             assert_eq!(RevisionState::parse(state.as_str()), Some(state));
         }
-        assert!(!RevisionState::Blocked.may_become(RevisionState::Approved));
+        for state in [RevisionState::Staged, RevisionState::Blocked, RevisionState::Returned] {
+            assert!(!state.may_become(RevisionState::Approved), "{state:?}");
+        }
+        // What was handed in is not touched before somebody has decided.
+        assert!(!RevisionState::InReview.may_become(RevisionState::Screened));
     }
 }

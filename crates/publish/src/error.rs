@@ -1,5 +1,7 @@
 //! What can go wrong on the road in.
 
+use portico_model::name::DatasetName;
+use portico_model::policy::{Action, Denial, Role};
 use portico_model::problem::{Problem, ProblemKind};
 use portico_model::revision::RevisionState;
 
@@ -7,24 +9,40 @@ use portico_model::revision::RevisionState;
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
     /// The principal may not do this.
-    #[error("{principal} may not {step} here")]
+    #[error("{principal} may not {} here: {}", .action.as_str(), why(*.denial))]
     Denied {
         /// Who asked.
         principal: String,
-        /// The step.
-        step: &'static str,
+        /// What for.
+        action: Action,
+        /// Why not.
+        denial: Denial,
     },
+    /// There is no such dataset in the principal's scope.
+    #[error("there is no dataset {0} that you work on; a new one needs a department of yours (--department)")]
+    UnknownDataset(DatasetName),
     /// There is no such revision.
     #[error("there is no revision {0}")]
     UnknownRevision(String),
     /// The revision is not in a state that this step starts from.
-    #[error("the revision is {}; it cannot be {step}", .state.as_str())]
+    #[error("the revision is {}: {}", .state.as_str(), begins(*.action))]
     WrongState {
         /// Where it stands.
         state: RevisionState,
         /// What was asked for.
-        step: &'static str,
+        action: Action,
     },
+    /// A text that a person has to write is missing or too long.
+    #[error("{what} has to have 1 to {chars_max} characters")]
+    BadText {
+        /// Which.
+        what: &'static str,
+        /// Its limit.
+        chars_max: usize,
+    },
+    /// A token that makes no sense.
+    #[error("{0}")]
+    BadToken(String),
     /// The revision changed after it was looked at.
     #[error("the revision changed after it was looked at: screen it again and look at the findings")]
     DigestChanged,
@@ -68,8 +86,12 @@ impl PublishError {
     pub fn kind(&self) -> ProblemKind {
         match self {
             Self::Denied { .. } => ProblemKind::Forbidden,
-            Self::UnknownRevision(_) => ProblemKind::NotFound,
+            Self::UnknownRevision(_) | Self::UnknownDataset(_) => ProblemKind::NotFound,
+            Self::WrongState { state: RevisionState::Blocked, action: Action::Submit | Action::Approve } => {
+                ProblemKind::ReleaseBlocked
+            }
             Self::WrongState { .. } | Self::DigestChanged => ProblemKind::Conflict,
+            Self::BadText { .. } | Self::BadToken(_) => ProblemKind::InvalidRequest,
             Self::NoSteward | Self::UnknownSortColumn(_) | Self::UnknownColumn { .. } | Self::NothingLeft => {
                 ProblemKind::InvalidRequest
             }
@@ -78,6 +100,39 @@ impl PublishError {
             Self::Check(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::Write(_) => ProblemKind::Internal,
+        }
+    }
+}
+
+/// Why somebody is denied, and who is not.
+fn why(denial: Denial) -> String {
+    match denial {
+        Denial::Role(roles) => {
+            let names: Vec<&str> = roles.iter().map(|role: &Role| role.as_str()).collect();
+            format!("that wants the role {}", names.join(" or "))
+        }
+        Denial::Scope => "that concerns the whole portal, and the token is for a part of it".to_owned(),
+        Denial::State => "not now".to_owned(),
+        Denial::OwnWork => {
+            "whoever staged or submitted a revision leaves its approval to somebody else (publishing.separation_of_duties)"
+                .to_owned()
+        }
+    }
+}
+
+/// From where a step begins.
+fn begins(action: Action) -> &'static str {
+    match action {
+        Action::Stage => "how it is read is changed before it is submitted, or after it is returned",
+        Action::Screen => "only what is not decided yet is screened",
+        Action::Submit => "what is screened and not blocked is submitted",
+        Action::Recommend | Action::Return => "what is in review is recommended or returned",
+        Action::Approve => "what is in review and recommended is approved",
+        Action::Release => "what is approved is released",
+        Action::Discard => "what is released is withdrawn, not discarded",
+        Action::Preview => "there are rows to see once it is screened and until it is decided",
+        Action::Read | Action::See | Action::Withdraw | Action::ReadAudit | Action::ManageTokens => {
+            "that is for another subject"
         }
     }
 }

@@ -1,10 +1,11 @@
-//! The road in, as steps: stage, screen, approve, release, sweep. The only crate that writes.
+//! The road in, as steps: stage, screen, submit, recommend, approve, release, sweep. The only crate that writes.
 //!
 //! ```text
-//! file ─▶ stage ─▶ screen ─────────────────────────────▶ approve ─▶ release
-//!         staging   intake: survey, batches              by digest   released storage,
-//!                   profile · screening · dictionary                 Delta commit,
-//!                   sort ─▶ Parquet, back into staging                catalog row last
+//! file ─▶ stage ─▶ screen ──────────────────────────▶ submit ─▶ recommend ─▶ approve ─▶ release
+//!         staging   intake: survey, batches              │       or return    by digest   released storage,
+//!                   profile · screening · dictionary     │       by a steward              Delta commit,
+//!                   sort ─▶ Parquet, back into staging   │                                 catalog row last
+//!                   first rows, for who has to judge     └── each step asks model::policy::decide
 //! ```
 //!
 //! Screening writes the very files that a release will publish, into staging, and digests them together with
@@ -16,17 +17,26 @@
 //!
 //! What it deliberately does not do: it answers no questions, knows no wire, and asks no clock.
 
+mod decisions;
 mod error;
 mod layout;
 mod publisher;
 mod reader;
+mod release;
 mod returned;
+mod revision;
+mod rows;
 mod screening;
 mod sort;
 mod sweep;
+mod tokens;
 
 pub use error::PublishError;
-pub use publisher::{Publisher, Revision, StageRequest};
+pub use portico_intake::options::ReadOptions;
+pub use publisher::{Amendment, Publisher, StageRequest};
 pub use reader::read_staged;
+pub use revision::Revision;
+pub use rows::Rows;
 pub use screening::Progress;
 pub use sweep::Swept;
+pub use tokens::{TokenRequest, TokenText};

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::PublishError;
 use crate::layout::{Layout, WrittenFile};
+use crate::rows;
 use crate::sort::Sorter;
 
 /// Columns that an error lists.
@@ -89,7 +90,10 @@ pub(crate) fn screen_file(
     findings.extend(screener.finish());
     worst_first(&mut findings);
     let sort_key = key.iter().map(|&index| schema.field(index).name().clone()).collect();
-    Ok(Screened { schema, rows, findings, profile: profiler.finish(), sort_key, files: layout.finish()? })
+    let files = layout.finish()?;
+    let first = files.first().ok_or(PublishError::NothingLeft)?;
+    rows::write(&first.name, &schema, limits, scratch)?;
+    Ok(Screened { schema, rows, findings, profile: profiler.finish(), sort_key, files })
 }
 
 fn kept_columns(schema: &Schema, dictionary: Option<&Dictionary>) -> Result<Vec<usize>, PublishError> {

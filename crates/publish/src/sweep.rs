@@ -6,7 +6,8 @@ use portico_store::{StagedFile, StoreError, StoredObject};
 use ulid::Ulid;
 
 use crate::error::PublishError;
-use crate::publisher::{LEASE_MS, Publisher};
+use crate::publisher::Publisher;
+use crate::release::LEASE_MS;
 
 /// How old an unnamed file must be: longer than any step takes, so that a file which is about to be named by a
 /// catalog row is never taken for a leftover.

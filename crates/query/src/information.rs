@@ -99,7 +99,7 @@ async fn current(
     let version = store.catalog.current_version(name).await.map_err(|error| store_problem(&error))?;
     Ok(match (resolve::grant(name, version.as_ref(), principal, now_ms), version) {
         (Decision::Granted(_), Some(version)) => Some(Listed { metadata: record.metadata, version }),
-        (Decision::Granted(_), None) | (Decision::Denied | Decision::Hidden | Decision::Withdrawn, _) => None,
+        (Decision::Granted(_), None) | (Decision::Denied(_) | Decision::Hidden | Decision::Withdrawn, _) => None,
     })
 }
 

@@ -97,7 +97,7 @@ pub(crate) fn grant(
     now_ms: i64,
 ) -> Decision {
     let version = record.map(|record| (record.version.version, record.state));
-    decide(principal, Action::Read, &Subject { dataset: dataset.clone(), version }, now_ms)
+    decide(principal, Action::Read, &Subject::version(dataset.clone(), version), now_ms)
 }
 
 /// What became of a look-up.
@@ -134,7 +134,9 @@ async fn readable(
     Ok(match (grant(dataset, record.as_ref(), principal, now_ms), record) {
         (Decision::Granted(grant), Some(record)) => Readable::Yes(pinned(record, grant)),
         (Decision::Withdrawn, Some(record)) => Readable::Withdrawn(withdrawn(&record)),
-        (Decision::Granted(_) | Decision::Withdrawn, None) | (Decision::Denied | Decision::Hidden, _) => Readable::No,
+        (Decision::Granted(_) | Decision::Withdrawn, None) | (Decision::Denied(_) | Decision::Hidden, _) => {
+            Readable::No
+        }
     })
 }
 

@@ -13,7 +13,7 @@ use portico_model::problem::{Problem, ProblemKind};
 use crate::accept::Peer;
 use crate::client::Client;
 use crate::http::cache::CachePolicy;
-use crate::http::negotiate;
+use crate::http::{negotiate, staff};
 use crate::observe::RequestId;
 use crate::pages;
 use crate::problem::{Carried, ProblemDocument, Refusal, grpc_status, problem_of_status};
@@ -59,6 +59,7 @@ pub(crate) async fn finish(State(site): State<Arc<Site>>, request: Request, next
     let id = request.extensions().get::<RequestId>().map(|id| id.as_str().to_owned()).unwrap_or_default();
     let tls = request.extensions().get::<Client>().is_some_and(|client| client.tls);
     let credential = request.headers().contains_key(header::AUTHORIZATION);
+    let staff = request.uri().path().starts_with(staff::PREFIX);
     let mut response = if is_addressed(&request) {
         next.run(request).await
     } else {
@@ -80,8 +81,11 @@ pub(crate) async fn finish(State(site): State<Arc<Site>>, request: Request, next
             if known { Body::empty() } else { Body::from_stream(futures::stream::empty::<Unread>()) };
     }
     protect(response.headers_mut(), tls);
-    if credential {
+    if credential || staff {
         keep_private(response.headers_mut());
+    }
+    if staff {
+        keep_at_home(response.headers_mut());
     }
     response
 }
@@ -164,6 +168,21 @@ fn protect(headers: &mut HeaderMap, tls: bool) {
 fn keep_private(headers: &mut HeaderMap) {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(CachePolicy::Private.header()));
     headers.append(header::VARY, HeaderValue::from_static("authorization"));
+}
+
+/// What is for staff is for no other site's scripts, nor may one show it or load it.
+fn keep_at_home(headers: &mut HeaderMap) {
+    for open in [
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        header::ACCESS_CONTROL_MAX_AGE,
+    ] {
+        headers.remove(open);
+    }
+    let own = HeaderName::from_static("cross-origin-resource-policy");
+    headers.insert(own, HeaderValue::from_static("same-origin"));
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ mod handle;
 mod metadata;
 mod put;
 mod session;
+mod stage;
 mod statements;
 mod values;
 
@@ -57,6 +58,12 @@ pub(crate) struct Flights {
 }
 
 impl Flights {
+    /// Who calls; a token that is shown has to be good, even where none is needed.
+    async fn visitor<T>(&self, request: &Request<T>) -> Result<Visitor, Status> {
+        let (visitor, shown) = Visitor::of(request).map_err(|problem| grpc_status(&problem))?;
+        visitor.identified(&self.site, shown).await.map_err(|problem| grpc_status(&problem))
+    }
+
     async fn info(&self, visitor: &Visitor, descriptor: FlightDescriptor) -> Result<FlightInfo, Problem> {
         if descriptor.r#type() == DescriptorType::Path {
             return exports::info_of_path(&self.site, visitor, descriptor).await;
@@ -118,13 +125,13 @@ impl FlightService for Flights {
     }
 
     async fn list_flights(&self, request: Request<Criteria>) -> Reply<Self::ListFlightsStream> {
-        let visitor = Visitor::of(&request).map_err(|problem| grpc_status(&problem))?;
+        let visitor = self.visitor(&request).await?;
         let infos = exports::list(&self.site, &visitor).await.map_err(|problem| grpc_status(&problem))?;
         Ok(Response::new(stream::iter(infos.into_iter().map(Ok)).boxed()))
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Reply<FlightInfo> {
-        let visitor = Visitor::of(&request).map_err(|problem| grpc_status(&problem))?;
+        let visitor = self.visitor(&request).await?;
         let info = self.info(&visitor, request.into_inner()).await;
         info.map(Response::new).map_err(|problem| grpc_status(&problem))
     }
@@ -134,20 +141,23 @@ impl FlightService for Flights {
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Reply<SchemaResult> {
-        let visitor = Visitor::of(&request).map_err(|problem| grpc_status(&problem))?;
+        let visitor = self.visitor(&request).await?;
         let info = self.info(&visitor, request.into_inner()).await.map_err(|problem| grpc_status(&problem))?;
         Ok(Response::new(SchemaResult { schema: info.schema }))
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Reply<Self::DoGetStream> {
-        let visitor = Visitor::of(&request).map_err(|problem| grpc_status(&problem))?;
+        let visitor = self.visitor(&request).await?;
         let flow = self.get(&visitor, request.into_inner()).await;
         flow.map(Response::new).map_err(|problem| grpc_status(&problem))
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Reply<Self::DoPutStream> {
-        let visitor = Visitor::of(&request).map_err(|problem| grpc_status(&problem))?;
-        put::put(&visitor, request.into_inner()).await.map(Response::new).map_err(|problem| grpc_status(&problem))
+        let visitor = self.visitor(&request).await?;
+        put::put(&self.site, &visitor, request.into_inner())
+            .await
+            .map(Response::new)
+            .map_err(|problem| grpc_status(&problem))
     }
 
     async fn do_exchange(&self, _request: Request<Streaming<FlightData>>) -> Reply<Self::DoExchangeStream> {
@@ -155,7 +165,7 @@ impl FlightService for Flights {
     }
 
     async fn do_action(&self, request: Request<Action>) -> Reply<Self::DoActionStream> {
-        let visitor = Visitor::of(&request).map_err(|problem| grpc_status(&problem))?;
+        let visitor = self.visitor(&request).await?;
         let results = actions::run(&self.site, &visitor, request.into_inner()).await;
         let results = results.map_err(|problem| grpc_status(&problem))?;
         Ok(Response::new(stream::iter(results.into_iter().map(Ok)).boxed()))

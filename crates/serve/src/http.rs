@@ -19,3 +19,4 @@ pub(crate) mod service;
 pub(crate) mod sql;
 pub(crate) mod sql_answer;
 pub(crate) mod sql_request;
+pub(crate) mod staff;

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! connection ─▶ accept ─▶ router ─┬─▶ http      /sql, /datasets/…, /api/…      JSON, files, problems
+//!                                 │    └ staff  /api/staff/…  with a token     every step of the road in ─▶ publish
 //!                                 ├─▶ pages     /, /datasets/{name}            HTML
 //!                                 └─▶ flight    application/grpc               Flight and Flight SQL
 //!                                        │
@@ -14,7 +15,7 @@
 //! ```
 //!
 //! What it deliberately does not do: it reads no configuration and no environment, asks no clock (time comes from
-//! the [`Site`]), plans no SQL and opens no file.
+//! the [`Site`]), plans no SQL, and opens no file but those that it writes uploads into.
 
 mod accept;
 mod catalog;
@@ -29,6 +30,7 @@ mod rates;
 mod released;
 mod router;
 mod site;
+mod staff;
 
 #[cfg(test)]
 mod testing;
@@ -42,3 +44,4 @@ pub use observe::RequestId;
 pub use problem::{PROBLEM_CODE_METADATA, PROBLEMS_PATH, grpc_code, grpc_status, http_status};
 pub use router::router;
 pub use site::{Clock, Site, SiteSettings};
+pub use staff::Staff;

@@ -7,6 +7,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use portico_model::problem::{Problem, ProblemKind};
+use portico_publish::PublishError;
 use portico_store::StoreError;
 use serde::Serialize;
 use tonic::metadata::MetadataValue;
@@ -158,6 +159,11 @@ impl Refusal {
         self
     }
 
+    /// What is wrong, for a wire that has no headers of its own.
+    pub(crate) fn into_problem(self) -> Problem {
+        self.problem
+    }
+
     #[cfg(test)]
     pub(crate) fn kind(&self) -> ProblemKind {
         self.problem.kind
@@ -195,6 +201,31 @@ pub(crate) fn problem_of_store(error: &StoreError) -> Problem {
         ProblemKind::NotFound => Problem::not_found("such thing"),
         other => Problem::new(other, other.title()),
     }
+}
+
+/// An error of the road in as a member of staff may see it.
+pub(crate) fn problem_of_publish(error: &PublishError) -> Problem {
+    match error {
+        PublishError::Store(error) => return problem_of_store(error),
+        // One answer for what is not there and what is out of the token's scope.
+        PublishError::UnknownRevision(_) => return Problem::not_found("revision of that id that you work on"),
+        _ => {}
+    }
+    let kind = error.kind();
+    if http_status(kind).is_server_error() {
+        let error: &dyn std::error::Error = error;
+        tracing::error!(error, "a step of the road in failed");
+        return Problem::internal();
+    }
+    Problem::new(kind, sentence(&error.to_string()))
+}
+
+/// A text as a sentence.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first: String = letters.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();
+    let end = if text.ends_with('.') { "" } else { "." };
+    format!("{first}{}{end}", letters.as_str())
 }
 
 impl IntoResponse for Refusal {

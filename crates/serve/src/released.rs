@@ -39,11 +39,11 @@ pub(crate) async fn open(
     // A dataset without a release is not told from none, whichever version is asked for.
     let no_version = || if version.is_some() && current.is_some() { no_such_version() } else { no_dataset() };
     let record = site.store.catalog.version(&name, number).await?.ok_or_else(no_version)?;
-    let subject = Subject { dataset: name, version: Some((record.version.version, record.state)) };
+    let subject = Subject::version(name, Some((record.version.version, record.state)));
     match decide(principal, Action::Read, &subject, site.now_ms()) {
         Decision::Granted(grant) => Ok(Opened { dataset, current, record, grant }),
         Decision::Withdrawn => Err(withdrawn(record.withdrawn_reason.as_deref()).into()),
-        Decision::Denied | Decision::Hidden => Err(no_version()),
+        Decision::Denied(_) | Decision::Hidden => Err(no_version()),
     }
 }
 

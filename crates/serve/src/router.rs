@@ -13,7 +13,7 @@ use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete, get};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use portico_model::problem::Problem;
 use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -23,7 +23,7 @@ use crate::finish::{self, finish, is_grpc};
 use crate::flight;
 use crate::http::asker::{Asker, Visit};
 use crate::http::downloads::{self, Named, Wanted};
-use crate::http::{datasets, names, parts, service, sql};
+use crate::http::{datasets, names, parts, service, sql, staff};
 use crate::observe::observe;
 use crate::pages;
 use crate::problem::{Refusal, problem_of_status};
@@ -70,6 +70,7 @@ fn routes() -> Vec<Route> {
     let mut routes = data_routes();
     routes.extend(api_routes());
     routes.extend(page_routes());
+    routes.extend(staff_routes());
     routes
 }
 
@@ -119,6 +120,47 @@ fn page_routes() -> Vec<Route> {
         route("/", &["/"], get(pages::list)),
         route("/docs/problems", &["/docs/problems"], get(pages::problems)),
         route("/assets/{leaf}", &["/assets/{file}"], get(pages::asset)),
+    ]
+}
+
+/// The road in. Every handler asks for a token first.
+fn staff_routes() -> Vec<Route> {
+    use staff::{datasets, revisions, tokens, upload};
+    let read =
+        |pattern: &'static str, documented: &'static [&'static str], answers| route(pattern, documented, answers);
+    let step = |pattern: &'static str, documented: &'static [&'static str], answers| {
+        route(pattern, documented, answers).with_methods("POST, OPTIONS")
+    };
+    vec![
+        read("/api/staff/whoami", &["/api/staff/whoami"], get(datasets::whoami)),
+        read("/api/staff/audit", &["/api/staff/audit"], get(datasets::audit)),
+        read("/api/staff/datasets", &["/api/staff/datasets"], get(datasets::list)),
+        read("/api/staff/datasets/{name}", &["/api/staff/datasets/{name}"], get(datasets::show)),
+        route(
+            "/api/staff/datasets/{name}/revisions",
+            &["/api/staff/datasets/{name}/revisions"],
+            get(datasets::revisions).post(upload::stage),
+        )
+        .with_methods("GET, HEAD, POST, OPTIONS"),
+        step(
+            "/api/staff/datasets/{name}/versions/{version}/withdraw",
+            &["/api/staff/datasets/{name}/versions/{version}/withdraw"],
+            post(datasets::withdraw),
+        ),
+        read("/api/staff/revisions/{id}", &["/api/staff/revisions/{id}"], get(revisions::show)),
+        read("/api/staff/revisions/{id}/rows", &["/api/staff/revisions/{id}/rows"], get(revisions::rows)),
+        route("/api/staff/revisions/{id}/proposal", &["/api/staff/revisions/{id}/proposal"], put(revisions::propose))
+            .with_methods("PUT, OPTIONS"),
+        step("/api/staff/revisions/{id}/screen", &["/api/staff/revisions/{id}/screen"], post(revisions::screen)),
+        step("/api/staff/revisions/{id}/submit", &["/api/staff/revisions/{id}/submit"], post(revisions::submit)),
+        step("/api/staff/revisions/{id}/review", &["/api/staff/revisions/{id}/review"], post(revisions::review)),
+        step("/api/staff/revisions/{id}/approve", &["/api/staff/revisions/{id}/approve"], post(revisions::approve)),
+        step("/api/staff/revisions/{id}/release", &["/api/staff/revisions/{id}/release"], post(revisions::release)),
+        step("/api/staff/revisions/{id}/discard", &["/api/staff/revisions/{id}/discard"], post(revisions::discard)),
+        route("/api/staff/tokens", &["/api/staff/tokens"], get(tokens::list).post(tokens::create))
+            .with_methods("GET, HEAD, POST, OPTIONS"),
+        route("/api/staff/tokens/{id}", &["/api/staff/tokens/{id}"], delete(tokens::revoke))
+            .with_methods("DELETE, OPTIONS"),
     ]
 }
 

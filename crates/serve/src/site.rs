@@ -7,6 +7,7 @@ use portico_query::questions::Questions;
 use portico_store::Store;
 
 use crate::client::TrustedProxies;
+use crate::staff::Staff;
 
 /// Milliseconds since the Unix epoch, UTC, whenever asked: the program gives the real clock, tests a fixed one.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -17,6 +18,8 @@ pub struct Site {
     pub store: Store,
     /// Where questions and exports are answered.
     pub questions: Questions,
+    /// Where staff bring data in.
+    pub staff: Staff,
     /// The operator's limits.
     pub limits: Limits,
     /// What the operator calls the portal and where it is.

@@ -7,4 +7,5 @@ mod pages;
 mod rates;
 mod replay;
 mod sql;
+mod staff;
 mod surface;

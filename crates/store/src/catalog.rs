@@ -1,4 +1,4 @@
-//! The records: datasets, versions, revisions and the audit log, in SQLite or PostgreSQL with one set of queries.
+//! The records: datasets, versions, revisions, tokens and the audit log, in SQLite or PostgreSQL with one set of queries.
 //!
 //! A writing transaction begins by updating the one row that ends the audit chain. That makes writers take turns
 //! on both databases alike, so that everything a transaction reads stays true until it commits, and every write
@@ -25,13 +25,15 @@ mod releases;
 mod revisions;
 mod seals;
 mod search;
+mod tokens;
 mod versions;
 
 pub use audit::AuditEntry;
 pub(crate) use dump::DumpedRow;
 pub use interruption::{CatalogMoment, Interrupt};
-pub use records::{DatasetRecord, Prepared, ReleaseRecord, RevisionRecord, VersionRecord, VersionSummary};
+pub use records::{DatasetRecord, Prepared, ReleaseRecord, Review, RevisionRecord, VersionRecord, VersionSummary};
 pub use search::{DatasetFilter, Facets};
+pub use tokens::TokenRecord;
 
 /// Memory for version records, in bytes of their JSON: a thousand versions of a hundred columns.
 const VERSION_CACHE_BYTES: u64 = 64 * 1024 * 1024;

@@ -48,7 +48,7 @@ mod storage;
 pub use backup::{CopyEvent, CopySummary};
 pub use catalog::{
     AuditEntry, Catalog, CatalogMoment, DatasetFilter, DatasetRecord, Facets, Interrupt, Prepared, ReleaseRecord,
-    RevisionRecord, VersionRecord, VersionSummary,
+    Review, RevisionRecord, TokenRecord, VersionRecord, VersionSummary,
 };
 pub use error::{Cause, StoreError};
 pub use scrub::{ScrubEvent, Scrubbed, Wrong};

@@ -16,6 +16,8 @@ use tempfile::TempDir;
 mod releases;
 #[path = "support/sample.rs"]
 mod sample;
+#[path = "catalog/tokens.rs"]
+mod tokens;
 
 use sample::{NOW, metadata, name, revision, server};
 
@@ -33,7 +35,7 @@ impl World {
     }
 
     /// A statement that no program of ours would make.
-    async fn tamper(&self, sql: &str) {
+    pub(crate) async fn tamper(&self, sql: &str) {
         let mut connection = sqlx::AnyConnection::connect(&self.url).await.unwrap();
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
     }

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use super::messages::{self, Order, Said};
 use super::watcher::{self, Verdict};
 use crate::error::PublishError;
+use crate::rows::PREVIEW;
 use crate::screening::{Progress, Screened};
 
 /// The name of the staged file in a reader's scratch directory.
@@ -85,7 +86,7 @@ impl Jail {
         let words = reader.end().await;
         match ended {
             Ok(Said::Screened(screened)) => {
-                check(&screened, scratch).map_err(|what| garbled(what, &words))?;
+                check(&screened, limits, scratch).map_err(|what| garbled(what, &words))?;
                 Ok(*screened)
             }
             Ok(Said::Refused(problem)) => Err(PublishError::Refused(problem)),
@@ -236,7 +237,11 @@ fn garbled(what: &str, words: &Words) -> PublishError {
 
 /// Whether an answer holds together, and its files are plain ones in the scratch directory. Their digests are compared
 /// when they are stored.
-fn check(screened: &Screened, scratch: &Path) -> Result<(), &'static str> {
+fn check(screened: &Screened, limits: &IntakeLimits, scratch: &Path) -> Result<(), &'static str> {
+    let preview = std::fs::symlink_metadata(scratch.join(PREVIEW)).map_err(|_| "the first rows are not there")?;
+    if !preview.is_file() || preview.len() > limits.preview_bytes {
+        return Err("the first rows are not what they should be");
+    }
     let width = screened.schema.fields().len();
     if width == 0 || screened.profile.columns.len() != width {
         return Err("its columns do not agree");
@@ -250,7 +255,10 @@ fn check(screened: &Screened, scratch: &Path) -> Result<(), &'static str> {
     }
     for file in &screened.files {
         let mut parts = Path::new(&file.name).components();
-        if !matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) || file.name == SOURCE {
+        if !matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None))
+            || file.name == SOURCE
+            || file.name == PREVIEW
+        {
             return Err("a file is not in its scratch directory");
         }
         let found = std::fs::symlink_metadata(scratch.join(&file.name)).map_err(|_| "a file is not there")?;

@@ -111,6 +111,7 @@ impl Portal {
             approved_by: Some("c".into()),
             approved_digest: Some("d".into()),
             version: None,
+            review: portico_store::Review::default(),
         };
         catalog.insert_revision(&revision).await.unwrap();
         for (from, to) in

@@ -201,7 +201,7 @@ async fn entries(
         // A dataset that was withdrawn since it was found has left the list.
         let Some(current) = dataset.current else { continue };
         let Some(record) = site.store.catalog.version(name, current).await? else { continue };
-        let subject = Subject { dataset: name.clone(), version: Some((current, record.state)) };
+        let subject = Subject::version(name.clone(), Some((current, record.state)));
         let decision = decide(&Principal::Anonymous, Action::Read, &subject, site.now_ms());
         let offered = format.is_none_or(|format| {
             kinds(&record.manifest.schema, record.manifest.rows).any(|kind| kind.format == format)

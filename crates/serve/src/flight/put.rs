@@ -1,4 +1,6 @@
-//! DoPut: the values of a prepared statement, and refusals of everything that would change data.
+//! DoPut: the values of a prepared statement, a revision of staff, and refusals of everything that would change data.
+
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow_flight::decode::FlightRecordBatchStream;
@@ -12,20 +14,26 @@ use tonic::Streaming;
 
 use super::session::Visitor;
 use super::statements::{Statement, to_ipc};
-use super::{Flow, bad, command, handle, values};
+use super::{Flow, bad, command, handle, stage, values};
+use crate::http::staff::asker;
+use crate::site::Site;
 
 /// Bytes of bound values: a row of parameters, not a table.
 const VALUES_BYTES_MAX: usize = 1024 * 1024;
 
 /// Reads the command of the first message and decides; of a refused call nothing more is read.
-pub(super) async fn put(_visitor: &Visitor, mut messages: Streaming<FlightData>) -> Result<Flow<PutResult>, Problem> {
+pub(super) async fn put(
+    site: &Arc<Site>,
+    visitor: &Visitor,
+    mut messages: Streaming<FlightData>,
+) -> Result<Flow<PutResult>, Problem> {
     let first = messages.message().await.map_err(|_| bad("The upload broke off."))?;
     let first = first.ok_or_else(|| bad("DoPut wants a command in its first message."))?;
     let descriptor = first.flight_descriptor.as_ref().ok_or_else(|| bad("DoPut wants a descriptor with a command."))?;
     let any = Any::decode(&*descriptor.cmd).map_err(|_| bad("The command of DoPut cannot be read."))?;
-    if any.type_url.ends_with("portico.v1.StageCommand") {
-        let detail = "Staging over Flight wants a staff token. `portico publish` stages from the command line.";
-        return Err(Problem::new(ProblemKind::Unauthenticated, detail));
+    if stage::is_stage(&any) {
+        let staff = visitor.staff.as_ref().ok_or_else(asker::unknown)?;
+        return stage::stage(site, staff, &any, (first, messages)).await;
     }
     match command::flight_sql(any)? {
         Command::CommandPreparedStatementQuery(prepared) => {

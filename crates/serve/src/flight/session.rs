@@ -7,14 +7,17 @@ use futures::{StreamExt as _, stream};
 use portico_model::order::{IpcCompression, OutputOptions};
 use portico_model::policy::Principal;
 use portico_model::problem::{Problem, ProblemKind};
+use portico_publish::TokenText;
 use portico_query::answer::Caller;
 use tonic::{Request, Response, Status};
 
 use super::{Flow, Reply};
 use crate::accept::address_block;
 use crate::client::Client;
+use crate::http::staff::asker;
 use crate::problem::grpc_status;
 use crate::rates::Meter;
+use crate::site::Site;
 
 /// The name, and the bearer token, of somebody who does not want to be anybody: clients that cannot leave the
 /// handshake out send it with any password.
@@ -25,17 +28,18 @@ pub(super) struct Visitor {
     pub(super) caller: Caller,
     pub(super) options: OutputOptions,
     pub(super) meter: Meter,
+    /// Whoever showed a token. Reading is the same for everybody; the road in is theirs.
+    pub(super) staff: Option<Principal>,
 }
 
 impl Visitor {
-    /// Reads a call's connection and headers. A credential that is not known is refused, never taken for none.
-    pub(super) fn of<T>(request: &Request<T>) -> Result<Self, Problem> {
-        if let Some(header) = header(request, "authorization")
-            && !is_anonymous(header)
-        {
-            let detail = "The credential is not valid. Reading needs none: leave the authorization header out.";
-            return Err(Problem::new(ProblemKind::Unauthenticated, detail));
-        }
+    /// Reads a call's connection and headers. A credential that cannot be known is refused, never taken for none; one
+    /// that can be is for [`Visitor::identified`].
+    pub(super) fn of<T>(request: &Request<T>) -> Result<(Self, Option<String>), Problem> {
+        let shown = match header(request, "authorization").filter(|header| !is_anonymous(header)) {
+            None => None,
+            Some(header) => Some(token(header).ok_or_else(not_valid)?),
+        };
         let ipc_compression = match header(request, "x-portico-ipc-compression") {
             None => IpcCompression::None,
             Some("lz4") => IpcCompression::Lz4,
@@ -44,12 +48,33 @@ impl Visitor {
         };
         let client = request.extensions().get::<Client>();
         let address_block = client.map_or_else(|| "local".to_owned(), |client| address_block(client.address));
-        Ok(Self {
+        let visitor = Self {
             caller: Caller { address_block, principal: Principal::Anonymous },
             options: OutputOptions { ipc_compression, ..OutputOptions::default() },
             meter: request.extensions().get::<Meter>().cloned().unwrap_or_default(),
-        })
+            staff: None,
+        };
+        Ok((visitor, shown))
     }
+
+    /// The same visitor, with the holder of the token that was shown.
+    pub(super) async fn identified(self, site: &Site, shown: Option<String>) -> Result<Self, Problem> {
+        let Some(shown) = shown else { return Ok(self) };
+        let member = asker::identify(site, &shown).await?.ok_or_else(not_valid)?;
+        Ok(Self { staff: Some(member.principal), ..self })
+    }
+}
+
+fn not_valid() -> Problem {
+    let detail = "The credential is not valid. Reading needs none: leave the authorization header out.";
+    Problem::new(ProblemKind::Unauthenticated, detail)
+}
+
+/// The text of a bearer that can be a token.
+fn token(header: &str) -> Option<String> {
+    let (scheme, text) = header.split_once(' ')?;
+    let text = text.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && TokenText::parse(text).is_some()).then(|| text.to_owned())
 }
 
 /// `authorization: Basic` with the name `anonymous`, or no credential at all, gives the anonymous bearer.

@@ -17,6 +17,7 @@ use portico_model::name::{DatasetName, VersionRef};
 use portico_model::policy::VersionState;
 use portico_model::profile::{ColumnProfile, TableProfile};
 use portico_model::revision::RevisionState;
+use portico_publish::Publisher;
 use portico_query::questions::Questions;
 use portico_query::workers::Workers;
 use portico_store::{Catalog, ReleaseRecord, RevisionRecord, StagedFile, Storage, Store, VersionRecord};
@@ -28,6 +29,7 @@ use super::{hygiene, worker};
 use crate::accept::Peer;
 use crate::router::router;
 use crate::site::{Clock, Site, SiteSettings};
+use crate::staff::Staff;
 
 /// 2023-11-14T22:13:20Z
 pub(crate) const NOW_MS: i64 = 1_700_000_000_000;
@@ -85,7 +87,9 @@ impl World {
         let workers = Workers::start(worker::launcher(), &limits.query);
         let spool = tempfile::tempdir().unwrap();
         let questions = Questions::new(store.clone(), workers, limits.clone(), spool.path().join("spool"));
-        let site = Site { store, questions, limits, settings, clock };
+        let publisher = Publisher::new(store.clone(), limits.intake.clone(), "/none".into(), spool.path().to_owned());
+        let staff = Staff::new(publisher, &limits.staff);
+        let site = Site { store, questions, staff, limits, settings, clock };
         let site = Arc::new(site);
         metadata.columns.push(ColumnDescription {
             name: "species".into(),
@@ -210,7 +214,7 @@ async fn approved(store: &Store, dataset: &DatasetName, number: u32) -> String {
         staged: StagedFile { path: "p".into(), sha256: "0".repeat(64), bytes: 1 },
         file_name: "f.csv".into(),
         options_json: "{}".into(),
-        metadata_json: "{}".into(),
+        metadata_json: serde_json::to_string(&DatasetMetadata::named(dataset.clone())).unwrap(),
         prepared_json: None,
         findings: Vec::new(),
         profile: None,
@@ -220,6 +224,7 @@ async fn approved(store: &Store, dataset: &DatasetName, number: u32) -> String {
         approved_by: Some("c".into()),
         approved_digest: Some("d".into()),
         version: None,
+        review: portico_store::Review::default(),
     };
     store.catalog.insert_revision(&revision).await.unwrap();
     let steps = [(RevisionState::Staged, RevisionState::Screened), (RevisionState::Screened, RevisionState::Approved)];

@@ -48,6 +48,28 @@ impl Catalog {
         Ok(record)
     }
 
+    /// Makes a dataset if there is none of its name; one that is there stays as it is.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the database does not answer; doing it again is safe.
+    pub async fn make_dataset(
+        &self,
+        metadata: &DatasetMetadata,
+        principal: &str,
+        now_ms: i64,
+    ) -> Result<DatasetRecord, StoreError> {
+        let mut change = self.change().await?;
+        if let Some(record) = find(&mut change, &metadata.name).await? {
+            return Ok(record);
+        }
+        create(&mut change, metadata, now_ms).await?;
+        let what = What { action: "dataset.created", dataset: Some(&metadata.name), revision: None, version: None };
+        change.audit(principal, now_ms, what, json!({ "title": metadata.title })).await?;
+        let record = find(&mut change, &metadata.name).await?.ok_or(StoreError::not_found("dataset"))?;
+        change.commit().await?;
+        Ok(record)
+    }
+
     /// A dataset by its name, released or not.
     ///
     /// # Errors

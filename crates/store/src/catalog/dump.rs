@@ -27,7 +27,7 @@ struct Table {
 }
 
 /// The tables in an order in which every row finds what it refers to. Leases are nobody's but the living's.
-const TABLES: [Table; 6] = [
+const TABLES: [Table; 7] = [
     Table {
         name: "dataset",
         select: "SELECT name, root, metadata, name_order, search_text, department, department_key, current_version, \
@@ -63,6 +63,14 @@ const TABLES: [Table; 6] = [
                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
         columns: "tnttnnnnttttttt",
         sealed: Some(&seals::VERSION),
+    },
+    Table {
+        name: "token",
+        select: "SELECT id, sha256, record, revoked_ms, last_used_ms, seal FROM token ORDER BY id",
+        insert: "INSERT INTO token (id, sha256, record, revoked_ms, last_used_ms, seal) \
+                 VALUES ($1, $2, $3, $4, $5, $6)",
+        columns: "tttnnt",
+        sealed: Some(&seals::TOKEN),
     },
     Table {
         name: "audit",

@@ -105,6 +105,25 @@ pub struct RevisionRecord {
     pub approved_digest: Option<String>,
     /// The version that it became.
     pub version: Option<VersionNumber>,
+    /// What people said of it before it was approved.
+    #[serde(default)]
+    pub review: Review,
+}
+
+/// What people said of a revision, newest word only; the audit log has them all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Review {
+    /// Who handed it in.
+    pub submitted_by: Option<String>,
+    /// Who recommended it, since it was handed in.
+    pub recommended_by: Option<String>,
+    /// What was said with the recommendation.
+    pub remark: Option<String>,
+    /// Who returned it, and has not had it back since.
+    pub returned_by: Option<String>,
+    /// Why it was returned.
+    pub returned_reason: Option<String>,
 }
 
 /// What screening leaves behind: the very files that a release will publish.
@@ -118,6 +137,9 @@ pub struct Prepared {
     pub sort_key: Vec<String>,
     /// The files: where they lie in staging, and what the manifest will say of them, without a path.
     pub files: Vec<(StagedFile, ReleasedFile)>,
+    /// The first rows as JSON, for whoever has to judge them; absent from what was screened before there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<StagedFile>,
 }
 
 impl RevisionRecord {
@@ -134,14 +156,18 @@ impl RevisionRecord {
     /// # Errors
     /// [`StoreError::Corrupt`] when the record of the prepared ones does not read.
     pub fn staged_files(&self) -> Result<Vec<StagedFile>, StoreError> {
-        let prepared = self.prepared()?.map(|prepared| prepared.files).unwrap_or_default();
-        Ok(std::iter::once(self.staged.clone()).chain(prepared.into_iter().map(|(staged, _)| staged)).collect())
+        let mut files = vec![self.staged.clone()];
+        if let Some(prepared) = self.prepared()? {
+            files.extend(prepared.files.into_iter().map(|(staged, _)| staged));
+            files.extend(prepared.preview);
+        }
+        Ok(files)
     }
 
     /// Whether its bytes in staging are still needed.
     #[must_use]
     pub const fn is_open(&self) -> bool {
-        !matches!(self.state, RevisionState::Released | RevisionState::Discarded)
+        self.state.is_open()
     }
 }
 

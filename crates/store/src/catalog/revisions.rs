@@ -86,8 +86,8 @@ impl Catalog {
         principal: &str,
         now_ms: i64,
     ) -> Result<(), StoreError> {
-        use RevisionState::{Blocked, Released, Screened, Staged};
-        let stays = expected == revision.state && matches!(expected, Staged | Screened | Blocked);
+        use RevisionState::{Blocked, InReview, Released, Returned, Screened, Staged};
+        let stays = expected == revision.state && matches!(expected, Staged | Screened | Blocked | InReview | Returned);
         if revision.state == Released || !(stays || expected.may_become(revision.state)) {
             let (from, to) = (expected.as_str(), revision.state.as_str());
             return Err(StoreError::invalid(format!("a revision does not go from {from} to {to}")));
@@ -100,19 +100,40 @@ impl Catalog {
         if found.state != expected {
             return Err(StoreError::conflict(format!("the revision is {}", found.state.as_str())));
         }
+        check_same(&found, revision)?;
         write(&mut change, revision, now_ms).await?;
         let action = match revision.state {
             RevisionState::Staged => "revision.staged",
             RevisionState::Screened => "revision.screened",
             RevisionState::Blocked => "revision.blocked",
+            RevisionState::InReview if revision.review.recommended_by.is_some() => "revision.recommended",
+            RevisionState::InReview => "revision.submitted",
+            RevisionState::Returned => "revision.returned",
             RevisionState::Approved => "revision.approved",
             RevisionState::Released => "revision.released",
             RevisionState::Discarded => "revision.discarded",
+            RevisionState::Superseded => "revision.superseded",
         };
-        let detail = json!({ "digest": revision.digest, "findings": revision.findings.len() });
+        let mut detail = json!({ "digest": revision.digest, "findings": revision.findings.len() });
+        if revision.state == RevisionState::Returned {
+            detail["reason"] = json!(revision.review.returned_reason);
+        }
         change.audit(principal, now_ms, what(action, revision), detail).await?;
         change.commit().await
     }
+}
+
+/// Refuses a step that began before the revision was said to be read otherwise, or screened anew: the state may be the
+/// same again, what it is about is not.
+fn check_same(found: &RevisionRecord, next: &RevisionRecord) -> Result<(), StoreError> {
+    use RevisionState::{Blocked, Screened, Staged};
+    let said = |record: &RevisionRecord| (record.options_json.clone(), record.metadata_json.clone());
+    let read_otherwise = next.state != Staged && said(found) != said(next);
+    let screened_anew = !matches!(next.state, Staged | Screened | Blocked) && found.digest != next.digest;
+    if read_otherwise || screened_anew {
+        return Err(StoreError::conflict("the revision was changed meanwhile"));
+    }
+    Ok(())
 }
 
 /// A revision as the change sees it.

@@ -52,6 +52,15 @@ macro_rules! version_columns {
 }
 pub(super) use version_columns;
 
+/// The columns of a token that its seal covers, when it was used last, and the seal. The time of use is written often,
+/// and nothing is decided by it.
+macro_rules! token_columns {
+    () => {
+        "id, sha256, record, revoked_ms, last_used_ms, seal"
+    };
+}
+pub(super) use token_columns;
+
 pub(super) const DATASET: Sealed = Sealed {
     table: "dataset",
     columns: &[
@@ -91,6 +100,11 @@ pub(super) const VERSION: Sealed = Sealed {
         ("withdrawn_reason", Kind::Text),
         ("content_sha256", Kind::Text),
     ],
+};
+
+pub(super) const TOKEN: Sealed = Sealed {
+    table: "token",
+    columns: &[("id", Kind::Text), ("sha256", Kind::Text), ("record", Kind::Text), ("revoked_ms", Kind::Number)],
 };
 
 /// Checks a row that was read with all the columns of its seal.
@@ -150,6 +164,20 @@ pub(super) async fn seal_version(
         .bind(of_row(&VERSION, &row)?)
         .bind(dataset)
         .bind(version)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Seals a token that this transaction has written.
+pub(super) async fn seal_token(connection: &mut AnyConnection, id: &str) -> Result<(), StoreError> {
+    let row = sqlx::query(concat!("SELECT ", token_columns!(), " FROM token WHERE id = $1"))
+        .bind(id)
+        .fetch_one(&mut *connection)
+        .await?;
+    sqlx::query("UPDATE token SET seal = $1 WHERE id = $2")
+        .bind(of_row(&TOKEN, &row)?)
+        .bind(id)
         .execute(connection)
         .await?;
     Ok(())

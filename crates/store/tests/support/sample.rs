@@ -94,6 +94,7 @@ pub(crate) fn revision(id: &str, dataset: &str) -> RevisionRecord {
         approved_by: None,
         approved_digest: None,
         version: None,
+        review: portico_store::Review::default(),
     }
 }
 

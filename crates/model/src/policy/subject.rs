@@ -1,0 +1,78 @@
+//! Subjects: what an action is about, with all that a decision needs to know of it.
+
+use super::{DatasetName, RevisionState, Scope, VersionNumber};
+
+/// What is known of a version when somebody wants to read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VersionState {
+    /// Public.
+    Released,
+    /// Withdrawn: the record stays, the data are gone.
+    Withdrawn,
+}
+
+/// The thing that an action is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A version that somebody wants to read.
+    Version {
+        /// The dataset.
+        dataset: DatasetName,
+        /// The version and its state; none when there is no such version.
+        version: Option<(VersionNumber, VersionState)>,
+    },
+    /// A dataset on the road in.
+    Dataset {
+        /// Its name.
+        dataset: DatasetName,
+        /// The department that has it, as the catalog says; empty if none has.
+        department: String,
+    },
+    /// A revision.
+    Revision(RevisionFacts),
+    /// The portal as a whole.
+    Portal,
+}
+
+/// What a decision needs to know of a revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevisionFacts {
+    /// The dataset that it would change.
+    pub dataset: DatasetName,
+    /// The department that has the dataset, as the catalog says; empty if none has.
+    pub department: String,
+    /// Where the revision stands.
+    pub state: RevisionState,
+    /// Whether a steward has recommended it since it was submitted.
+    pub recommended: bool,
+    /// Who staged it.
+    pub staged_by: String,
+    /// Who may not approve it, because they staged or submitted it; nobody where duties are not separate.
+    pub barred: Vec<String>,
+}
+
+impl Subject {
+    /// A version that somebody wants to read.
+    #[must_use]
+    pub fn version(dataset: DatasetName, version: Option<(VersionNumber, VersionState)>) -> Self {
+        Self::Version { dataset, version }
+    }
+
+    /// Whether a scope covers it; `None` for what is no part of any scope.
+    pub(super) fn is_in(&self, scope: &Scope) -> Option<bool> {
+        match self {
+            Self::Version { dataset, .. } => Some(scope.covers(dataset, "")),
+            Self::Dataset { dataset, department } => Some(scope.covers(dataset, department)),
+            Self::Revision(facts) => Some(scope.covers(&facts.dataset, &facts.department)),
+            Self::Portal => None,
+        }
+    }
+
+    /// Whether it is the work of somebody who therefore may not approve it.
+    pub(super) fn is_work_of(&self, name: &str) -> bool {
+        match self {
+            Self::Revision(facts) => facts.barred.iter().any(|barred| barred.eq_ignore_ascii_case(name)),
+            Self::Version { .. } | Self::Dataset { .. } | Self::Portal => false,
+        }
+    }
+}

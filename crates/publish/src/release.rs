@@ -1,0 +1,124 @@
+//! The last step of the road in: what was approved becomes public, byte for byte.
+
+use std::sync::Arc;
+
+use portico_intake::options::ReadOptions;
+use portico_model::dataset::DatasetMetadata;
+use portico_model::finding::Finding;
+use portico_model::manifest::{Manifest, ReleasedFile};
+use portico_model::name::VersionRef;
+use portico_model::policy::{Action, Principal, VersionState};
+use portico_model::revision::RevisionState;
+use portico_store::{DeltaCommit, Prepared, ReleaseRecord, RevisionRecord, VersionRecord};
+use sha2::{Digest as _, Sha256};
+
+use crate::error::PublishError;
+use crate::publisher::{Publisher, from_json, json, prepared_key};
+use crate::returned::returned;
+
+/// How long a release may work on a dataset's files before somebody else may: a release that takes longer is none
+/// the worse for it unless somebody does, and is then told to begin again.
+pub(crate) const LEASE_MS: i64 = 15 * 60 * 1000;
+
+impl Publisher {
+    /// Makes an approved revision public as the dataset's next version: files, Delta commit, catalog, in this
+    /// order. A release that was interrupted anywhere is completed by doing it again.
+    ///
+    /// # Errors
+    /// [`PublishError::NoSteward`], [`PublishError::WrongState`], or [`PublishError::Store`] with a conflict when
+    /// another release of the dataset came in between: do it again.
+    pub async fn release(&self, principal: &Principal, id: &str, now_ms: i64) -> Result<VersionRef, PublishError> {
+        let record = self.record(id).await?;
+        let grant = self.permit(principal, Action::Release, &record, now_ms).await?;
+        if let (RevisionState::Released, Some(version)) = (record.state, record.version) {
+            return Ok(VersionRef { dataset: record.dataset, version });
+        }
+        let metadata: DatasetMetadata = from_json(&record.metadata_json)?;
+        if metadata.steward_email.trim().is_empty() {
+            return Err(PublishError::NoSteward);
+        }
+        let dataset = self.store.catalog.dataset(&record.dataset).await?;
+        let root = dataset.ok_or_else(|| PublishError::UnknownRevision(id.to_owned()))?.root;
+        // The approved digest covers the files' digests, and those are verified where the files go.
+        let seen = digest(&record, record.prepared_json.as_deref().unwrap_or_default(), &record.findings)?;
+        if record.approved_digest.as_deref() != Some(seen.as_str()) {
+            return Err(PublishError::DigestChanged);
+        }
+        let prepared = record.prepared()?.ok_or(PublishError::DigestChanged)?;
+        // A release that came in between may have left out what this one shows.
+        let options: ReadOptions = from_json(&record.options_json)?;
+        if !returned(&self.store.catalog, &record.dataset, &options, &prepared.schema).await?.is_empty() {
+            return Err(PublishError::DigestChanged);
+        }
+        let catalog = &self.store.catalog;
+        catalog.lease(&record.dataset, id, now_ms, LEASE_MS).await?;
+        let released = self.release_leased(&record, (&root, prepared, metadata), grant.principal(), now_ms).await;
+        if let Err(error) = catalog.end_lease(&record.dataset, id).await {
+            tracing::warn!(%error, revision = %id, "the dataset's lease has to run out by itself");
+        }
+        let version = released?;
+        self.clean(&record).await;
+        Ok(version)
+    }
+
+    /// The release itself, while nobody else works on the dataset's files.
+    async fn release_leased(
+        &self,
+        record: &RevisionRecord,
+        (root, prepared, metadata): (&str, Prepared, DatasetMetadata),
+        principal: &str,
+        now_ms: i64,
+    ) -> Result<VersionRef, PublishError> {
+        let id = record.id.as_str();
+        let files = self.put_files(root, id, &prepared).await?;
+        let next = self.store.catalog.next_version(&record.dataset).await?;
+        let version = VersionRef { dataset: record.dataset.clone(), version: next };
+        // With the number: a release that another one overtook commits anew, above it.
+        let commit =
+            DeltaCommit { txn: format!("{id}.{next}"), schema: prepared.schema.clone(), files: files.clone(), now_ms };
+        let delta_version = self.store.storage.commit_version(root, &commit).await?;
+        let manifest = Manifest {
+            version: version.clone(),
+            schema: prepared.schema,
+            rows: prepared.rows,
+            bytes: files.iter().map(|file| file.bytes).sum(),
+            files,
+            sort_key: prepared.sort_key,
+        };
+        let released = VersionRecord {
+            version: version.clone(),
+            state: VersionState::Released,
+            released_ms: now_ms,
+            manifest: Arc::new(manifest),
+            profile: Arc::new(record.profile.clone().unwrap_or_default()),
+            findings: Arc::new(record.findings.clone()),
+            delta_version,
+            approved_by: record.approved_by.clone().unwrap_or_default(),
+            withdrawn_reason: None,
+        };
+        let release = ReleaseRecord { revision_id: id.to_owned(), metadata, version: released };
+        Ok(self.store.catalog.release(&release, principal, now_ms).await?)
+    }
+
+    /// The prepared files, copied by the storage to where they are public once the catalog names them.
+    async fn put_files(&self, root: &str, id: &str, prepared: &Prepared) -> Result<Vec<ReleasedFile>, PublishError> {
+        let mut released = Vec::with_capacity(prepared.files.len());
+        for (index, (staged, file)) in prepared.files.iter().enumerate() {
+            let path = self.store.storage.release_staged(root, &prepared_key(id, index), staged).await?;
+            released.push(ReleasedFile { path, ..file.clone() });
+        }
+        Ok(released)
+    }
+}
+
+/// What approval is bound to: the input, how it was read, the very files of the release, and what was found.
+pub(crate) fn digest(record: &RevisionRecord, prepared: &str, findings: &[Finding]) -> Result<String, PublishError> {
+    let mut hash = Sha256::new();
+    let findings = json(findings)?;
+    let parts = [&record.staged.sha256, &record.options_json, &record.metadata_json, prepared, findings.as_str()];
+    for part in parts {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}

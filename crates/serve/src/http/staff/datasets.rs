@@ -1,0 +1,180 @@
+//! Datasets as staff see them, whoever asks, and the audit log.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::{HeaderMap, StatusCode};
+use portico_model::name::{DatasetName, VersionRef};
+use portico_model::policy::{Role, Scope};
+use portico_model::problem::Problem;
+use portico_publish::PublishError;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::asker::Member;
+use super::documents::{RevisionEntry, StaffDataset};
+use super::json;
+use crate::catalog::timestamp;
+use crate::http::names;
+use crate::http::parameters::Parameters;
+use crate::problem::{Refusal, problem_of_publish};
+use crate::site::Site;
+
+/// Rows of the audit log in one answer, unless fewer are asked for.
+const AUDIT_ROWS_MAX: i64 = 1_000;
+
+/// `GET /api/staff/whoami`.
+pub(crate) async fn whoami(member: Member, query: Parameters) -> Result<Response, Refusal> {
+    #[derive(Serialize)]
+    struct Whoami<'a> {
+        name: &'a str,
+        roles: &'a [Role],
+        scope: &'a Scope,
+        token: &'a str,
+        expires: String,
+    }
+
+    query.finish("")?;
+    let token = &member.token;
+    let expires = timestamp(token.expires_ms);
+    let said = Whoami { name: &token.name, roles: &token.roles, scope: &token.scope, token: &token.id, expires };
+    json::answer(StatusCode::OK, &said)
+}
+
+/// `GET /api/staff/datasets`.
+pub(crate) async fn list(
+    State(site): State<Arc<Site>>,
+    member: Member,
+    query: Parameters,
+) -> Result<Response, Refusal> {
+    #[derive(Serialize)]
+    struct Datasets {
+        datasets: Vec<StaffDataset>,
+    }
+
+    query.finish("")?;
+    let found = site.staff.publisher.datasets(&member.principal, site.now_ms()).await.map_err(failed)?;
+    json::answer(StatusCode::OK, &Datasets { datasets: found.into_iter().map(StaffDataset::of).collect() })
+}
+
+/// `GET /api/staff/datasets/{name}`.
+pub(crate) async fn show(
+    State(site): State<Arc<Site>>,
+    member: Member,
+    Path(name): Path<String>,
+    query: Parameters,
+) -> Result<Response, Refusal> {
+    query.finish("")?;
+    let name = known(&name)?;
+    let found = site.staff.publisher.dataset(&member.principal, &name, site.now_ms()).await.map_err(failed)?;
+    json::answer(StatusCode::OK, &StaffDataset::of(found))
+}
+
+/// `GET /api/staff/datasets/{name}/revisions`.
+pub(crate) async fn revisions(
+    State(site): State<Arc<Site>>,
+    member: Member,
+    Path(name): Path<String>,
+    query: Parameters,
+) -> Result<Response, Refusal> {
+    #[derive(Serialize)]
+    struct Revisions {
+        revisions: Vec<RevisionEntry>,
+    }
+
+    query.finish("")?;
+    let name = known(&name)?;
+    let found = site.staff.publisher.revisions(&member.principal, &name, site.now_ms()).await.map_err(failed)?;
+    json::answer(StatusCode::OK, &Revisions { revisions: found.iter().map(RevisionEntry::of).collect() })
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Withdrawal {
+    /// What the public is told.
+    reason: String,
+}
+
+/// `POST /api/staff/datasets/{name}/versions/{version}/withdraw`.
+pub(crate) async fn withdraw(
+    State(site): State<Arc<Site>>,
+    member: Member,
+    Path((name, version)): Path<(String, String)>,
+    query: Parameters,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    #[derive(Serialize)]
+    struct Withdrawn {
+        dataset: DatasetName,
+        version: u32,
+        state: &'static str,
+    }
+
+    query.finish("")?;
+    let Withdrawal { reason } = json::read(&site, &headers, body).await?;
+    let dataset = known(&name)?;
+    let version = names::version_number(&version).ok_or_else(|| Problem::not_found("version of that number"))?;
+    let version = VersionRef { dataset, version };
+    site.staff.publisher.withdraw(&member.principal, &version, &reason, site.now_ms()).await.map_err(failed)?;
+    let VersionRef { dataset, version } = version;
+    json::answer(StatusCode::OK, &Withdrawn { dataset, version, state: "withdrawn" })
+}
+
+/// `GET /api/staff/audit`: rows of the audit log, oldest first.
+pub(crate) async fn audit(
+    State(site): State<Arc<Site>>,
+    member: Member,
+    mut query: Parameters,
+) -> Result<Response, Refusal> {
+    #[derive(Serialize)]
+    struct Entry {
+        sequence: i64,
+        at: String,
+        principal: String,
+        action: String,
+        dataset: Option<String>,
+        revision: Option<String>,
+        version: Option<i64>,
+        detail: Value,
+        hash: String,
+    }
+    #[derive(Serialize)]
+    struct Audit {
+        entries: Vec<Entry>,
+    }
+
+    let dataset = query.take_filled("dataset").map(|name| known(&name)).transpose()?;
+    let after: i64 = query.take_number("after")?.unwrap_or(0);
+    let limit = query.take_number("limit")?.unwrap_or(AUDIT_ROWS_MAX).min(AUDIT_ROWS_MAX);
+    query.finish("dataset, after, limit")?;
+    let rows = site
+        .staff
+        .publisher
+        .audit(&member.principal, dataset.as_ref(), (after, limit), site.now_ms())
+        .await
+        .map_err(failed)?;
+    let entry = |row: portico_store::AuditEntry| Entry {
+        sequence: row.sequence,
+        at: timestamp(row.at_ms),
+        principal: row.principal,
+        action: row.action,
+        dataset: row.dataset,
+        revision: row.revision,
+        version: row.version,
+        detail: serde_json::from_str(&row.detail).unwrap_or_default(),
+        hash: row.hash,
+    };
+    json::answer(StatusCode::OK, &Audit { entries: rows.into_iter().map(entry).collect() })
+}
+
+/// A text that can be a dataset's name; what cannot be one is as unknown as what is none.
+pub(super) fn known(name: &str) -> Result<DatasetName, Refusal> {
+    DatasetName::parse(name).map_err(|_| Problem::not_found("dataset of that name").into())
+}
+
+fn failed(error: PublishError) -> Refusal {
+    problem_of_publish(&error).into()
+}

@@ -1,0 +1,47 @@
+//! The road in behind the staff API: the publisher, and how much of it may be under way at once.
+
+use std::sync::Arc;
+
+use portico_model::limits::StaffLimits;
+use portico_model::problem::{Problem, ProblemKind};
+use portico_publish::Publisher;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// When to try again after all places are taken, in seconds: a file of some size is read in that time.
+const RETRY_S: u64 = 10;
+
+/// The road in, as the server offers it to staff.
+#[derive(Clone, Debug)]
+pub struct Staff {
+    /// The steps of the road in.
+    pub(crate) publisher: Publisher,
+    uploads: Arc<Semaphore>,
+    screenings: Arc<Semaphore>,
+}
+
+impl Staff {
+    /// Offers the steps of `publisher` within limits.
+    #[must_use]
+    pub fn new(publisher: Publisher, limits: &StaffLimits) -> Self {
+        let places = |count: u64| {
+            let count = usize::try_from(count).unwrap_or(Semaphore::MAX_PERMITS);
+            Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)))
+        };
+        Self { publisher, uploads: places(limits.uploads), screenings: places(limits.screenings) }
+    }
+
+    /// A place for one upload.
+    pub(crate) fn upload(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        place(&self.uploads, "All places for uploads are taken (limits.staff.uploads).")
+    }
+
+    /// A place for one screening.
+    pub(crate) fn screening(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        place(&self.screenings, "All readers are at work (limits.staff.screenings).")
+    }
+}
+
+fn place(places: &Arc<Semaphore>, taken: &str) -> Result<OwnedSemaphorePermit, Problem> {
+    let full = |_| Problem::new(ProblemKind::Unavailable, taken).retry_after(RETRY_S);
+    Arc::clone(places).try_acquire_owned().map_err(full)
+}
