@@ -1,6 +1,7 @@
 //! Workers as the server starts them: this program's own processes, confined.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use portico_model::format::{Compression, FileKind, Format};
@@ -10,12 +11,13 @@ use portico_model::order::{
 };
 use portico_model::problem::Problem;
 use portico_query::AnswerChunk;
+use portico_query::queue::Queue;
 use portico_query::workers::{Effort, Launcher, Workers};
 
 use crate::world::World;
 
 async fn workers(scratch: &Path, released: PathBuf) -> Workers {
-    let limits = QueryLimits { workers: 1, ..QueryLimits::default() };
+    let limits = QueryLimits { workers: 1, spare_workers: 0, ..QueryLimits::default() };
     let program = PathBuf::from(env!("CARGO_BIN_EXE_portico"));
     let launcher =
         Launcher::Process { program, scratch: scratch.to_owned(), released: Some(released), log_level: None };
@@ -57,7 +59,8 @@ async fn order(world: &World, sql: &str, access: impl Fn(FileAccess) -> FileAcce
 }
 
 async fn run(workers: &Workers, order: &WorkOrder) -> Result<String, Problem> {
-    let mut answer = workers.run(order, Effort::Scan).await?;
+    let turn = Arc::new(Queue::new(&QueryLimits::default(), 1).enter("a").await?);
+    let mut answer = workers.run(order, Effort::Scan, &turn).await?;
     let mut text = Vec::new();
     loop {
         match answer.feed.next().await? {

@@ -56,6 +56,7 @@ async fn try_catalog(store: &portico_store::Store) -> anyhow::Result<String> {
 async fn try_worker(config: &Config, store: &portico_store::Store) -> anyhow::Result<(String, Vec<Measure>)> {
     let mut config = config.clone();
     config.limits.query.workers = 1;
+    config.limits.query.spare_workers = 0;
     let scratch = parts::Scratch::open(&config)?;
     let questions = parts::open_questions(&config, store, &scratch).await?;
     let query = &config.limits.query;

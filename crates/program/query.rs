@@ -53,6 +53,7 @@ async fn ask_here(query: &Query, format: Format) -> anyhow::Result<ExitCode> {
     let mut config = Config::load(query.portal.config.as_deref(), query.portal.data.as_deref())?;
     // One question needs one worker.
     config.limits.query.workers = 1;
+    config.limits.query.spare_workers = 0;
     let store = parts::open_existing_store(&config).await?;
     let scratch = parts::Scratch::open(&config)?;
     let questions = parts::open_questions(&config, &store, &scratch).await?;

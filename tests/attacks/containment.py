@@ -1,4 +1,4 @@
-"""What a statement, or the death of a process, can do to everybody else: figures F5, F6, F10, F11 and F19.
+"""What a statement, or the death of a process, can do to everybody else: figures F5, F6, F10, F11, F19 and row S71.
 
     cd tests && python -m attacks.containment            the whole run, about half an hour
     cd tests && python -m attacks.containment --short    a few minutes
@@ -13,7 +13,9 @@ import contextlib
 import itertools
 import json
 import pathlib
+import re
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -38,6 +40,7 @@ SPILL_BYTES = 1024 * MIB
 CONFIGURATION = """
 [server]
 scratch = "{scratch}"
+metrics_listen = "127.0.0.1:{metrics}"
 [limits.query]
 workers = 4
 first_byte_ms = {limit}
@@ -94,8 +97,13 @@ def portal():
 def serve(place, limit_ms=LIMIT_MS):
     file = place / "portico.toml"
     file.write_text(CONFIGURATION.format(
-        scratch=place / "scratch", limit=limit_ms, memory=WORKER_MEMORY_BYTES, spill=SPILL_BYTES))
+        scratch=place / "scratch", limit=limit_ms, memory=WORKER_MEMORY_BYTES, spill=SPILL_BYTES, metrics=free_port()))
     return Server(["serve", "--config", str(file), "--data", str(place / "data"), "--listen", "127.0.0.1:0"])
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
 
 
 def ask(server, sql, form="csv", **options):
@@ -260,6 +268,49 @@ def respawn(place, kills):
         server.stop()
 
 
+def disconnects(place, times):
+    """S71: clients that leave 50 ms after they have asked."""
+    server, at_once = serve(place), 4
+    port = int(re.search(r'metrics_listen = "127.0.0.1:(\d+)"', (place / "portico.toml").read_text()).group(1))
+
+    def gauges():
+        text = requests.get(f"http://127.0.0.1:{port}/metrics").text
+        return [int(float(re.search(rf"^{name} (\S+)", text, re.MULTILINE).group(1)))
+                for name in ("portico_questions_running", "portico_queue_waiting")]
+
+    try:
+        ask(server, "select 1")
+        host, port_of_http = server.host.rsplit(":", 1)
+        slowest, begun, alive = 0.0, 0, len(workers(server))
+        for sql in itertools.islice(itertools.cycle(BURNERS), times // at_once):
+            connections = []
+            for _ in range(at_once):
+                connection = socket.create_connection((host, int(port_of_http)))
+                connection.sendall(f"POST /sql HTTP/1.1\r\nHost: p\r\nContent-Type: application/sql\r\n"
+                                   f"Content-Length: {len(sql)}\r\n\r\n{sql}".encode())
+                connections.append(connection)
+            time.sleep(0.05)
+            begun += gauges()[0]
+            for connection in connections:
+                connection.close()
+            left = time.monotonic()
+            while (now := gauges()) != [0, 0] and time.monotonic() - left < 10:
+                time.sleep(0.01)
+            slowest = max(slowest, time.monotonic() - left)
+            if now != [0, 0]:
+                break
+        left, answer = gauges(), ask(server, "select 1")
+        deadline = time.monotonic() + 5
+        while len(workers(server)) != alive and time.monotonic() < deadline:
+            time.sleep(0.05)
+        say("S71", f"clients that left 50 ms after they asked, {times} of them ({begun} had a worker): until it was free",
+            "<= 2 s, nothing stays", f"{slowest:.2f} s at most; {left[0]} running and {left[1]} waiting at the end, "
+            f"{len(workers(server))} of {alive} workers",
+            slowest <= 2 and left == [0, 0] and answer.status_code == 200 and len(workers(server)) == alive)
+    finally:
+        server.stop()
+
+
 def spill_hygiene(place, rounds):
     """F11: what spills leave behind, also when the server is killed in the middle."""
     scratch = place / "scratch"
@@ -359,13 +410,14 @@ def truncation(place, times, server_times):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--short", action="store_true", help="a few of each")
-    parser.add_argument("figures", nargs="*", help="of F5, F6, F10, F11, F19; all when absent")
+    parser.add_argument("figures", nargs="*", help="of F5, F6, F10, F11, F19, S71; all when absent")
     options = parser.parse_args()
     few = options.short
     runs = {
         "F5": lambda place: memory_containment(place, 2 if few else 8),
         "F6": lambda place: stop_latency(place, 1 if few else 4),
         "F10": lambda place: respawn(place, 40 if few else 200),
+        "S71": lambda place: disconnects(place, 24 if few else 1000),
         "F11": lambda place: spill_hygiene(place, 1 if few else 3),
         "F19": lambda place: truncation(place, 5 if few else 75, 1 if few else 10),
     }

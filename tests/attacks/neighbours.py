@@ -1,6 +1,7 @@
 """What the neighbours of an attacker notice: their latency, their downloads, and how fast bombs are refused.
 
-Attackers and downloads are processes of their own, each attacker with an address of its own.
+Attackers and downloads are processes of their own, each attacker with an address of its own. They run on the machine of
+the portal, at the same priority; what the attackers compute themselves, which is little, is said with the figures.
 """
 
 import decimal
@@ -13,12 +14,16 @@ import time
 import psutil
 
 from attacks.statements import COMPLEX, FUNCTION, ROWS, VALUE
-from attacks.target import Figure, Portal, Probe, percentile
+from attacks.target import PROBE_ADDRESS, Figure, Portal, Probe, percentile
 
 ATTACKERS = 8
 # Statements a second that one attacker sends at most: most are refused at once, and this machine also runs the attackers.
 PACE_PER_S = 5
 DOWNLOADS = 8
+# Clients that come at once, each with the heaviest statement that is legal.
+CROWD = 200
+HEAVIEST = ("select count(*) from service_requests a cross join service_requests b "
+            "where a.request_id || b.request_id like '%7_7_7%'")
 
 
 def attack(url, pid, index, until, outcomes):
@@ -26,6 +31,7 @@ def attack(url, pid, index, until, outcomes):
     portal, chance = Portal(url, pid), random.Random(index)
     address = f"127.0.0.{40 + index}"
     counted = {}
+    before = time.process_time()
     while time.time() < until:
         began = time.monotonic()
         row = chance.choice(ROWS)
@@ -36,7 +42,7 @@ def attack(url, pid, index, until, outcomes):
         key = answer.code if answer.status not in {500, 502} else "fault"
         counted[key] = counted.get(key, 0) + 1
         time.sleep(max(0.0, 1 / PACE_PER_S - (time.monotonic() - began)))
-    outcomes.put(counted)
+    outcomes.put((counted, time.process_time() - before))
 
 
 def download(address, path, until, received):
@@ -58,20 +64,22 @@ def start(target, arguments):
 
 
 def attackers(portal, seconds):
-    """Starts the attackers; returns what ends them and gives their counts."""
+    """Starts the attackers; returns what ends them and gives their counts, and the processors that they took themselves."""
     outcomes = multiprocessing.get_context("spawn").Queue()
     until = time.time() + seconds + 3
     running = [start(attack, (portal.url, portal.pid, index, until, outcomes)) for index in range(ATTACKERS)]
     time.sleep(3)
 
     def finish():
-        counted = {}
+        counted, computed = {}, 0.0
         for _ in running:
-            for code, count in outcomes.get(timeout=120).items():
+            codes, seconds_of_one = outcomes.get(timeout=120)
+            computed += seconds_of_one
+            for code, count in codes.items():
                 counted[code] = counted.get(code, 0) + count
         for process in running:
             process.join(10)
-        return counted
+        return counted, computed / (seconds + 3)
 
     return finish
 
@@ -129,11 +137,12 @@ def latency(portal, minutes):
         finish = attackers(portal, seconds)
         with Probe(portal) as probe:
             time.sleep(seconds)
-        counted = finish()
+        counted, processors = finish()
     calm, busy = percentile(idle.seconds, 0.99) * 1000, percentile(probe.seconds, 0.99) * 1000
     faults = counted.get("fault", 0) + counted.get("internal", 0) + counted.get("closed", 0) + counted.get("hang", 0)
     command = f"tests/attack neighbours --minutes {minutes:g}"
     print(f"  what the attackers got: {dict(sorted(counted.items()))}")
+    print(f"  the attackers' own processes took {processors:.2f} processors")
     print(f"  probe idle p50/p99 {percentile(idle.seconds, 0.5) * 1000:.0f}/{calm:.0f} ms, under attack p50/p99/p100 "
           f"{percentile(probe.seconds, 0.5) * 1000:.0f}/{busy:.0f}/{max(probe.seconds) * 1000:.0f} ms ({len(probe.seconds)} probes)")
     return [
@@ -157,10 +166,37 @@ def downloads(portal, minutes):
     calm = rate(portal, path, seconds)
     finish = attackers(portal, seconds + 4)
     busy = rate(portal, path, seconds)
-    finish()
+    _, processors = finish()
     return Figure("F9", f"{DOWNLOADS} downloads of Parquet beside {ATTACKERS} attackers, {seconds:.0f} s", ">= 80 % of idle",
-                  f"{busy:.0f} of {calm:.0f} MB/s ({100 * busy / calm:.0f} %)", busy >= 0.8 * calm,
-                  f"tests/attack neighbours --minutes {minutes:g}")
+                  f"{busy:.0f} of {calm:.0f} MB/s ({100 * busy / calm:.0f} %); the attackers themselves took {processors:.2f} "
+                  "processors", busy >= 0.8 * calm, f"tests/attack neighbours --minutes {minutes:g}")
+
+
+def crowd(portal, clients, own_address):
+    """S70: everybody comes at once with the heaviest statement, from one address or each from its own."""
+    codes, lock = {}, threading.Lock()
+
+    def one(number):
+        source = f"127.0.{2 + number // 200}.{1 + number % 200}" if own_address else "127.0.0.99"
+        answer = portal.ask(f"{HEAVIEST} and {number} = {number}", source=source, timeout=120)
+        with lock:
+            codes[answer.code] = codes.get(answer.code, 0) + 1
+
+    for _ in range(10):
+        portal.ask(Probe.SQL, source=PROBE_ADDRESS)
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(clients)]
+    with Probe(portal) as probe:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    p99 = percentile(probe.seconds, 0.99) * 1000
+    allowed = {"query_timeout", "query_memory", "too_many_requests", "unavailable"}
+    return Figure("S70", f"p99 of a neighbour's count(*) beside {clients} clients with the heaviest statement, "
+                  f"{'an address each' if own_address else 'one address'}", "<= 500 ms, 0 fail, 422 429 503",
+                  f"{p99:.0f} ms, p100 {max(probe.seconds) * 1000:.0f} ms, {len(probe.failures)} failed of {len(probe.seconds)}, "
+                  f"{dict(sorted(codes.items()))}", p99 <= 500 and not probe.failures and set(codes) <= allowed,
+                  "tests/attack neighbours")
 
 
 def bombs(portal, runs):
@@ -256,6 +292,8 @@ def overflow(portal):
 
 
 def figures(portal, minutes, short):
-    """F7, F8, F9, F18."""
+    """F7, F8, F9, F18, S70."""
     found = [bombs(portal, 3 if short else 100), overflow(portal), *latency(portal, minutes)]
-    return found if short else [*found, downloads(portal, minutes)]
+    if short:
+        return [*found, crowd(portal, 40, own_address=True)]
+    return [*found, downloads(portal, minutes), *(crowd(portal, CROWD, own) for own in (False, True))]

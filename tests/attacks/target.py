@@ -291,7 +291,9 @@ def varint(value):
 class Probe:
     """Asks a small question five times a second from another address, and keeps how long each answer took."""
 
-    def __init__(self, portal, sql="select count(*) from service_requests"):
+    SQL = "select count(*) from service_requests"
+
+    def __init__(self, portal, sql=SQL):
         self.portal, self.sql = portal, sql
         self.seconds, self.failures = [], []
         self._stop, self._run = threading.Event(), threading.Event()

@@ -1,5 +1,6 @@
 """The short run of the attacks in tests/attacks, and what the death of a worker does. `tests/attack` is the whole run."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -73,8 +74,20 @@ def test_a_neighbour_is_answered_beside_attackers(portal):
     hold([figures["F1/loop"], figures["F5/worker"]])
 
 
+def test_a_crowd_of_heavy_statements_leaves_room_for_a_neighbour(portal):
+    figure = neighbours.crowd(portal, 16, own_address=True)
+    # How long it waits is judged by the whole run, as above; it is never refused, and they are only for their own limits.
+    assert " 0 failed of " in figure.measured and "closed" not in figure.measured, figure
+
+
 def workers(server):
-    return [child for child in psutil.Process(server.pid).children() if "worker" in child.cmdline()]
+    """The worker processes and the seconds that each has computed; they come and go."""
+    found = {}
+    for child in psutil.Process(server.pid).children():
+        with contextlib.suppress(psutil.Error):
+            if "worker" in child.cmdline():
+                found[child.pid] = child.cpu_times().user
+    return found
 
 
 def test_killing_a_worker_hurts_nobody_else(server):
@@ -85,17 +98,16 @@ def test_killing_a_worker_hurts_nobody_else(server):
     def ask(name, sql):
         outcomes[name] = requests.post(f"{server.url}/sql", json={"sql": sql, "limits": {"timeout_ms": 8000}}, timeout=90)
 
-    before = {worker.pid: worker.cpu_times().user for worker in workers(server)}
+    before = workers(server)
     victim = threading.Thread(target=ask, args=("victim", slow))
     victim.start()
 
     def busy():
-        found = [worker for worker in workers(server)
-                 if worker.is_running() and worker.cpu_times().user - before.get(worker.pid, 0) > 0.5]
-        return found
+        # From a quarter of a second on it computes at a low priority, which takes long on a busy machine.
+        return [pid for pid, seconds in workers(server).items() if seconds - before.get(pid, 0) > 0.2]
 
     wait_until(busy, 20, "a worker works on the slow question")
-    os.kill(busy()[0].pid, signal.SIGKILL)
+    os.kill(busy()[0], signal.SIGKILL)
     ask("neighbour", "select count(*) from parks")
     assert outcomes["neighbour"].status_code == 200
     victim.join()

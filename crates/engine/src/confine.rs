@@ -9,6 +9,10 @@
 mod calls;
 #[cfg(target_os = "linux")]
 mod files;
+#[cfg(target_os = "linux")]
+mod group;
+#[cfg(target_os = "linux")]
+mod hidden;
 mod limits;
 
 use std::path::PathBuf;
@@ -45,6 +49,8 @@ pub(crate) fn confine(settings: &WorkerSettings, reach: &Reach) -> Result<Vec<Me
 
 #[cfg(target_os = "linux")]
 fn hold(settings: &WorkerSettings, reach: &Reach) -> Result<Vec<Measure>, EngineError> {
+    let group = group::limits_memory();
+    let hidden = hidden::hide();
     let files = files::restrict(&settings.scratch, reach)?;
     let calls = calls::restrict(reach);
     let either = if files == MeasureState::NotOffered { calls } else { MeasureState::InForce };
@@ -57,6 +63,8 @@ fn hold(settings: &WorkerSettings, reach: &Reach) -> Result<Vec<Measure>, Engine
         Measure::new("files: released ones to read, its own scratch to write", files),
         Measure::new("system calls: those a query needs, no other programs", calls),
         Measure::new("no network", network),
+        Measure::new("memory closed to other processes of the same user", hidden),
+        Measure::new("a control group that limits the memory of all together", group),
     ])
 }
 

@@ -83,6 +83,10 @@ impl Default for StatementLimits {
 pub struct QueryLimits {
     /// Worker processes; each answers one question at a time. `0` means two per core, at least four.
     pub workers: u64,
+    /// Worker processes beyond those. One is warm when another has ended; the others answer the small questions of others
+    /// while slow ones have all workers: with none of them, everybody waits for the slow ones. Each may take as much memory as
+    /// any other worker.
+    pub spare_workers: u64,
     /// Wall time before the first row, in milliseconds.
     pub first_byte_ms: u64,
     /// CPU time of a worker on one question that aggregates, joins or sorts, in milliseconds.
@@ -123,6 +127,7 @@ impl Default for QueryLimits {
     fn default() -> Self {
         Self {
             workers: 0,
+            spare_workers: 3,
             first_byte_ms: 30_000,
             cpu_ms: 30_000,
             total_ms: 3_600_000,

@@ -261,6 +261,8 @@ pub enum MeasureState {
     NotOffered,
     /// The configuration needs what it would take away.
     NotNeeded,
+    /// It is for the operator to take, and was not taken.
+    NotSet,
 }
 
 impl Measure {
@@ -278,6 +280,7 @@ impl std::fmt::Display for Measure {
             MeasureState::InPart => "in force as far as this kernel offers it",
             MeasureState::NotOffered => "not offered by this kernel",
             MeasureState::NotNeeded => "not in force: the storage is remote",
+            MeasureState::NotSet => "not available: set one where the server is started",
         };
         write!(f, "{}: {state}", self.what)
     }

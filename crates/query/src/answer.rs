@@ -205,7 +205,7 @@ pub(crate) fn cancelled() -> Problem {
 /// went away or reads too slowly, and a caller that cancels.
 pub(crate) fn deliver(
     feed: Feed,
-    turn: Turn,
+    turn: Arc<Turn>,
     registered: Registered,
     reader_bytes_per_s: u64,
 ) -> BoxStream<'static, Result<AnswerChunk, Problem>> {
@@ -227,7 +227,7 @@ pub(crate) fn deliver(
 
 type ChunkSender = mpsc::Sender<Result<AnswerChunk, Problem>>;
 
-async fn pump(mut feed: Feed, turn: Turn, registered: Registered, sender: ChunkSender, mut patience: Patience) {
+async fn pump(mut feed: Feed, turn: Arc<Turn>, registered: Registered, sender: ChunkSender, mut patience: Patience) {
     loop {
         let next = tokio::select! {
             biased;

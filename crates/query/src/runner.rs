@@ -33,15 +33,25 @@ pub(crate) struct Runner {
 impl Runner {
     /// Waits for a turn and runs the question until its first bytes are here. The turn is to be held as long as
     /// the answer.
-    pub(crate) async fn run(&self, question: &Question) -> Result<(WorkerAnswer, Turn), Problem> {
+    pub(crate) async fn run(&self, question: &Question) -> Result<(WorkerAnswer, Arc<Turn>), Problem> {
         self.workers.check(&question.pinned.sql, &question.ask.parameters)?;
-        let block = &question.ask.caller.address_block;
-        let turn = match question.pinned.queue_wait {
+        let (block, wait) = (&question.ask.caller.address_block, question.pinned.queue_wait);
+        let mut turn = Arc::new(match wait {
             Some(wait) => self.queue.enter_within(block, wait).await?,
             None => self.queue.enter(block).await?,
-        };
+        });
         let started = std::time::Instant::now();
-        let outcome = self.on_worker(question).await;
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                outcome = self.on_worker(question, &turn) => break outcome,
+                () = turn.called_back() => {}
+            }
+            // Nothing of the answer has been seen yet, so it can be begun anew.
+            drop(turn);
+            turn = Arc::new(self.queue.enter_again(block, wait).await?);
+        };
+        turn.begin();
         metrics::histogram!("portico_first_byte_seconds").record(started.elapsed().as_secs_f64());
         let outcome_code = outcome.as_ref().map_or_else(|problem| problem.kind.code(), |_| "begun");
         metrics::counter!("portico_questions_total", "outcome" => outcome_code).increment(1);
@@ -49,16 +59,16 @@ impl Runner {
     }
 
     /// An `EXPLAIN` statement is two pieces of work: the plan, and its rows in the form asked for.
-    async fn on_worker(&self, question: &Question) -> Result<WorkerAnswer, Problem> {
+    async fn on_worker(&self, question: &Question, turn: &Arc<Turn>) -> Result<WorkerAnswer, Problem> {
         let mut order = self.order(question).await?;
         let asked = question.ask.work;
         if question.pinned.work != Work::Explain || asked == Work::Explain {
-            return self.workers.run(&order, question.pinned.effort).await;
+            return self.workers.run(&order, question.pinned.effort, turn).await;
         }
         let explanation = match asked {
             Work::Answer => {
                 order.work = Work::Explain;
-                let mut answer = self.workers.run(&order, Effort::Scan).await?;
+                let mut answer = self.workers.run(&order, Effort::Scan, turn).await?;
                 answer.feed.next().await?;
                 answer.head.explanation.take().unwrap_or_default()
             }
@@ -72,7 +82,7 @@ impl Runner {
             tracing::error!(%error, "a plan could not be written as a table");
             Problem::internal()
         })?];
-        self.workers.run(&order, Effort::Scan).await
+        self.workers.run(&order, Effort::Scan, turn).await
     }
 
     async fn order(&self, question: &Question) -> Result<WorkOrder, Problem> {

@@ -6,4 +6,5 @@ mod fake;
 mod portal;
 mod processes;
 mod resolve;
+mod turns;
 mod workers;

@@ -8,11 +8,17 @@
 //!
 //! Each keeper starts one process, watches what it uses while it has a question, ends it when it oversteps, and
 //! starts the next. A question takes an idle worker and holds it until its answer has ended; a worker that
-//! answered to the end is used again, one that was left in the middle must first come to rest.
+//! answered to the end is used again, one that was left in the middle must first come to rest. The spare ones are there
+//! while others start, and for small questions while others compute.
+//!
+//! A worker whose question turns out to be slow loses its priority for the processors: the server and the quick
+//! questions go first. No process gets it back, so that worker is replaced when its question has ended.
 
 mod deadly;
 mod feed;
+mod lease;
 mod pool;
+mod priority;
 mod process;
 mod watcher;
 
@@ -33,6 +39,7 @@ pub use feed::{Feed, WorkerAnswer};
 use self::deadly::Statement;
 use self::feed::Failure;
 use self::pool::{Bounds, Pool};
+use crate::queue::Turn;
 
 /// Connects to a worker that somebody else runs.
 pub type Connector =
@@ -87,7 +94,7 @@ impl Workers {
         Self { pool, _stop: stop }
     }
 
-    /// How many workers there are meant to be: as many questions run at once.
+    /// How many workers there are meant to be, without the spare ones: as many questions run at once, by and large.
     #[must_use]
     pub fn count(&self) -> usize {
         self.pool.bounds.count
@@ -116,7 +123,8 @@ impl Workers {
     }
 
     /// Runs one piece of work until the first bytes of its answer are here, so that whatever goes wrong before
-    /// them can still be told as a problem. Dropping the future or the answer frees the worker.
+    /// them can still be told as a problem. Dropping the future or the answer frees the worker. The turn is charged with
+    /// what the work costs, and held until the worker is free, which may be after the answer was given up.
     ///
     /// A worker that was lost through no fault of the statement is replaced by another, once. A statement that ended
     /// two workers is refused for a while.
@@ -124,13 +132,13 @@ impl Workers {
     /// # Errors
     /// The worker's own problem; `QueryMemory`, `QueryTimeout` or `QueryTooComplex` for a statement that
     /// overstepped; `Unavailable` when no worker could be had.
-    pub async fn run(&self, order: &WorkOrder, effort: Effort) -> Result<WorkerAnswer, Problem> {
+    pub async fn run(&self, order: &WorkOrder, effort: Effort, turn: &Arc<Turn>) -> Result<WorkerAnswer, Problem> {
         self.check(&order.sql, &order.parameters)?;
-        match self.attempt(order, effort).await {
+        match self.attempt(order, effort, turn).await {
             Err(Failure::Lost(_)) => {
                 metrics::counter!("portico_questions_retried_total").increment(1);
                 tracing::warn!(question = %order.question_id, "a worker was lost before its first byte; trying another");
-                self.attempt(order, effort).await.map_err(|failure| self.give_up(order, failure))
+                self.attempt(order, effort, turn).await.map_err(|failure| self.give_up(order, failure))
             }
             outcome => outcome.map_err(Failure::into_problem),
         }
@@ -151,9 +159,9 @@ impl Workers {
         failure.into_problem()
     }
 
-    async fn attempt(&self, order: &WorkOrder, effort: Effort) -> Result<WorkerAnswer, Failure> {
+    async fn attempt(&self, order: &WorkOrder, effort: Effort, turn: &Arc<Turn>) -> Result<WorkerAnswer, Failure> {
         let wait = self.pool.bounds.wait;
-        let lease = tokio::time::timeout(wait, self.pool.lease(order, effort)).await.map_err(|_| {
+        let lease = tokio::time::timeout(wait, self.pool.lease(order, effort, turn)).await.map_err(|_| {
             metrics::counter!("portico_questions_refused_total", "reason" => "no_worker").increment(1);
             let problem = Problem::new(ProblemKind::Unavailable, "No worker is ready. Try again in a moment.");
             Failure::Problem(problem.retry_after(2))

@@ -14,6 +14,7 @@ const MAPPED_PER_USED: u64 = 2;
 /// core dumps, which would hold data.
 pub(super) fn confine(limits: &IntakeLimits, cpu_ms: u64) -> std::io::Result<()> {
     set(Resource::CORE, 0)?;
+    hide();
     set(Resource::NOFILE, OPEN_FILES)?;
     set(Resource::FSIZE, limits.unpacked_bytes)?;
     let mapped = limits.reader_memory_bytes.saturating_mul(MAPPED_PER_USED);
@@ -22,6 +23,18 @@ pub(super) fn confine(limits: &IntakeLimits, cpu_ms: u64) -> std::io::Result<()>
     let seconds = cpu_ms.div_ceil(1_000).max(1);
     let (_, hard) = Resource::CPU.get()?;
     Resource::CPU.set(seconds.min(hard), seconds.saturating_add(1).min(hard))
+}
+
+/// Keeps other processes of the same user from reading this one's memory (`PR_SET_DUMPABLE`). Not where `/proc` hides
+/// processes that one may not trace, in whatever way: the publisher would lose sight of what the reader uses.
+fn hide() {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    if mounts.lines().any(|line| line.contains(" - proc ") && line.contains("hidepid=")) {
+        return;
+    }
+    #[cfg(target_os = "linux")]
+    // One measure more; the others hold without it.
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
 /// Bytes of private writable mappings, as `RLIMIT_DATA` counts them; `None` where the kernel does not tell.

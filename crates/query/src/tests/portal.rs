@@ -45,6 +45,7 @@ impl Portal {
         let fake = Fake::default();
         let mut limits = Limits::default();
         limits.query.workers = 2;
+        limits.query.spare_workers = 0;
         change(&mut limits);
         let workers = Workers::start(fake.launcher(), &limits.query);
         let spool = tempfile::tempdir().unwrap();

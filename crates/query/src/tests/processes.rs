@@ -13,7 +13,7 @@ use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::Server;
 
 use super::fake::Fake;
-use super::workers::{collect, order};
+use super::workers::{collect, order, turn};
 use crate::workers::{Effort, Launcher, Workers};
 
 const SOCKET: &str = "PORTICO_TEST_SOCKET";
@@ -54,7 +54,8 @@ fn start(count: u64, change: impl FnOnce(&mut QueryLimits)) -> Site {
     );
     std::fs::write(&program, script).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
-    let mut limits = QueryLimits { workers: count, queue_wait_ms: PATIENCE_MS, ..QueryLimits::default() };
+    let mut limits =
+        QueryLimits { workers: count, spare_workers: 0, queue_wait_ms: PATIENCE_MS, ..QueryLimits::default() };
     change(&mut limits);
     let launcher =
         Launcher::Process { program, scratch: scratch.path().join("workers"), released: None, log_level: None };
@@ -62,7 +63,7 @@ fn start(count: u64, change: impl FnOnce(&mut QueryLimits)) -> Site {
 }
 
 async fn run(workers: &Workers, sql: &str, effort: Effort) -> Result<Vec<u8>, Problem> {
-    collect(workers.run(&order(sql, PATIENCE_MS, PATIENCE_MS), effort).await?).await
+    collect(workers.run(&order(sql, PATIENCE_MS, PATIENCE_MS), effort, &turn().await).await?).await
 }
 
 async fn pid(workers: &Workers) -> u32 {
@@ -123,8 +124,8 @@ async fn what_oversteps_is_killed_and_told_why() {
 
 #[tokio::test]
 async fn what_computes_for_too_long_is_killed_and_told_why() {
-    // Enough for the questions between, which an unoptimised worker answers.
-    let site = start(1, |limits| limits.cpu_ms = 500);
+    // Enough for the questions between, which an unoptimised worker answers, and little at a low priority.
+    let site = start(1, |limits| limits.cpu_ms = 300);
     for effort in [Effort::Work, Effort::Scan] {
         check_overstepping(&site, "do:burn", effort, ProblemKind::QueryTimeout).await;
     }
@@ -171,7 +172,8 @@ async fn a_worker_killed_from_outside_costs_nobody_an_answer() {
     let (workers, hanging) = (&site.workers, order("do:hang", 3_000, 3_000));
     let victim = pid(workers).await;
     // The worker used last is used next: the hanging question has the victim.
-    let (outcome, ()) = tokio::join!(workers.run(&hanging, Effort::Scan), async {
+    let own = turn().await;
+    let (outcome, ()) = tokio::join!(workers.run(&hanging, Effort::Scan, &own), async {
         tokio::time::sleep(Duration::from_millis(100)).await;
         kill(victim);
         assert_eq!(run(workers, "do:chunks:1:2", Effort::Scan).await.unwrap(), b"aa");
@@ -192,7 +194,7 @@ async fn a_question_that_goes_on_after_it_was_given_up_is_killed() {
     let before = pid(&site.workers).await;
     // Its first bytes say that it has begun to burn.
     let burning = order("do:begin-burn", PATIENCE_MS, PATIENCE_MS);
-    drop(site.workers.run(&burning, Effort::Scan).await.unwrap());
+    drop(site.workers.run(&burning, Effort::Scan, &turn().await).await.unwrap());
     assert_ne!(pid(&site.workers).await, before);
 }
 

@@ -1,5 +1,6 @@
 //! The pool with workers in this process.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use portico_model::format::{Compression, FileKind, Format};
@@ -9,6 +10,7 @@ use portico_model::problem::{Problem, ProblemKind};
 
 use super::fake::Fake;
 use crate::answer::AnswerChunk;
+use crate::queue::{Queue, Turn};
 use crate::workers::{Effort, WorkerAnswer, Workers};
 
 pub(super) fn order(sql: &str, first_byte_ms: u64, total_ms: u64) -> WorkOrder {
@@ -36,6 +38,11 @@ pub(super) fn order(sql: &str, first_byte_ms: u64, total_ms: u64) -> WorkOrder {
     }
 }
 
+/// A turn of a queue of its own.
+pub(super) async fn turn() -> Arc<Turn> {
+    Arc::new(Queue::new(&QueryLimits::default(), 1).enter("a").await.unwrap())
+}
+
 pub(super) async fn collect(mut answer: WorkerAnswer) -> Result<Vec<u8>, Problem> {
     let mut all = Vec::new();
     loop {
@@ -49,13 +56,13 @@ pub(super) async fn collect(mut answer: WorkerAnswer) -> Result<Vec<u8>, Problem
 
 fn pool(count: u64) -> (Fake, Workers) {
     let fake = Fake::default();
-    let limits = QueryLimits { workers: count, queue_wait_ms: 2_000, ..QueryLimits::default() };
+    let limits = QueryLimits { workers: count, spare_workers: 0, queue_wait_ms: 2_000, ..QueryLimits::default() };
     let workers = Workers::start(fake.launcher(), &limits);
     (fake, workers)
 }
 
 async fn run(workers: &Workers, sql: &str) -> Result<Vec<u8>, Problem> {
-    collect(workers.run(&order(sql, 5_000, 5_000), Effort::Work).await?).await
+    collect(workers.run(&order(sql, 5_000, 5_000), Effort::Work, &turn().await).await?).await
 }
 
 async fn check(sql: &str, expect: Result<&[u8], ProblemKind>) {
@@ -77,7 +84,7 @@ async fn answers_come_whole_or_not_at_all() {
 #[tokio::test]
 async fn a_missing_tail_is_an_error() {
     let (_, workers) = pool(1);
-    let mut answer = workers.run(&order("do:no-tail", 5_000, 5_000), Effort::Scan).await.unwrap();
+    let mut answer = workers.run(&order("do:no-tail", 5_000, 5_000), Effort::Scan, &turn().await).await.unwrap();
     assert!(matches!(answer.feed.next().await, Ok(AnswerChunk::Bytes(_))));
     assert!(answer.feed.next().await.is_err());
 }
@@ -85,7 +92,7 @@ async fn a_missing_tail_is_an_error() {
 #[tokio::test]
 async fn problems_before_the_first_byte_are_told_at_once() {
     let (_, workers) = pool(1);
-    let problem = workers.run(&order("do:problem", 5_000, 5_000), Effort::Work).await.err().unwrap();
+    let problem = workers.run(&order("do:problem", 5_000, 5_000), Effort::Work, &turn().await).await.err().unwrap();
     assert_eq!((problem.kind, problem.detail.as_str()), (ProblemKind::QueryFailed, "so the worker says"));
 }
 
@@ -109,9 +116,9 @@ async fn a_lost_worker_is_replaced_once_for_one_question() {
 #[tokio::test]
 async fn deadlines_hold_and_the_worker_is_replaced() {
     let (fake, workers) = pool(1);
-    let first = workers.run(&order("do:hang", 60, 5_000), Effort::Scan).await.err().unwrap();
+    let first = workers.run(&order("do:hang", 60, 5_000), Effort::Scan, &turn().await).await.err().unwrap();
     assert_eq!(first.kind, ProblemKind::QueryTimeout);
-    let answer = workers.run(&order("do:begin-hang", 60, 150), Effort::Scan).await.unwrap();
+    let answer = workers.run(&order("do:begin-hang", 60, 150), Effort::Scan, &turn().await).await.unwrap();
     assert_eq!(collect(answer).await.unwrap_err().kind, ProblemKind::QueryTimeout);
     assert_eq!(run(&workers, "do:chunks:1:1").await.unwrap(), b"a");
     assert_eq!(fake.connections(), 3);
@@ -121,8 +128,12 @@ async fn deadlines_hold_and_the_worker_is_replaced() {
 async fn a_question_that_is_given_up_frees_its_worker() {
     let (fake, workers) = pool(1);
     let hanging = order("do:hang", 5_000, 5_000);
-    assert!(tokio::time::timeout(Duration::from_millis(20), workers.run(&hanging, Effort::Scan)).await.is_err());
-    drop(workers.run(&order("do:begin-hang", 5_000, 5_000), Effort::Scan).await.unwrap());
+    assert!(
+        tokio::time::timeout(Duration::from_millis(20), workers.run(&hanging, Effort::Scan, &turn().await))
+            .await
+            .is_err()
+    );
+    drop(workers.run(&order("do:begin-hang", 5_000, 5_000), Effort::Scan, &turn().await).await.unwrap());
     assert_eq!(run(&workers, "do:chunks:1:1").await.unwrap(), b"a");
     assert_eq!(fake.connections(), 1);
 }
@@ -131,7 +142,8 @@ async fn a_question_that_is_given_up_frees_its_worker() {
 async fn one_question_at_a_time_per_worker() {
     let (fake, workers) = pool(1);
     let stepping = order("do:steps:2:1", 5_000, 5_000);
-    let first = workers.run(&stepping, Effort::Scan);
+    let own = turn().await;
+    let first = workers.run(&stepping, Effort::Scan, &own);
     let second = run(&workers, "do:chunks:1:1");
     tokio::pin!(first, second);
     assert!(tokio::time::timeout(Duration::from_millis(20), &mut first).await.is_err());
@@ -144,7 +156,7 @@ async fn one_question_at_a_time_per_worker() {
 
 #[tokio::test]
 async fn without_workers_questions_are_told_to_come_back() {
-    let limits = QueryLimits { workers: 1, queue_wait_ms: 20, ..QueryLimits::default() };
+    let limits = QueryLimits { workers: 1, spare_workers: 0, queue_wait_ms: 20, ..QueryLimits::default() };
     let nobody = crate::workers::Launcher::Connect(std::sync::Arc::new(|| Box::pin(async { Err("nobody".into()) })));
     let workers = Workers::start(nobody, &limits);
     let problem = run(&workers, "do:chunks:1:1").await.unwrap_err();
@@ -158,7 +170,7 @@ async fn flight_answers_begin_with_their_schema() {
     let (_, workers) = pool(1);
     let mut order = order("do:chunks:1:4", 5_000, 5_000);
     order.output.kind.format = Format::Flight;
-    let mut answer = workers.run(&order, Effort::Scan).await.unwrap();
+    let mut answer = workers.run(&order, Effort::Scan, &turn().await).await.unwrap();
     assert_eq!(answer.schema.fields().len(), 1);
     let AnswerChunk::Message(schema) = answer.feed.next().await.unwrap() else { panic!("no schema") };
     assert!(schema.app_metadata.is_empty() && !schema.data_header.is_empty());

@@ -18,7 +18,8 @@ use portico_model::order::{AnswerHead, AnswerTail, WorkOrder};
 use portico_model::problem::{Problem, ProblemKind};
 use tonic::{Status, Streaming};
 
-use super::pool::{End, Lease};
+use super::lease::Lease;
+use super::pool::End;
 use super::process::LastWords;
 use super::watcher::needs_memory;
 use crate::answer::AnswerChunk;

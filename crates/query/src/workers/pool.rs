@@ -10,24 +10,21 @@ use arrow_flight::flight_service_client::FlightServiceClient;
 use futures::TryStreamExt;
 use portico_model::limits::QueryLimits;
 use portico_model::order::{Measure, MeasureState, WorkOrder, WorkerReport};
-use portico_model::problem::Problem;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
 use super::deadly::{Deadly, Statement};
 use super::feed::{Failure, end_means};
+use super::lease::Lease;
+use super::priority;
 use super::process::{LastWords, LaunchError, Process};
-use super::watcher::{self, Assignment, AssignmentBounds, Usage};
+use super::watcher::{Assignment, AssignmentBounds, Usage};
 use super::{Effort, Launcher};
+use crate::queue::Turn;
 
 /// How often a worker with a question is looked at.
 const LOOK_MS: u64 = 50;
-/// How long a worker may take to come to rest after its question was given up.
-const SETTLE: Duration = Duration::from_secs(1);
-/// Between two looks at a worker that is to come to rest, and how many in a row must find it so.
-const SETTLE_LOOK: Duration = Duration::from_millis(10);
-const SETTLE_LOOKS: u32 = 3;
 /// How long a new worker may take to say what confines it.
 const REPORT: Duration = Duration::from_secs(10);
 /// First and longest pause before a worker that would not start is started again.
@@ -40,6 +37,7 @@ const LIVED: Duration = Duration::from_secs(2);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     pub(super) count: usize,
+    pub(super) spare: usize,
     pub(super) memory_bytes: u64,
     pub(super) pool_memory_bytes: u64,
     pub(super) spill_bytes: u64,
@@ -58,6 +56,7 @@ impl Bounds {
         };
         Self {
             count,
+            spare: usize::try_from(limits.spare_workers).unwrap_or(usize::MAX),
             memory_bytes: limits.worker_memory_bytes,
             pool_memory_bytes: limits.pool_memory_bytes,
             spill_bytes: limits.spill_bytes,
@@ -106,7 +105,7 @@ impl Pool {
         if let Launcher::Process { scratch, .. } = &self.launcher {
             super::process::sweep(scratch);
         }
-        for _ in 0..self.bounds.count {
+        for _ in 0..self.bounds.count.saturating_add(self.bounds.spare) {
             tokio::spawn(keep(Arc::clone(self)));
         }
     }
@@ -122,7 +121,7 @@ impl Pool {
     }
 
     /// Waits for an idle worker and gives it the question.
-    pub(super) async fn lease(self: &Arc<Self>, order: &WorkOrder, effort: Effort) -> Lease {
+    pub(super) async fn lease(self: &Arc<Self>, order: &WorkOrder, effort: Effort, turn: &Arc<Turn>) -> Lease {
         let worker = loop {
             let freed = self.freed.notified();
             if let Some(worker) = self.take_idle() {
@@ -139,31 +138,38 @@ impl Pool {
             cpu_before_ms: worker.usage().unwrap_or_default().cpu_ms,
         };
         let statement = Statement::of(&order.sql, &order.parameters);
-        let assignment = Arc::new(Assignment::new(&order.question_id, statement, bounds));
+        let assignment = Arc::new(Assignment::new(&order.question_id, statement, bounds, turn));
         worker.used.store(true, Ordering::Relaxed);
         worker.assignment.send_replace(Some(Arc::clone(&assignment)));
-        Lease { pool: Arc::clone(self), worker, assignment, given_back: false }
+        Lease::new(Arc::clone(self), worker, assignment)
     }
 
     fn take_idle(&self) -> Option<Arc<Worker>> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(worker) = idle.pop() {
-            if !worker.has_ended() && !worker.retire.is_cancelled() {
+            if !worker.is_leaving() {
                 return Some(worker);
             }
         }
         None
     }
 
-    fn give_back(&self, worker: Arc<Worker>) {
-        worker.assignment.send_replace(None);
-        if worker.has_ended() {
+    pub(super) fn give_back(&self, worker: Arc<Worker>) {
+        if worker.is_leaving() {
             return;
+        }
+        let usage = worker.usage();
+        // Kept to the end: whoever gets the turn next finds the worker idle.
+        let assignment = worker.assignment.send_replace(None);
+        if let Some(assignment) = &assignment {
+            assignment.charge(usage);
         }
         // What is left of the worker's memory must cover what the next plan may reserve, or an innocent
         // question pays for this one.
-        let used = worker.usage().unwrap_or_default().memory_bytes;
-        if used.saturating_add(self.bounds.pool_memory_bytes) > self.bounds.memory_bytes && worker.pid.is_some() {
+        let used = usage.unwrap_or_default().memory_bytes;
+        let full =
+            used.saturating_add(self.bounds.pool_memory_bytes) > self.bounds.memory_bytes && worker.pid.is_some();
+        if full || worker.lowered.load(Ordering::Relaxed) {
             worker.retire.cancel();
             return;
         }
@@ -188,13 +194,17 @@ impl Pool {
 
 /// One live worker.
 pub(super) struct Worker {
-    channel: Channel,
-    pid: Option<u32>,
-    assignment: watch::Sender<Option<Arc<Assignment>>>,
+    pub(super) channel: Channel,
+    pub(super) pid: Option<u32>,
+    pub(super) assignment: watch::Sender<Option<Arc<Assignment>>>,
     end: watch::Sender<Option<End>>,
-    retire: CancellationToken,
+    pub(super) retire: CancellationToken,
     /// Whether it ever had a question: one that had is replaced at once, whatever became of it.
     used: AtomicBool,
+    /// Whether others go first on the processors, from now on.
+    pub(super) lowered: AtomicBool,
+    /// Set as soon as it is known to have ended, or is being ended.
+    leaving: AtomicBool,
 }
 
 /// How a worker ended.
@@ -213,16 +223,26 @@ impl Worker {
         self.pid.and_then(Usage::of)
     }
 
-    fn has_ended(&self) -> bool {
-        self.end.borrow().is_some()
+    fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed) || self.retire.is_cancelled()
     }
 
-    async fn ended(&self) -> Option<End> {
+    /// Lets all others go first on the processors, if its question has computed for long.
+    fn lower_if_slow(&self, assignment: &Assignment, usage: Option<Usage>) {
+        if self.lowered.load(Ordering::Relaxed) || !assignment.is_slow(usage) {
+            return;
+        }
+        if self.pid.is_some_and(priority::lower) {
+            self.lowered.store(true, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) async fn ended(&self) -> Option<End> {
         let mut end = self.end.subscribe();
         end.wait_for(Option::is_some).await.ok().and_then(|end| *end)
     }
 
-    async fn ping(&self) -> Result<WorkerReport, tonic::Status> {
+    pub(super) async fn ping(&self) -> Result<WorkerReport, tonic::Status> {
         let mut client = FlightServiceClient::new(self.channel.clone());
         let action = Action { r#type: "ping".to_owned(), body: bytes::Bytes::new() };
         let results: Vec<_> = client.do_action(action).await?.into_inner().try_collect().await?;
@@ -239,85 +259,6 @@ impl Worker {
             measures.push(Measure::new("memory and processor time watched by the server", seen));
         }
         Some(measures)
-    }
-}
-
-/// A worker that is held for one question. Dropping it lets the worker come to rest, then frees it.
-pub(super) struct Lease {
-    pool: Arc<Pool>,
-    worker: Arc<Worker>,
-    pub(super) assignment: Arc<Assignment>,
-    given_back: bool,
-}
-
-impl Lease {
-    pub(super) fn client(&self) -> FlightServiceClient<Channel> {
-        FlightServiceClient::new(self.worker.channel.clone())
-            .max_decoding_message_size(usize::MAX)
-            .max_encoding_message_size(usize::MAX)
-    }
-
-    /// Ends when the worker does.
-    pub(super) async fn ended(&self) -> Option<End> {
-        self.worker.ended().await
-    }
-
-    /// Whether the worker is a process whose end the system tells.
-    pub(super) fn is_process(&self) -> bool {
-        self.worker.pid.is_some()
-    }
-
-    pub(super) fn memory_limit_bytes(&self) -> u64 {
-        self.pool.bounds.memory_bytes
-    }
-
-    /// What the verdict on this question means, if one was spoken.
-    pub(super) fn verdict(&self) -> Option<Problem> {
-        self.assignment.verdict().map(|verdict| self.assignment.problem(verdict))
-    }
-
-    /// The worker answered to the end: it is free at once.
-    pub(super) fn finish(mut self) {
-        self.given_back = true;
-        self.pool.give_back(Arc::clone(&self.worker));
-    }
-
-    /// The worker cannot be trusted any more: it is replaced.
-    pub(super) fn retire(mut self) {
-        self.given_back = true;
-        self.worker.retire.cancel();
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if self.given_back {
-            return;
-        }
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => {
-                runtime.spawn(settle(Arc::clone(&self.pool), Arc::clone(&self.worker)));
-            }
-            Err(_) => self.worker.retire.cancel(),
-        }
-    }
-}
-
-/// Waits until a worker whose question was given up does nothing any more; one that goes on is replaced.
-async fn settle(pool: Arc<Pool>, worker: Arc<Worker>) {
-    let rested = tokio::time::timeout(SETTLE, async {
-        let mut found = 0;
-        while found < SETTLE_LOOKS {
-            tokio::time::sleep(SETTLE_LOOK).await;
-            let rests = worker.pid.and_then(watcher::rests).unwrap_or(true);
-            found = if rests { found + 1 } else { 0 };
-        }
-        worker.ping().await
-    })
-    .await;
-    match rested {
-        Ok(Ok(_)) => pool.give_back(worker),
-        Ok(Err(_)) | Err(_) => worker.retire.cancel(),
     }
 }
 
@@ -377,6 +318,8 @@ async fn hold(pool: &Arc<Pool>, mut process: Process) -> Outcome {
         end: watch::Sender::new(None),
         retire: CancellationToken::new(),
         used: AtomicBool::new(false),
+        lowered: AtomicBool::new(false),
+        leaving: AtomicBool::new(false),
     });
     if pool.measures.get().is_none()
         && let Some(measures) = worker.measures().await
@@ -389,13 +332,14 @@ async fn hold(pool: &Arc<Pool>, mut process: Process) -> Outcome {
     pool.give_back(Arc::clone(&worker));
     let mut memory_bytes = 0;
     let stopped = watch_over(pool, &worker, &mut process, &mut memory_bytes).await;
+    worker.leaving.store(true, Ordering::Relaxed);
+    pool.idle.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| !Arc::ptr_eq(other, &worker));
     let (status, last_words) = process.end().await;
     let end = End { status, memory_bytes, last_words };
     if !stopped {
         convict(pool, &worker, &end);
     }
     worker.end.send_replace(Some(end));
-    pool.idle.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| !Arc::ptr_eq(other, &worker));
     pool.alive.send_modify(|count| *count -= 1);
     metrics::gauge!("portico_workers_alive").decrement(1.0);
     if stopped {
@@ -428,6 +372,7 @@ fn log_measures(measures: &[Measure]) {
     for measure in measures {
         match measure.state {
             MeasureState::InForce | MeasureState::NotNeeded => tracing::info!(%measure, "workers are confined"),
+            MeasureState::NotSet => tracing::info!(%measure, "workers could be confined further"),
             MeasureState::InPart | MeasureState::NotOffered => tracing::warn!(%measure, "workers are not confined"),
         }
     }
@@ -454,7 +399,12 @@ async fn watch_over(pool: &Pool, worker: &Worker, process: &mut Process, memory_
                 let assignment = worker.assignment.borrow().clone();
                 let usage = worker.usage();
                 *memory_bytes = usage.map_or(*memory_bytes, |usage| usage.memory_bytes);
-                if let Some(verdict) = assignment.and_then(|assignment| assignment.judge(usage)) {
+                let Some(assignment) = assignment else { continue };
+                worker.lower_if_slow(&assignment, usage);
+                if worker.pid.is_none() || usage.is_some() {
+                    assignment.charge(usage);
+                }
+                if let Some(verdict) = assignment.judge(usage) {
                     metrics::counter!("portico_questions_overstepped_total", "limit" => verdict.as_str()).increment(1);
                     return false;
                 }

@@ -3,13 +3,18 @@
 //! Linux tells both in `/proc`; where there is no `/proc` only wall time is watched, and the limits that the
 //! worker sets on itself remain.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use portico_model::problem::{Problem, ProblemKind};
 
 use super::deadly::Statement;
+use crate::queue::Turn;
+
+/// How much a question may compute before all others go first on the processors, and one that is expected to be slow.
+const AT_FULL_PRIORITY: Duration = Duration::from_millis(250);
+const AT_FULL_PRIORITY_HEAVY: Duration = Duration::from_millis(60);
 
 /// Milliseconds in a unit of `/proc/<pid>/stat`: user space sees 100 ticks a second on every Linux that Rust
 /// builds for, whatever the kernel's own tick is.
@@ -81,6 +86,10 @@ pub(super) struct Assignment {
     bounds: AssignmentBounds,
     begun: AtomicBool,
     verdict: OnceLock<Verdict>,
+    /// The place that it takes, until the worker is free or gone.
+    turn: Arc<Turn>,
+    /// What the turn was charged with, in milliseconds.
+    charged_ms: AtomicU64,
 }
 
 /// The limits of one question.
@@ -131,7 +140,7 @@ impl Verdict {
 }
 
 impl Assignment {
-    pub(super) fn new(question_id: &str, statement: Statement, bounds: AssignmentBounds) -> Self {
+    pub(super) fn new(question_id: &str, statement: Statement, bounds: AssignmentBounds, turn: &Arc<Turn>) -> Self {
         Self {
             question_id: question_id.to_owned(),
             statement,
@@ -139,7 +148,35 @@ impl Assignment {
             bounds,
             begun: AtomicBool::new(false),
             verdict: OnceLock::new(),
+            turn: Arc::clone(turn),
+            charged_ms: AtomicU64::new(0),
         }
+    }
+
+    /// Charges the turn with what was used since it was last charged: processor time, or all the time that has passed
+    /// where the system does not tell.
+    pub(super) fn charge(&self, usage: Option<Usage>) {
+        let used_ms = match usage {
+            Some(usage) => self.used_ms(usage),
+            None => u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        };
+        let charged_ms = self.charged_ms.fetch_max(used_ms, Ordering::Relaxed);
+        self.turn.charge(Duration::from_millis(used_ms.saturating_sub(charged_ms)));
+    }
+
+    /// Whether the question has to be begun anew, so that its worker can be ended at once.
+    pub(super) fn is_called_back(&self) -> bool {
+        self.turn.is_called_back()
+    }
+
+    /// Whether the question has computed for long enough to let others go first.
+    pub(super) fn is_slow(&self, usage: Option<Usage>) -> bool {
+        let allowed = if self.turn.is_heavy() { AT_FULL_PRIORITY_HEAVY } else { AT_FULL_PRIORITY };
+        usage.is_some_and(|usage| Duration::from_millis(self.used_ms(usage)) >= allowed)
+    }
+
+    fn used_ms(&self, usage: Usage) -> u64 {
+        usage.cpu_ms.saturating_sub(self.bounds.cpu_before_ms)
     }
 
     /// The first bytes of the answer are here.
@@ -193,8 +230,7 @@ impl Assignment {
             if usage.memory_bytes > bounds.memory_bytes {
                 return Some(Verdict::Memory);
             }
-            let used_ms = usage.cpu_ms.saturating_sub(bounds.cpu_before_ms);
-            if used_ms > bounds.cpu_ms && !(bounds.scan && begun) {
+            if self.used_ms(usage) > bounds.cpu_ms && !(bounds.scan && begun) {
                 return Some(Verdict::Cpu);
             }
         }
@@ -225,6 +261,12 @@ fn duration(time: Duration) -> String {
 mod tests {
     use super::*;
 
+    fn turn() -> Arc<Turn> {
+        let queue = crate::queue::Queue::new(&portico_model::limits::QueryLimits::default(), 1);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        Arc::new(runtime.block_on(queue.enter("a")).unwrap())
+    }
+
     fn assignment(scan: bool) -> Assignment {
         Assignment::new(
             "q",
@@ -237,6 +279,7 @@ mod tests {
                 memory_bytes: 1 << 20,
                 cpu_before_ms: 500,
             },
+            &turn(),
         )
     }
 

@@ -1,0 +1,40 @@
+//! Which processes go first on the processors.
+
+use rustix::process::{Pid, setpriority_pgrp};
+
+/// A process of the usual priority gets nearly thirty times as much: some slow ones together leave it nine tenths. What is
+/// lower still would never end on a machine that has other work.
+const LOW: i32 = 15;
+
+/// Lets all other processes go before worker `pid`, which leads a process group of its own, with all its threads: by the
+/// number of one process the system would only mean its first thread. `false` where that is not possible.
+///
+/// Nobody needs a privilege to lower a priority; raising it again takes one that the server should not have.
+pub(super) fn lower(pid: u32) -> bool {
+    let group = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    group.is_some_and(|group| setpriority_pgrp(Some(group), LOW).is_ok())
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use std::os::unix::process::CommandExt;
+
+    use super::*;
+
+    fn nice(pid: u32) -> Option<i32> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit_once(')')?.1.split_whitespace().nth(16)?.parse().ok()
+    }
+
+    #[test]
+    fn a_lowered_process_lets_others_go_first() {
+        let mut child = std::process::Command::new("sleep").arg("60").process_group(0).spawn().unwrap();
+        let own = nice(std::process::id());
+        assert!(lower(child.id()));
+        assert_eq!((nice(child.id()), nice(std::process::id())), (Some(LOW), own));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!lower(child.id()));
+    }
+}
