@@ -1,5 +1,6 @@
 """The short run of the attacks in tests/attacks, and what the death of a worker does. `tests/attack` is the whole run."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -81,7 +82,13 @@ def test_a_crowd_of_heavy_statements_leaves_room_for_a_neighbour(portal):
 
 
 def workers(server):
-    return [child for child in psutil.Process(server.pid).children() if "worker" in child.cmdline()]
+    """The worker processes and the seconds that each has computed; they come and go."""
+    found = {}
+    for child in psutil.Process(server.pid).children():
+        with contextlib.suppress(psutil.Error):
+            if "worker" in child.cmdline():
+                found[child.pid] = child.cpu_times().user
+    return found
 
 
 def test_killing_a_worker_hurts_nobody_else(server):
@@ -92,17 +99,16 @@ def test_killing_a_worker_hurts_nobody_else(server):
     def ask(name, sql):
         outcomes[name] = requests.post(f"{server.url}/sql", json={"sql": sql, "limits": {"timeout_ms": 8000}}, timeout=90)
 
-    before = {worker.pid: worker.cpu_times().user for worker in workers(server)}
+    before = workers(server)
     victim = threading.Thread(target=ask, args=("victim", slow))
     victim.start()
 
     def busy():
-        found = [worker for worker in workers(server)
-                 if worker.is_running() and worker.cpu_times().user - before.get(worker.pid, 0) > 0.5]
-        return found
+        # From a quarter of a second on it computes at a low priority, which takes long on a busy machine.
+        return [pid for pid, seconds in workers(server).items() if seconds - before.get(pid, 0) > 0.2]
 
     wait_until(busy, 20, "a worker works on the slow question")
-    os.kill(busy()[0].pid, signal.SIGKILL)
+    os.kill(busy()[0], signal.SIGKILL)
     ask("neighbour", "select count(*) from parks")
     assert outcomes["neighbour"].status_code == 200
     victim.join()
