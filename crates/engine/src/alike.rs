@@ -108,8 +108,11 @@ fn make_alike(compared: &mut [&mut Expr], schema: &DFSchema) -> bool {
     true
 }
 
+/// Whether a value of this type is converted.
+type Needs = fn(&DataType) -> bool;
+
 /// The type, and which of the others are converted to it.
-fn common_type(types: &[DataType]) -> Option<(DataType, fn(&DataType) -> bool)> {
+fn common_type(types: &[DataType]) -> Option<(DataType, Needs)> {
     let is_moment = |data_type: &DataType| matches!(data_type, DataType::Timestamp(_, None));
     let is_time = |data_type: &DataType| *data_type == DataType::Date32 || data_type.is_null() || is_moment(data_type);
     if types.iter().all(is_time) && types.iter().any(is_moment) && types.iter().any(|data_type| *data_type != STORED) {
