@@ -7,7 +7,7 @@ codes are those of docs/problems.md. Tables are the sample city's.
 import dataclasses
 import time
 
-from attacks.target import LIMIT_MS, PROBLEMS, Figure, Probe, leaks
+from attacks.target import LIMIT_MS, PROBLEMS, Figure, Probe, flight_code, flight_text, leaks
 
 OK = {"ok"}
 STATEMENT = {"statement_not_allowed"}
@@ -18,6 +18,8 @@ MEMORY = {"query_memory"}
 BIG = {"answer_too_large"}
 NOT_FOUND = {"not_found"}
 SIZE = {"too_large"}
+INVALID = {"invalid_sql"}
+FAILED = {"query_failed"}
 VALUE = {"invalid_sql", "invalid_parameter", "query_failed", "unknown_column"}
 # A value that is too large may be refused by its literal, by its size as it is made, or by the memory that it takes.
 BOUND = VALUE | MEMORY | COMPLEX | FUNCTION
@@ -36,6 +38,8 @@ class Row:
     check: object = None
     # Statements that no Flight client can send as text, or that are about HTTP alone.
     http_only: bool = False
+    # What the text of the refusal must say.
+    says: str = ""
 
 
 def nested(opening, inside, closing, levels=100):
@@ -271,14 +275,26 @@ ROWS = [
     Row("S61", "SELECT * FROM parks FOR VERSION AS OF 18446744073709551616", NOT_FOUND | VALUE),
     Row("S61", "SELECT * FROM parks FOR SYSTEM_TIME AS OF '2020-01-01'", NOT_FOUND | STATEMENT | VALUE),
     # Numbers at their ends.
-    Row("S62", "SELECT * FROM parks LIMIT 18446744073709551615", VALUE | OK),
-    Row("S62", "SELECT * FROM parks LIMIT -1", VALUE),
-    Row("S62", "SELECT * FROM parks OFFSET -1", VALUE),
+    Row("S62", "SELECT * FROM parks LIMIT 18446744073709551615", INVALID, says="LIMIT takes a whole number"),
+    Row("S62", "SELECT * FROM parks LIMIT 9223372036854775808", INVALID, says="LIMIT takes a whole number"),
+    Row("S62", "SELECT * FROM parks LIMIT -1", INVALID, says="LIMIT takes a whole number"),
+    Row("S62", "SELECT * FROM parks LIMIT 2.5", INVALID, says="LIMIT takes a whole number"),
+    Row("S62", "SELECT * FROM parks OFFSET -1", INVALID, says="OFFSET takes a whole number"),
+    Row("S62", "SELECT * FROM parks OFFSET 18446744073709551615", INVALID, says="OFFSET takes a whole number"),
+    Row("S62", "SELECT * FROM parks LIMIT 9223372036854775807 OFFSET 9223372036854775807", OK, lambda rows: rows == []),
+    Row("S62", "SELECT park_id FROM parks ORDER BY park_id LIMIT 9223372036854775807 OFFSET 60", OK, lambda rows: len(rows) == 4),
     Row("S62", "SELECT * FROM parks OFFSET 9223372036854775807", OK, lambda rows: rows == []),
-    Row("S62", "SELECT * FROM parks LIMIT 1e400", VALUE),
-    Row("S64", "SELECT 9223372036854775807+1", VALUE),
-    Row("S64", "SELECT 9223372036854775807*2", VALUE),
-    Row("S64", "SELECT -9223372036854775807-2", VALUE),
+    Row("S62", "SELECT * FROM parks LIMIT 1e400", INVALID),
+    Row("S64", "SELECT 9223372036854775807+1", FAILED, says="range of its type"),
+    Row("S64", "SELECT 9223372036854775807*2", FAILED, says="range of its type"),
+    Row("S64", "SELECT -9223372036854775807-2", FAILED, says="range of its type"),
+    Row("S64", "SELECT -9223372036854775808", OK, lambda rows: str(rows[0][0]) == "-9223372036854775808"),
+    Row("S64", "SELECT 18446744073709551616 + 1", OK, lambda rows: rows[0][0] == "18446744073709551617"),
+    Row("S64", "SELECT -9223372036854775809", OK, lambda rows: rows[0][0] == "-9223372036854775809"),
+    Row("S64", "SELECT 99999999999999999999999999999999999999 + 1", FAILED | OK, lambda rows: rows[0][0] == "1" + "0" * 38),
+    Row("S64", "SELECT 1e400", INVALID, says="larger than every DOUBLE"),
+    Row("S64", "SELECT avg(v) FROM (VALUES (9223372036854775807),(9223372036854775807)) t(v)", OK,
+        lambda rows: rows[0][0] == 9223372036854775807.0),
     Row("S64", "SELECT sum(v) FROM (VALUES (9223372036854775807),(1)) t(v)", VALUE | OK,
         lambda rows: str(rows[0][0]) == "9223372036854775808"),
     Row("S64", "SELECT cast(2147483647 as int) * cast(2 as int)", VALUE | OK, lambda rows: str(rows[0][0]) == "4294967294"),
@@ -321,9 +337,24 @@ ROWS = [
     Row("S73", "SELECT repeat('x', 67108864)", BOUND | BIG),
     Row("S73", "SELECT " + ", ".join(f"sum(case when opened={i} then 1 end) c{i}" for i in range(1_200)) + " FROM parks",
         COMPLEX | SIZE),
+    Row("S73", "SELECT " + ", ".join(f"max(case when name='{i}' then opened end) c{i}" for i in range(100)) + " FROM parks", OK,
+        lambda rows: len(rows[0]) == 100),
+    Row("S73", "SELECT count(*) FROM parks WHERE CASE " + " ".join(f"WHEN name = '{i}' THEN {i}" for i in range(480)) + " ELSE -1 END = -1",
+        OK, lambda rows: rows == [[64]]),
+    Row("S73", "SELECT " + "+".join(["1.5"] * 480), OK | TIME, lambda rows: rows == [[720.0]]),
+    Row("S73", "SELECT named_struct('a', [1, 2], 'b', map(['k'], [named_struct('c', [[NULL, 'x']])])) AS v", OK,
+        lambda rows: rows[0][0] == {"a": [1, 2], "b": {"k": {"c": [[None, "x"]]}}}),
     Row("S73", "SELECT " + "make_array(" * 30 + "1" + ")" * 30, OK | COMPLEX | FUNCTION),
-    Row("S74", "SELECT cast('nan' as double), cast('inf' as double), -0.0, date '9999-12-31'", OK),
-    Row("S74", "SELECT cast('-inf' as double)", OK),
+    Row("S74", "SELECT cast('nan' as double), cast('inf' as double), -0.0, date '9999-12-31'", OK,
+        lambda rows: rows == [[None, None, 0.0, "9999-12-31"]]),
+    Row("S74", "SELECT cast('-inf' as double)", OK, lambda rows: rows == [[None]]),
+    Row("S74", "SELECT date '0001-01-01', timestamp '9999-12-31 23:59:59.999999'", OK,
+        lambda rows: rows == [["0001-01-01", "9999-12-31T23:59:59.999999"]]),
+    Row("S74", "SELECT date '262143-01-01'", VALUE | OK),
+    Row("S74", "SELECT count(*) FROM service_requests WHERE opened_at < timestamp '9999-12-31 00:00:00' AND opened_at > date '1900-01-01'",
+        OK, lambda rows: int(rows[0][0]) > 0),
+    Row("S74", "SELECT date_trunc('month', timestamp '9999-12-31 23:59:59')", OK, lambda rows: rows == [["9999-12-01T00:00:00"]]),
+    Row("S74", "SELECT DATE '2024-01-01' + INTERVAL '10 hours'", OK, lambda rows: rows == [["2024-01-01T10:00:00"]]),
     Row("S74", "SELECT cast('99999999999999999999999999999999999999' as decimal(38,0))", OK,
         lambda rows: rows[0][0] == "99999999999999999999999999999999999999"),
     Row("S75", "SELECT * FROM parks FOR UPDATE", STATEMENT | {"invalid_sql"}),
@@ -354,6 +385,8 @@ def judge(row, surface, outcome, portal, probe):
         wrong.append(f"got {outcome.code} ({outcome.status}), expected {'|'.join(sorted(row.expect))}: {outcome.detail()[:160]}")
     elif outcome.code == "ok" and surface == "http" and row.check and not row.check(outcome.rows):
         wrong.append(f"a wrong answer: {outcome.text[:160]}")
+    elif row.says and row.says not in outcome.detail():
+        wrong.append(f"the text does not say {row.says!r}: {outcome.detail()[:160]}")
     if outcome.status in {500, 502} or outcome.code in {"internal", "closed", "hang"}:
         wrong.append(f"a fault of the server: {outcome.code} {outcome.status}")
     if surface == "http" and outcome.code in PROBLEMS and PROBLEMS[outcome.code] != outcome.status:
@@ -405,7 +438,7 @@ def run_paths(portal, say=print):
 
     import pyarrow.flight as flight
 
-    from attacks.target import field, flight_code
+    from attacks.target import field
 
     quote = urllib.parse.quote
     prepared = b"type.googleapis.com/arrow.flight.protocol.sql.ActionCreatePreparedStatementRequest"
@@ -455,6 +488,76 @@ def run_paths(portal, say=print):
     return sent, failures
 
 
+# S67: a statement, what is bound, and the codes that are right; a list is bound by number.
+MISBOUND = {"invalid_parameter"}
+PARAMETERS = [
+    ("SELECT count(*) FROM parks WHERE opened = $1", [], MISBOUND),
+    ("SELECT count(*) FROM parks WHERE opened = $1", [1, 2], MISBOUND),
+    ("SELECT count(*) FROM parks WHERE opened = $1", ["x"], MISBOUND),
+    ("SELECT count(*) FROM parks WHERE opened = $1", [None], OK),
+    ("SELECT count(*) FROM parks WHERE opened = $1", [True], VALUE),
+    ("SELECT count(*) FROM parks WHERE opened = $1", [1.5], OK),
+    ("SELECT count(*) FROM parks WHERE opened = $1", [10**30], OK),
+    ("SELECT count(*) FROM parks WHERE opened = $1", [[1, 2]], MISBOUND),
+    ("SELECT count(*) FROM parks WHERE opened = $1", [{"a": {"b": [1]}}], MISBOUND),
+    ("SELECT count(*) FROM parks WHERE opened = $1", [list(range(100_000))], MISBOUND),
+    ("SELECT count(*) FROM parks WHERE opened = $1", [list(range(200_000))], SIZE),
+    ("SELECT count(*) FROM parks WHERE opened = $1", {"1": 1, "2": 2}, MISBOUND),
+    ("SELECT count(*) FROM parks WHERE opened = $1", {"a b": 1}, MISBOUND),
+    ("SELECT $1, $3", [1, 2, 3], MISBOUND),
+    ("SELECT $0", [1], MISBOUND),
+    ("SELECT $99999999999999999999", [1], MISBOUND),
+    ("SELECT $a", {"b": 1}, MISBOUND),
+    ("SELECT 1", [1], MISBOUND),
+    ("SELECT $1 + 1", [9223372036854775807], FAILED),
+    ("SELECT name FROM parks LIMIT $1", [-1], VALUE),
+    ("SELECT name FROM parks LIMIT $1", ["x"], VALUE),
+    ("SELECT repeat('x', $1)", [2_000_000_000], VALUE),
+    ("SELECT regexp_like(name, $1) FROM parks", ["("], VALUE),
+    ("SELECT cast($1 AS date)", ["2024-13-45"], FAILED),
+    ("SELECT 1 WHERE $1", ["x"], VALUE),
+    ("SELECT $1 || 'y'", ["x' OR 1=1 --"], OK),
+]
+
+
+def run_parameters(portal, say=print):
+    """S67 over HTTP, and as a prepared statement of Flight SQL; `(sent, failures)`."""
+    import adbc_driver_flightsql.dbapi
+    import pyarrow
+
+    sent, failures = 0, []
+
+    def judge_bound(surface, sql, bound, expect, code, text):
+        nonlocal sent
+        sent += 1
+        leak = leaks(text, sql) if code != "ok" else None
+        if code not in expect or leak:
+            failures.append((surface, sql, code))
+            say(f"  S67 over {surface}: {sql[:80]} with {str(bound)[:60]}: got {code}, leak {leak!r}: {text[:200]}")
+
+    for sql, bound, expect in PARAMETERS:
+        answer = portal.ask(sql, params=bound)
+        judge_bound("http", sql, bound, expect, answer.code, answer.detail() if answer.code != "ok" else "")
+    sql = "SELECT count(*) FROM parks WHERE opened = $1"
+    columns = [
+        ({"1": [1999]}, OK), ({"1": [None]}, OK), ({"1": [1], "2": [2]}, MISBOUND), ({"1": ["x"]}, MISBOUND | FAILED),
+        ({"1": pyarrow.array([], "int64")}, MISBOUND | OK), ({"1": [1, 2, 3]}, MISBOUND | OK), ({"1": [b"\xff"]}, MISBOUND | VALUE),
+        ({"1": [[1, 2]]}, MISBOUND | VALUE), ({"1": [list(range(200_000))]}, MISBOUND | VALUE | SIZE),
+        ({"1": [{"a": {"b": [1, None]}}]}, MISBOUND | VALUE),
+    ]
+    address = f"grpc://{portal.address[0]}:{portal.address[1]}"
+    for bound, expect in columns:
+        code, text = "ok", ""
+        try:
+            with adbc_driver_flightsql.dbapi.connect(address) as connection, connection.cursor() as cursor:
+                cursor.execute(sql, pyarrow.record_batch(bound))
+                cursor.fetchall()
+        except Exception as error:  # noqa: BLE001 - each kind of status is another class
+            code, text = flight_code(error), flight_text(error)
+        judge_bound("a prepared statement", sql, bound, expect, code, text)
+    return sent, failures
+
+
 def figures(portal, short, say=print):
     """F1 over the statements, and F4."""
     began = time.monotonic()
@@ -462,11 +565,14 @@ def figures(portal, short, say=print):
     sent, failures = run_rows(portal, rows, say=say, sampled=short)
     bad = {(row.name, row.sql, surface) for row, surface, _ in failures}
     took = time.monotonic() - began
+    sent_bound, failed_bound = run_parameters(portal, say)
     sent_paths, failed_paths = run_paths(portal, say)
     command = "tests/attack statements"
     return [
         Figure("F1/S", "attack statements answered as they must be", "100 %",
                f"{sent - len(bad)} of {sent} ({len(rows)} statements, {took:.0f} s)", not failures, command),
+        Figure("F1/S67", "bound values answered as they must be", "100 %", f"{sent_bound - len(failed_bound)} of {sent_bound}",
+               not failed_bound, command),
         Figure("F4", "forbidden statements refused on every way in", "100 %",
                f"{sent_paths - len(failed_paths)} of {sent_paths}", not failed_paths, command),
     ], failures

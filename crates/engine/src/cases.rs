@@ -1,16 +1,20 @@
-//! Keeps a CASE of many branches as it was written.
+//! A CASE where the engine would do better with one.
 //!
-//! Compared with a literal (`CASE WHEN a THEN 1 WHEN b THEN 2 … END = 2`), the optimiser moves the comparison into the
+//! [`LongCases`]: compared with a literal (`CASE WHEN a THEN 1 WHEN b THEN 2 … END = 2`), the optimiser moves the comparison into the
 //! branches, and writes the CASE of yes and no that it then has out as AND and OR, in which each branch denies all
 //! before it: of a few hundred branches it makes a hundred thousand terms, and plans for a minute. With few branches
 //! that is what lets a scan skip files. With many, the CASE is given an operand (`CASE TRUE WHEN a …`), which says the
 //! same, and which those rules leave alone.
+//!
+//! [`ConvertedDenials`]: of `CAST(NOT f AS INT) = 1` the engine makes `f = NOT 1` when it looks whether a file may hold
+//! such rows, and fails on it. A denial that is converted becomes `CASE f WHEN TRUE THEN 0 WHEN FALSE THEN 1 END`.
 
+use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result;
-use datafusion::logical_expr::expr::BinaryExpr;
+use datafusion::logical_expr::expr::{BinaryExpr, Cast, TryCast};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::{Expr, LogicalPlan, Operator, lit};
+use datafusion::logical_expr::{Expr, LogicalPlan, Operator, case, lit};
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
 /// Branches up to which the optimiser may write a CASE out.
@@ -38,6 +42,40 @@ impl OptimizerRule for LongCases {
     }
 }
 
+/// The rule. It comes after those that make a denial of `f = FALSE`.
+#[derive(Debug)]
+pub(crate) struct ConvertedDenials;
+
+impl OptimizerRule for ConvertedDenials {
+    fn name(&self) -> &str {
+        "converted_denials"
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        Some(ApplyOrder::BottomUp)
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        let names = NamePreserver::new(&plan);
+        plan.map_expressions(|expr| {
+            let name = names.save(&expr);
+            Ok(expr.transform_down(as_case)?.update_data(|expr| name.restore(expr)))
+        })
+    }
+}
+
+fn as_case(expr: Expr) -> Result<Transformed<Expr>> {
+    let (operand, data_type) = match &expr {
+        Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => (expr, field.data_type()),
+        _ => return Ok(Transformed::no(expr)),
+    };
+    let Expr::Not(denied) = &**operand else { return Ok(Transformed::no(expr)) };
+    let converted = |value: bool| ScalarValue::from(value).cast_to(data_type);
+    let (Ok(no), Ok(yes)) = (converted(false), converted(true)) else { return Ok(Transformed::no(expr)) };
+    let case = case(*denied.clone()).when(lit(true), lit(no)).when(lit(false), lit(yes)).end()?;
+    Ok(Transformed::yes(case))
+}
+
 fn kept(expr: Expr) -> Transformed<Expr> {
     let Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::Eq | Operator::NotEq), right }) = expr else {
         return Transformed::no(expr);
@@ -55,5 +93,34 @@ fn with_operand(expr: Expr) -> (Expr, bool) {
             (Expr::Case(case), true)
         }
         other => (other, false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::DataType;
+    use datafusion::logical_expr::{cast, col, not, try_cast};
+
+    use super::*;
+
+    #[test]
+    fn a_converted_denial_becomes_a_case() {
+        for denial in [cast(not(col("f")), DataType::Int32), try_cast(not(col("f")), DataType::Utf8)] {
+            let rewritten = as_case(denial).unwrap();
+            assert!(rewritten.transformed && matches!(rewritten.data, Expr::Case(_)), "{}", rewritten.data);
+        }
+        assert!(!as_case(cast(col("f"), DataType::Int32)).unwrap().transformed);
+        assert!(!as_case(not(col("f"))).unwrap().transformed);
+    }
+
+    #[test]
+    fn short_cases_are_left_alone() {
+        let long = |branches: i64| {
+            let branches = (0..branches).map(|n| (Box::new(col("a").eq(lit(n))), Box::new(lit(n)))).collect();
+            Expr::Case(datafusion::logical_expr::Case::new(None, branches, None)).eq(lit(3_i64))
+        };
+        assert!(!kept(long(16)).transformed);
+        assert!(kept(long(17)).transformed);
+        assert!(!kept(kept(long(17)).data).transformed);
     }
 }

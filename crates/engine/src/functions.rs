@@ -16,6 +16,7 @@ mod series;
 mod sizes;
 #[cfg(test)]
 mod tests;
+mod truncated;
 mod whole;
 
 use std::sync::Arc;
@@ -56,7 +57,7 @@ impl Functions {
         let mut table = SessionStateDefaults::default_table_functions();
         table.retain(|function| reviewed::TABLE.contains(&function.name()));
         Self {
-            scalar: scalar.into_iter().map(whole::whole).map(bounded::bounded).collect(),
+            scalar: scalar.into_iter().map(whole::whole).map(truncated::truncated).map(bounded::bounded).collect(),
             aggregate: aggregate.into_iter().map(exact::exact).collect(),
             window,
             table: table.into_iter().map(series::bounded).collect(),
@@ -73,6 +74,11 @@ impl Functions {
             .with_expr_planners(SessionStateDefaults::default_expr_planners())
             .with_analyzer_rule(Arc::new(rewrite::OurFunctions))
     }
+}
+
+/// Whether this is the name of a function on offer, aliases apart.
+pub(crate) fn is_offered(name: &str) -> bool {
+    [reviewed::SCALAR, reviewed::AGGREGATE, reviewed::WINDOW, reviewed::TABLE].iter().any(|names| names.contains(&name))
 }
 
 /// Checks that a plan, as it is going to run, calls nothing but what its session has registered.

@@ -18,6 +18,7 @@
 //! What it deliberately does not do: it knows no catalog, no principals and no HTTP; it never writes outside its
 //! scratch directory; it does not queue (the server sends one question at a time).
 
+mod alike;
 mod cases;
 mod confine;
 mod error;

@@ -13,6 +13,8 @@ use datafusion::error::DataFusionError;
 use portico_model::order::WorkLimits;
 use portico_model::problem::{Problem, ProblemKind};
 
+use crate::functions;
+
 /// Characters of a planning message that go out.
 const MESSAGE_CHARS: usize = 400;
 /// Names that are offered instead of an unknown one.
@@ -119,7 +121,8 @@ pub(crate) fn of(error: &DataFusionError, limits: &WorkLimits) -> Problem {
     }
 }
 
-/// What the planner calls a fault of its own and is one of the statement: types that do not go together.
+/// What the engine calls a fault of its own and is one of the statement: types that do not go together, or an argument
+/// that a function has no use for.
 fn of_internal(message: &str) -> Option<Problem> {
     if let Some((name, _)) = message.strip_prefix("Function '").and_then(|rest| rest.split_once('\''))
         && message.contains("failed to match any signature")
@@ -128,6 +131,15 @@ fn of_internal(message: &str) -> Option<Problem> {
             "{name} does not take these arguments: their number or their types do not fit. CAST makes types plain."
         );
         return Some(invalid_sql(&detail));
+    }
+    if message.starts_with("Unsupported predicate type") {
+        return Some(invalid_sql(
+            "A window function cannot stand in WHERE, ON or HAVING. QUALIFY takes conditions on it.",
+        ));
+    }
+    // A function that names itself speaks of what it was given.
+    if message.split_once(": ").is_some_and(|(name, _)| functions::is_offered(name)) {
+        return Some(failed(message));
     }
     let what = message.strip_prefix("Failed to coerce types ")?.split_once(" in BETWEEN").map(|(types, _)| types)?;
     Some(invalid_sql(&format!("BETWEEN cannot compare {what}. CAST makes types plain.")))
@@ -470,6 +482,12 @@ mod tests {
             "Failed to coerce types Int64 and List(Int64) in BETWEEN expression",
             "BETWEEN cannot compare int64 and list(int64)",
         );
+        check(
+            "Unsupported predicate type.\nThis issue was likely caused by",
+            "A window function cannot stand in WHERE",
+        );
+        let problem = of(&DataFusionError::Internal("array_resize: failed to convert size to usize".into()), &LIMITS);
+        assert_eq!(problem.kind, ProblemKind::QueryFailed);
         for message in ["Function 'a' has no body", "Failed to coerce types", "Input field name a does not match"] {
             assert_eq!(
                 of(&DataFusionError::Internal(message.into()), &LIMITS).kind,

@@ -23,13 +23,14 @@ use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::object_store::ObjectStoreRegistry;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
-use datafusion::optimizer::Optimizer;
+use datafusion::optimizer::{Analyzer, Optimizer};
 use datafusion::prelude::SessionConfig;
 use object_store::ObjectStore;
 use portico_model::order::{VirtualTable, WorkOrder};
 use url::Url;
 
-use crate::cases::LongCases;
+use crate::alike::Alike;
+use crate::cases::{ConvertedDenials, LongCases};
 use crate::files::ReleasedFiles;
 use crate::footers::{Footers, Readers};
 use crate::functions::Functions;
@@ -77,9 +78,13 @@ impl Template {
     pub(crate) fn new(settings: WorkerSettings) -> Self {
         let builder = SessionStateBuilder::new().with_config(SessionConfig::new());
         let builder = builder.with_physical_optimizer_rules(pushdown::rules());
-        let builder = builder.with_analyzer_rule(Arc::new(SubqueriesAsValues));
+        let mut rules = Analyzer::new().rules;
+        rules.insert(0, Arc::new(Alike));
+        rules.push(Arc::new(SubqueriesAsValues));
+        let builder = builder.with_analyzer_rules(rules);
         let mut rules = Optimizer::new().rules;
         rules.insert(0, Arc::new(LongCases));
+        rules.push(Arc::new(ConvertedDenials));
         let builder = builder.with_optimizer_rules(rules);
         Self { state: Functions::offered().register(builder).build(), settings }
     }

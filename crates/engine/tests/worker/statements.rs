@@ -20,6 +20,50 @@ const ANSWERS: &[(&str, &str)] = &[
     ("ceil(CAST('1.5' AS DECIMAL(50, 2))) = 2, ceil(1.5), floor(-1.5)", "true,2.0,-2.0"),
     ("count(*) FROM \"permits@3\" WHERE ceil(cost) = 5 AND floor(cost) = 4", "99"),
     ("sum(ceil(cost)), min(floor(-cost)) FROM \"permits@3\"", "5490,-10"),
+    ("count(*) FROM (SELECT * FROM (VALUES (true), (false), (NULL)) v(f)) WHERE CAST(NOT f AS INT) = 1", "1"),
+    ("CAST(f = FALSE AS INT) FROM (VALUES (true)) v(f) ORDER BY 1", "0"),
+    (
+        "CAST(NOT f AS VARCHAR) AS a, TRY_CAST(NOT f AS INT) AS b, CAST(NOT f AS DOUBLE) AS c FROM (VALUES (CAST(NULL AS BOOLEAN))) v(f)",
+        ",,",
+    ),
+    // Days beside moments, in all years.
+    (
+        "TIMESTAMP(6) '9999-12-31T10:00:00' > DATE '2024-01-01', DATE '2024-01-02' <= TIMESTAMP(6) '2024-01-01T10:00:00'",
+        "true,false",
+    ),
+    ("DATE '9999-12-31' BETWEEN TIMESTAMP(6) '2024-01-01T10:00:00' AND now()", "false"),
+    (
+        "now() < TIMESTAMP(6) '9999-12-31T10:00:00', DATE '9999-12-31' IN (now(), TIMESTAMP(6) '9999-12-31T00:00:00')",
+        "true,true",
+    ),
+    (
+        "count(*) FROM \"permits@3\" WHERE issued < TIMESTAMP(6) '9999-12-31T10:00:00' AND issued >= DATE '2019-04-15'",
+        "990",
+    ),
+    ("count(*) FROM \"permits@3\" WHERE issued IN (NULL, CAST('2019-04-15T00:00:00' AS TIMESTAMP(6)))", "10"),
+    (
+        "date_trunc('month', TIMESTAMP(6) '9999-12-31T10:00:00'), date_trunc('year', DATE '9999-12-31')",
+        "9999-12-01T00:00:00,9999-01-01T00:00:00",
+    ),
+    ("date_trunc('week', DATE '2024-05-05'), date_trunc('day', NULL)", "2024-04-29T00:00:00,"),
+    (
+        "DATE '2024-01-01' + INTERVAL '10 hours', INTERVAL '1 day 1 minute' + DATE '2024-01-01'",
+        "2024-01-01T10:00:00,2024-01-02T00:01:00",
+    ),
+    (
+        "DATE '2024-01-01' - INTERVAL '1 second', DATE '2024-01-31' + INTERVAL '1 month'",
+        "2023-12-31T23:59:59,2024-02-29",
+    ),
+    // Floats beside decimals.
+    (
+        "CAST(1e30 AS DOUBLE) > CAST('0.5' AS DECIMAL(2, 1)), CAST('NaN' AS DOUBLE) = CAST('0.5' AS DECIMAL(2, 1))",
+        "true,false",
+    ),
+    (
+        "1e-17 > CAST('0' AS DECIMAL(2, 1)), 0.5 BETWEEN CAST('0.1' AS DECIMAL(2, 1)) AND 1, 0.5 IN (CAST('0.5' AS DECIMAL(2, 1)))",
+        "true,true,true",
+    ),
+    ("count(*) FROM \"permits@3\" WHERE score >= CAST('499.5' AS DECIMAL(4, 1)) OR score = cost", "2"),
     // Bounds of a column say nothing of a condition that denies it inside a conversion.
     ("count(*) FROM \"permits@3\" WHERE CAST(NOT (id > 5) AS INT) = 1", "6"),
     ("count(*) FROM (SELECT id > 5 AS f FROM \"permits@3\") WHERE CAST(NOT f AS INT) IN (1, 2)", "6"),

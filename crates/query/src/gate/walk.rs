@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use portico_model::limits::StatementLimits;
 use sqlparser::ast::{
     Cte, Expr, Fetch, Ident, LimitClause, Offset, OffsetRows, OrderBy, OrderByExpr, OrderByKind, Query, SetExpr,
-    SetOperator, Statement, Value, ValueWithSpan, Values, With,
+    SetOperator, SetQuantifier, Statement, Value, ValueWithSpan, Values, With,
 };
 use sqlparser::tokenizer::{Location, Span, Word};
 
@@ -192,10 +192,15 @@ impl<'a> Walk<'a> {
         let (columns, frame) = loop {
             self.node()?;
             match current {
-                SetExpr::SetOperation { left, op, set_quantifier: _, right } => {
+                SetExpr::SetOperation { left, op, set_quantifier, right } => {
                     match op {
                         SetOperator::Union | SetOperator::Except | SetOperator::Intersect => {}
                         SetOperator::Minus => *op = SetOperator::Except,
+                    }
+                    let all = matches!(set_quantifier, SetQuantifier::All | SetQuantifier::AllByName);
+                    if all && !matches!(op, SetOperator::Union) {
+                        // The engine keeps or drops all equal rows together, however many there are on the other side.
+                        return Err(not_offered("ALL after EXCEPT and INTERSECT"));
                     }
                     self.seen.more_than_scan = true;
                     self.add(Cost { arms: 1, ..Cost::default() })?;
