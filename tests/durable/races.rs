@@ -4,17 +4,21 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use object_store::memory::InMemory;
 use portico_model::name::DatasetName;
 use portico_model::problem::ProblemKind;
 use portico_store::{Catalog, Storage, Store};
+use tokio::sync::Notify;
 
 use super::troubled::{Fate, Fates, Troubled};
 use super::{Road, publisher, times, trees, wrong};
 use crate::world::NOW_MS;
 
 const WRITERS: u64 = 8;
+/// How long a writer waits at most before it tries again: whoever was done a moment earlier is not waited for.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Memory that loses every fifth answer to a conditional create.
 fn forgetful() -> Storage {
@@ -47,11 +51,13 @@ pub(super) fn s3() -> Option<Storage> {
 
 async fn race(name: &str, storage: Storage, directory: &Path, rounds: u64) {
     let url = format!("sqlite://{}/{name}.sqlite", directory.display());
+    // Who was refused tries again together with all others, when somebody is done: to ask all the while shows nothing more.
+    let done = Arc::new(Notify::new());
     let mut writers = tokio::task::JoinSet::new();
     for writer in 0..WRITERS {
         // Each writer has connections of its own, as a program of its own has.
         let store = Store { storage: storage.clone(), catalog: Catalog::open(&url).await.unwrap() };
-        let directory = directory.to_owned();
+        let (directory, done) = (directory.to_owned(), Arc::clone(&done));
         writers.spawn(async move {
             let publisher = publisher(store, &directory);
             let mut told = Vec::new();
@@ -69,10 +75,11 @@ async fn race(name: &str, storage: Storage, directory: &Path, rounds: u64) {
                             let again = matches!(kind, ProblemKind::Conflict | ProblemKind::Unavailable);
                             assert!(again, "{error:?}");
                             conflicts += 1;
-                            tokio::task::yield_now().await;
+                            let _ = tokio::time::timeout(AGAIN, done.notified()).await;
                         }
                     }
                 };
+                done.notify_waiters();
                 told.push((version, rows));
             }
             (told, conflicts)

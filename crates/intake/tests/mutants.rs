@@ -198,6 +198,7 @@ fn no_damaged_copy_breaks_its_reader() {
     let (file, scratch) = (directory.path().join("in"), directory.path().join("scratch"));
     std::fs::create_dir(&scratch).unwrap();
     let (mut broken, mut faults) = (Vec::new(), Vec::new());
+    let mut in_all = (0, 0, 0);
     for (name, seed) in seeds() {
         std::fs::write(&file, &seed).unwrap();
         assert!(read(&file, name, &scratch).is_ok(), "{name} is no good file");
@@ -225,7 +226,9 @@ fn no_damaged_copy_breaks_its_reader() {
             }
         }
         println!("{name}: {each} mutants, {refused} refused, {tables} read");
+        in_all = (in_all.0 + each, in_all.1 + refused, in_all.2 + tables);
     }
+    println!("{} mutants in all, {} refused, {} read", in_all.0, in_all.1, in_all.2);
     let _ = std::panic::take_hook();
     assert!(broken.is_empty(), "broke down on {broken:?}");
     assert!(faults.is_empty(), "not the file's fault, it says: {faults:?}");
