@@ -383,7 +383,7 @@ mod tests {
     async fn of_what_nobody_takes_only_the_first_piece_is_asked_for() {
         let store = Arc::new(Watched::new(InMemory::new()));
         assert_eq!(read(Arc::<Watched>::clone(&store), 3 << 20, 1).await.len(), 16 * 1024);
-        assert_eq!(store.ranges(), [3..16 * 1024 + 3]);
+        assert_eq!((store.ranges().len(), store.ranges()[0].clone()), (1, 3..16 * 1024 + 3));
         assert_eq!(read(Arc::<Watched>::clone(&store), 3 << 20, 2).await.len(), 48 * 1024);
         assert_eq!(store.ranges()[1..3], [3..16 * 1024 + 3, 16 * 1024 + 3..48 * 1024 + 3]);
         let all = read(Arc::<Watched>::clone(&store), 3 << 20, usize::MAX).await;
