@@ -1,7 +1,8 @@
 //! The command line as a shell sees it: what it says, how it ends, and what it leaves behind.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 fn portico(directory: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_portico")).current_dir(directory).args(arguments).output().unwrap()
@@ -73,4 +74,97 @@ fn what_is_said_on_the_command_line_is_checked() {
     check(place.path(), &dry, 2, "column_returned");
     check(place.path(), &[&dry[..], &["--drop", "owner_code"]].concat(), 0, "this would be released");
     check(place.path(), &["revision", "list", "t", "--data", "p"], 0, "released as t@1");
+}
+
+/// A server of the portal in `p`, which ends with the test.
+struct Server {
+    process: Child,
+    url: String,
+}
+
+impl Server {
+    fn start(directory: &Path) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_portico"))
+            .current_dir(directory)
+            .args(["serve", "--data", "p", "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let url = lines.find_map(|line| line.strip_prefix("portico ready ").map(str::to_owned)).unwrap();
+        Self { process, url }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A step by a server: its exit code, and what it says.
+fn by(server: &Server, directory: &Path, token: &str, arguments: &[&str]) -> (i32, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_portico"))
+        .current_dir(directory)
+        .env("PORTICO_TOKEN", token)
+        .args(arguments)
+        .args(["--server", &server.url])
+        .output()
+        .unwrap();
+    let text = said(&output);
+    assert!(token.is_empty() || !text.contains(token), "{arguments:?}: {text}");
+    (output.status.code().unwrap(), text)
+}
+
+#[test]
+fn the_road_in_goes_by_a_server_with_a_token_for_each_person() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path();
+    std::fs::write(directory.join("t.csv"), "species,owner\nOak,x\nAsh,y\n").unwrap();
+    let create = |name: &str, role: &str, more: &[&str]| {
+        let command = ["token", "create", name, "--role", role, "--data", "p"];
+        let output = portico(directory, &[&command[..], more].concat());
+        assert!(output.status.success(), "{}", said(&output));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let ana = create("ana", "steward", &["--department", "Parks"]);
+    let cy = create("cy", "cio", &["--everywhere"]);
+    check(directory, &["token", "create", "bo", "--role", "cio", "--data", "p"], 1, "--everywhere");
+    check(directory, &["token", "create", "bo", "--role", "king", "--everywhere", "--data", "p"], 1, "--role wants");
+    check(directory, &["token", "list", "--data", "p"], 0, "cio everywhere");
+
+    let server = Server::start(directory);
+    let go = |token: &str, arguments: &[&str]| by(&server, directory, token, arguments);
+    let fine = |token: &str, arguments: &[&str]| {
+        let (code, text) = go(token, arguments);
+        assert_eq!(code, 0, "{arguments:?}: {text}");
+        text
+    };
+    let stage = ["revision", "stage", "t.csv", "--dataset", "trees", "--department", "Parks", "--drop", "owner"];
+    let staged = fine(&ana, &[&stage[..], &STEWARD].concat());
+    let id = staged.split(' ').next().unwrap();
+    let screened = fine(&ana, &["revision", "screen", id]);
+    let digest = screened.lines().find_map(|line| line.strip_prefix("digest ")).unwrap();
+    assert_eq!(fine(&ana, &["revision", "rows", id]), "{\"species\":\"Oak\"}\n{\"species\":\"Ash\"}\n");
+    fine(&ana, &["revision", "submit", id]);
+    assert!(fine(&ana, &["revision", "review", id, "--recommend", digest]).contains("recommended by ana"));
+    let (code, text) = go(&ana, &["revision", "approve", id, "--digest", digest]);
+    assert!(code == 1 && text.contains("that wants the role cio"), "{text}");
+    fine(&cy, &["revision", "approve", id, "--digest", digest]);
+    assert_eq!(fine(&cy, &["revision", "release", id]), "released trees@1\n");
+    assert!(fine(&ana, &["revision", "list", "trees"]).contains("released as trees@1"));
+    assert!(fine(&ana, &["dataset", "list"]).contains("version 1"));
+    let (code, text) = go("", &["revision", "show", id]);
+    assert!(code == 1 && text.contains("PORTICO_TOKEN"), "{text}");
+    let (code, text) = go(&ana[..79], &["revision", "show", id]);
+    assert!(code == 1 && text.contains("was it cut?"), "{text}");
+    let tokens = said(&portico(directory, &["token", "list", "--data", "p"]));
+    let token = tokens.lines().find(|line| line.contains(" ana ")).unwrap().split(' ').next().unwrap();
+    check(directory, &["token", "revoke", token, "--data", "p"], 0, "of ana");
+    let (code, text) = go(&ana, &["revision", "show", id]);
+    assert!(code == 1 && text.contains("Sign in first"), "{text}");
+    fine(&cy, &["dataset", "withdraw", "trees", "1", "--reason", "a mistake"]);
+    check(directory, &["revision", "show", id, "--data", "p"], 0, "approved by cy");
 }

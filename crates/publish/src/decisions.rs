@@ -215,7 +215,8 @@ impl Publisher {
     ) -> Result<Vec<AuditEntry>, PublishError> {
         match dataset {
             Some(name) => {
-                let record = self.dataset(principal, name, now_ms).await?;
+                let unknown = || PublishError::UnknownDataset(name.clone());
+                let record = self.store.catalog.dataset(name).await?.ok_or_else(unknown)?;
                 self.permit_dataset(principal, Action::ReadAudit, &record.metadata, now_ms)?;
             }
             None => drop(permit_portal(principal, Action::ReadAudit, now_ms)?),

@@ -105,7 +105,7 @@ impl Publisher {
         };
         if let Some(same) = earlier.iter().filter(own).find(same) {
             self.store.storage.remove_staged(&staged).await?;
-            return Ok(Revision::of(same.clone())?);
+            return Revision::of(same.clone());
         }
         let record = RevisionRecord {
             id,
@@ -132,7 +132,7 @@ impl Publisher {
             self.store.catalog.update_revision(returned.state, &superseded, grant.principal(), now_ms).await?;
             self.clean(returned).await;
         }
-        Ok(Revision::of(record)?)
+        Revision::of(record)
     }
 
     /// Says otherwise how a staged file is to be read and what is known of its dataset: a column is dropped, or
@@ -169,10 +169,10 @@ impl Publisher {
             ..record.clone()
         };
         if (&amended.options_json, &amended.metadata_json) == (&record.options_json, &record.metadata_json) {
-            return Ok(Revision::of(record)?);
+            return Revision::of(record);
         }
         self.store.catalog.update_revision(record.state, &amended, grant.principal(), now_ms).await?;
-        Ok(Revision::of(amended)?)
+        Revision::of(amended)
     }
 
     /// Reads every row of a staged revision: types, profile, findings, and the files that a release would publish.
@@ -194,7 +194,7 @@ impl Publisher {
         let record = self.record(id).await?;
         let grant = self.permit(principal, Action::Screen, &record, now_ms).await?;
         if matches!(record.state, RevisionState::InReview | RevisionState::Approved) {
-            return Ok(Revision::of(record)?);
+            return Revision::of(record);
         }
         let scratch = self.scratch("screen-")?;
         self.store.storage.fetch_staged(&record.staged, &scratch.path().join(SOURCE)).await?;
@@ -211,7 +211,7 @@ impl Publisher {
             ..record.clone()
         };
         self.store.catalog.update_revision(record.state, &updated, grant.principal(), now_ms).await?;
-        Ok(Revision::of(updated)?)
+        Revision::of(updated)
     }
 
     /// What screening would say of a file, and the figures of what would be released. Nothing is staged or kept.

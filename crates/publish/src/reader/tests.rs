@@ -16,6 +16,7 @@ use super::jail::{Jail, SOURCE};
 use super::messages::{self, Said};
 use crate::error::PublishError;
 use crate::layout::WrittenFile;
+use crate::rows::PREVIEW;
 use crate::screening::{Progress, Screened};
 
 struct Site {
@@ -116,6 +117,7 @@ async fn assert_gone(scratch: &Path) {
 /// An answer with one file that is there and holds what it says.
 fn answer(scratch: &Path) -> Screened {
     std::fs::write(scratch.join("part-00000.parquet"), "12345").unwrap();
+    std::fs::write(scratch.join(PREVIEW), "{\"a\":1}\n").unwrap();
     let column = ColumnProfile { name: "a".to_owned(), ..ColumnProfile::default() };
     Screened {
         schema: Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true)])),
@@ -163,8 +165,18 @@ async fn an_answer_that_does_not_hold_together_is_not_believed() {
     };
     let name = |said: &mut Screened, name: String| said.files[0].name = name;
     check(&|said, elsewhere| name(said, elsewhere.join("part-00000.parquet").display().to_string())).await;
-    for bad in ["../part-00000.parquet", "./part-00000.parquet", "", ".", "..", "directory", "link", "missing", SOURCE]
-    {
+    for bad in [
+        "../part-00000.parquet",
+        "./part-00000.parquet",
+        "",
+        ".",
+        "..",
+        "directory",
+        "link",
+        "missing",
+        SOURCE,
+        PREVIEW,
+    ] {
         check(&|said, _| name(said, bad.to_owned())).await;
     }
     check(&|said, _| said.files[0].bytes = 6).await;
@@ -175,6 +187,28 @@ async fn an_answer_that_does_not_hold_together_is_not_believed() {
     check(&|said, _| said.sort_key = vec!["b".to_owned()]).await;
     check(&|said, _| said.profile.columns.clear()).await;
     check(&|said, _| said.schema = Arc::new(Schema::empty())).await;
+}
+
+#[tokio::test]
+async fn first_rows_that_are_not_a_small_file_are_not_believed() {
+    let changes: [&dyn Fn(&Path); 3] = [
+        &|rows| std::fs::remove_file(rows).unwrap(),
+        &|rows| {
+            std::fs::remove_file(rows).unwrap();
+            std::os::unix::fs::symlink(SOURCE, rows).unwrap();
+        },
+        &|rows| std::fs::write(rows, vec![b' '; 101]).unwrap(),
+    ];
+    for change in changes {
+        let elsewhere = tempfile::tempdir().unwrap();
+        let mut site = Site::saying(&[Said::Screened(Box::new(answer(elsewhere.path())))]);
+        site.limits.preview_bytes = 100;
+        answer(site.scratch.path());
+        site.read().await.unwrap();
+        change(&site.scratch.path().join(PREVIEW));
+        let error = site.read().await.unwrap_err();
+        assert!(error.to_string().contains("broke down"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -121,7 +121,7 @@ impl<'a> Proposal<'a> {
         save(&file, bytes, &site.limits.staff).await?;
         let base = self.file_name.rsplit(['/', '\\']).next().unwrap_or_default();
         let request = StageRequest { metadata: self.metadata, file, options: ReadOptions::named(base) };
-        Ok(site.staff.publisher.stage(self.principal, request, site.now_ms()).await.map_err(failed)?)
+        site.staff.publisher.stage(self.principal, request, site.now_ms()).await.map_err(failed)
     }
 }
 
