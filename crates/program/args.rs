@@ -97,6 +97,9 @@ pub(crate) struct Publish {
     /// Read, screen and print the findings; keep nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Screen by the rules of this file instead of those of the configuration
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rules: Option<PathBuf>,
 }
 
 /// A file that is to become a version, and what is said of it.
@@ -217,6 +220,9 @@ pub(crate) enum RevisionStep {
     Screen {
         /// The revision's id
         id: String,
+        /// Screen by the rules of this file instead of those of the configuration
+        #[arg(long, value_name = "FILE")]
+        rules: Option<PathBuf>,
         #[command(flatten)]
         portal: Portal,
     },

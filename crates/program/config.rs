@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use portico_intake::screen::RuleSet;
 use portico_model::limits::Limits;
 use serde::{Deserialize, Serialize};
 
@@ -21,8 +22,30 @@ pub(crate) struct Config {
     pub(crate) storage: Storage,
     /// Where the catalog is kept.
     pub(crate) catalog: Catalog,
+    /// What is looked for in files.
+    pub(crate) screening: Screening,
     /// Every limit.
     pub(crate) limits: Limits,
+}
+
+/// What is looked for in files.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Screening {
+    /// File of screening rules; the built-in ones of North Carolina if empty.
+    pub(crate) rules: PathBuf,
+}
+
+impl Screening {
+    /// The rules of the file.
+    pub(crate) fn read(&self) -> anyhow::Result<RuleSet> {
+        if self.rules.as_os_str().is_empty() {
+            return Ok(RuleSet::default());
+        }
+        let shown = self.rules.display();
+        let text = std::fs::read_to_string(&self.rules).with_context(|| format!("cannot read {shown}"))?;
+        RuleSet::from_toml(&text).with_context(|| format!("{shown} holds no screening rules"))
+    }
 }
 
 /// Where the server listens and what it calls itself.

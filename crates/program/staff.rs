@@ -9,7 +9,7 @@ use portico_publish::{Publisher, Revision as Seen};
 use portico_store::{DatasetFilter, Store};
 
 use crate::args::{Dataset, DatasetStep, Portal, Revision, RevisionStep};
-use crate::config::Config;
+use crate::config::{Config, Screening};
 use crate::parts::{self, Scratch};
 use crate::publish;
 
@@ -41,8 +41,12 @@ pub(crate) async fn revision(revision: Revision) -> anyhow::Result<ExitCode> {
             let request = publish::request(&said, &open.store, file).await?;
             print_line(&open.publisher.stage(&operator, request, now).await?);
         }
-        RevisionStep::Screen { id, portal } => {
-            let seen = open(&portal).await?.publisher.screen(&operator, &id, now, |_| {}).await?;
+        RevisionStep::Screen { id, rules, portal } => {
+            let mut open = open(&portal).await?;
+            if let Some(rules) = rules {
+                open.publisher = open.publisher.with_rules(Screening { rules }.read()?);
+            }
+            let seen = open.publisher.screen(&operator, &id, now, |_| {}).await?;
             print_whole(&seen);
             if seen.findings.iter().any(Finding::blocks) {
                 return Ok(ExitCode::from(publish::BLOCKED));

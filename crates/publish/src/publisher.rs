@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use portico_intake::IntakeError;
 use portico_intake::options::ReadOptions;
+use portico_intake::screen::RuleSet;
 use portico_model::dataset::DatasetMetadata;
 use portico_model::finding::Finding;
 use portico_model::limits::IntakeLimits;
@@ -72,6 +73,13 @@ impl Publisher {
     #[must_use]
     pub fn new(store: Store, limits: IntakeLimits, program: PathBuf, scratch: PathBuf) -> Self {
         Self { store, limits, jail: Jail::new(program), scratch }
+    }
+
+    /// The same road in, which screens by these rules instead of the built-in ones.
+    #[must_use]
+    pub fn with_rules(mut self, rules: RuleSet) -> Self {
+        self.jail.set_rules(rules);
+        self
     }
 
     /// Puts a file into staging, as a new revision. The same file with the same options, staged before and not

@@ -10,7 +10,7 @@ use portico_intake::dictionary::{Dictionary, Field as Said, Treatment, means_col
 use portico_intake::names::SOURCE_NAME_KEY;
 use portico_intake::options::ReadOptions;
 use portico_intake::profile::Profiler;
-use portico_intake::screen::Screener;
+use portico_intake::screen::{RuleSet, Screener};
 use portico_model::finding::{Finding, Severity};
 use portico_model::limits::IntakeLimits;
 use portico_model::profile::TableProfile;
@@ -49,6 +49,7 @@ pub(crate) fn screen_file(
     file: &Path,
     options: &ReadOptions,
     limits: &IntakeLimits,
+    rules: &RuleSet,
     scratch: &Path,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Screened, PublishError> {
@@ -62,7 +63,7 @@ pub(crate) fn screen_file(
 
     let half = usize::try_from(limits.memory_bytes / 2).unwrap_or(usize::MAX);
     let mut profiler = Profiler::new(&schema, limits.memory_bytes / 4);
-    let mut screener = Screener::new(&schema, dictionary);
+    let mut screener = Screener::new(&schema, dictionary, rules);
     let mut checker = dictionary.map(|said| Checker::new(&schema, said, limits.memory_bytes / 4, scratch));
     let mut sorter = Sorter::new(schema.clone(), key.clone(), half, scratch);
     let mut layout = Layout::new(schema.clone(), &key, scratch)?;
@@ -184,7 +185,7 @@ mod tests {
         let file = scratch.path().join("source");
         std::fs::write(&file, "Id,Owner Code,Amount\n1,secret,2.5\n").unwrap();
         let options = ReadOptions { file_name: "owners.csv".to_owned(), ..options };
-        screen_file(&file, &options, &IntakeLimits::default(), scratch.path(), &mut |_| ())
+        screen_file(&file, &options, &IntakeLimits::default(), &RuleSet::default(), scratch.path(), &mut |_| ())
     }
 
     fn dropping(names: &[&str]) -> Dictionary {
