@@ -85,7 +85,8 @@ fn released_directory(store: &Store) -> anyhow::Result<Option<PathBuf>> {
 
 /// The road in, with its readers.
 pub(crate) fn open_publisher(config: &Config, store: &Store, scratch: &Scratch) -> anyhow::Result<Publisher> {
-    let publisher = Publisher::new(store.clone(), config.limits.intake.clone(), program()?, scratch.directory("intake")?);
+    let publisher =
+        Publisher::new(store.clone(), config.limits.intake.clone(), program()?, scratch.directory("intake")?);
     Ok(publisher.with_rules(config.screening.read()?))
 }
 

@@ -289,8 +289,7 @@ fn print_blocked(revision: &Revision, rules: &RuleSet) {
 
 /// What to do about findings that block: columns are a steward's to decide on, all else is the file's.
 fn advice(findings: &[Finding], rules: &RuleSet) -> &'static str {
-    let decidable =
-        |rule: &str| matches!(rule, "column_returned" | "restricted_column") || rules.rule(rule).is_some();
+    let decidable = |rule: &str| matches!(rule, "column_returned" | "restricted_column") || rules.rule(rule).is_some();
     let mut blocking = findings.iter().filter(|finding| finding.blocks());
     match (blocking.clone().any(|finding| decidable(&finding.rule)), blocking.any(|finding| !decidable(&finding.rule)))
     {

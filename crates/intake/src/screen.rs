@@ -122,7 +122,12 @@ impl Screener {
             if screen.dropped {
                 continue;
             }
-            let others = || self.columns.iter().enumerate().filter(|(other, _)| *other != place && present.get(*other) == Some(&true));
+            let others = || {
+                self.columns
+                    .iter()
+                    .enumerate()
+                    .filter(|(other, _)| *other != place && present.get(*other) == Some(&true))
+            };
             let beside = |rule: &Rule| {
                 others().any(|(other, column)| {
                     people.get(other) == Some(&true) || column.screen.header.is_one_of(&rule.beside)

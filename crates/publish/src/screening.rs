@@ -20,6 +20,10 @@ use crate::error::PublishError;
 use crate::layout::{Layout, WrittenFile};
 use crate::sort::Sorter;
 
+/// Batches that wait to be screened while others are written, each of at most 16 MiB.
+const BATCHES_AHEAD: usize = 1;
+/// Stack of the thread that screens; nothing there recurses.
+const SCREENING_STACK_BYTES: usize = 1024 * 1024;
 /// Columns that an error lists.
 const COLUMNS_LISTED: usize = 50;
 
@@ -63,17 +67,17 @@ pub(crate) fn screen_file(
 
     let half = usize::try_from(limits.memory_bytes / 2).unwrap_or(usize::MAX);
     let mut profiler = Profiler::new(&schema, limits.memory_bytes / 4);
-    let mut screener = Screener::new(&schema, dictionary, rules);
+    let screener = Screener::new(&schema, dictionary, rules);
     let mut checker = dictionary.map(|said| Checker::new(&schema, said, limits.memory_bytes / 4, scratch));
     let mut sorter = Sorter::new(schema.clone(), key.clone(), half, scratch);
     let mut layout = Layout::new(schema.clone(), &key, scratch)?;
     let mut rows = 0;
-    {
+    let screened = beside(screener, |screen| {
         let mut write = |batch: RecordBatch| layout.push(&batch);
         for batch in survey.batches()? {
             let batch = batch?.project(&kept)?;
+            screen(batch.clone(), rows + 1)?;
             profiler.push(&batch);
-            screener.push(&batch, rows + 1);
             if let Some(checker) = &mut checker {
                 checker.push(&batch, rows + 1)?;
             }
@@ -81,16 +85,39 @@ pub(crate) fn screen_file(
             sorter.push(batch, &mut write)?;
             progress(Progress::Writing(rows, survey.rows));
         }
-        sorter.finish(&mut write)?;
-    }
+        sorter.finish(&mut write)
+    })?;
     let mut findings = survey.findings;
     findings.extend(drops_nothing(&survey.schema, dictionary));
     findings.extend(dropped(&survey.schema, dictionary));
     findings.extend(checker.map(Checker::finish).transpose()?.unwrap_or_default());
-    findings.extend(screener.finish());
+    findings.extend(screened);
     worst_first(&mut findings);
     let sort_key = key.iter().map(|&index| schema.field(index).name().clone()).collect();
     Ok(Screened { schema, rows, findings, profile: profiler.finish(), sort_key, files: layout.finish()? })
+}
+
+/// Screens on a thread of its own what `work` hands over, with the number of its first row: profiling and writing take as
+/// long. A few batches may wait, and no more.
+fn beside(
+    mut screener: Screener,
+    work: impl FnOnce(&mut dyn FnMut(RecordBatch, u64) -> Result<(), PublishError>) -> Result<(), PublishError>,
+) -> Result<Vec<Finding>, PublishError> {
+    let broken = || PublishError::Write("the screening broke down".into());
+    let (hand_over, handed) = std::sync::mpsc::sync_channel::<(RecordBatch, u64)>(BATCHES_AHEAD);
+    std::thread::scope(|scope| {
+        let screening =
+            std::thread::Builder::new().stack_size(SCREENING_STACK_BYTES).spawn_scoped(scope, move || {
+                for (batch, first_row) in handed {
+                    screener.push(&batch, first_row);
+                }
+                screener.finish()
+            })?;
+        let worked = work(&mut |batch, first_row| hand_over.send((batch, first_row)).map_err(|_| broken()));
+        drop(hand_over);
+        let findings = screening.join().map_err(|_| broken())?;
+        worked.map(|()| findings)
+    })
 }
 
 fn kept_columns(schema: &Schema, dictionary: Option<&Dictionary>) -> Result<Vec<usize>, PublishError> {

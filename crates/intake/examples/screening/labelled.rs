@@ -30,23 +30,132 @@ pub(crate) struct Maker {
 
 /// First names, common and rare ones.
 const FIRST: &[&str] = &[
-    "James", "Mary", "Robert", "Patricia", "John", "Jennifer", "Michael", "Linda", "DeShawn", "Elizabeth", "William", "Barbara",
-    "Keisha", "Susan", "Thomas", "Jessica", "Luis", "Sarah", "Daniel", "Karen", "Matthew", "Lisa", "Nguyet", "Betty", "Mark",
-    "Sandra", "Carlos", "Ashley", "Zbigniew", "Kimberly", "Paul", "Emily", "Andrew", "Donna", "Joshua", "Michelle", "Ravi", "Carol",
-    "Kevin", "Amanda", "Brian", "Melissa", "George", "Deborah", "Siobhan", "Rebecca", "Timothy", "Sharon", "Ebony", "Cynthia",
+    "James",
+    "Mary",
+    "Robert",
+    "Patricia",
+    "John",
+    "Jennifer",
+    "Michael",
+    "Linda",
+    "DeShawn",
+    "Elizabeth",
+    "William",
+    "Barbara",
+    "Keisha",
+    "Susan",
+    "Thomas",
+    "Jessica",
+    "Luis",
+    "Sarah",
+    "Daniel",
+    "Karen",
+    "Matthew",
+    "Lisa",
+    "Nguyet",
+    "Betty",
+    "Mark",
+    "Sandra",
+    "Carlos",
+    "Ashley",
+    "Zbigniew",
+    "Kimberly",
+    "Paul",
+    "Emily",
+    "Andrew",
+    "Donna",
+    "Joshua",
+    "Michelle",
+    "Ravi",
+    "Carol",
+    "Kevin",
+    "Amanda",
+    "Brian",
+    "Melissa",
+    "George",
+    "Deborah",
+    "Siobhan",
+    "Rebecca",
+    "Timothy",
+    "Sharon",
+    "Ebony",
+    "Cynthia",
 ];
 /// Surnames, likewise.
 const LAST: &[&str] = &[
-    "Smith", "Johnson", "Williams", "Brown", "Jones", "Garcia", "Miller", "Davis", "Abernathy", "Martinez", "Hernandez", "Lopez",
-    "Yarborough", "Wilson", "Anderson", "Thomas", "Taylor", "Moore", "Szymanski", "Martin", "Lee", "Perez", "Okonkwo", "White",
-    "Harris", "Sanchez", "Blalock", "Ramirez", "Lewis", "Robinson", "Umstead", "Young", "Allen", "King", "Featherstone", "Scott",
-    "Torres", "Nguyen", "Mangum", "Flores", "Green", "Adams", "Chaudhary", "Baker", "Hall", "Rivera", "Pettiford", "Carter",
+    "Smith",
+    "Johnson",
+    "Williams",
+    "Brown",
+    "Jones",
+    "Garcia",
+    "Miller",
+    "Davis",
+    "Abernathy",
+    "Martinez",
+    "Hernandez",
+    "Lopez",
+    "Yarborough",
+    "Wilson",
+    "Anderson",
+    "Thomas",
+    "Taylor",
+    "Moore",
+    "Szymanski",
+    "Martin",
+    "Lee",
+    "Perez",
+    "Okonkwo",
+    "White",
+    "Harris",
+    "Sanchez",
+    "Blalock",
+    "Ramirez",
+    "Lewis",
+    "Robinson",
+    "Umstead",
+    "Young",
+    "Allen",
+    "King",
+    "Featherstone",
+    "Scott",
+    "Torres",
+    "Nguyen",
+    "Mangum",
+    "Flores",
+    "Green",
+    "Adams",
+    "Chaudhary",
+    "Baker",
+    "Hall",
+    "Rivera",
+    "Pettiford",
+    "Carter",
 ];
-const STREETS: &[&str] =
-    &["Main St", "N Roxboro Rd", "Fayetteville Street", "Chapel Hill Blvd", "Oak Ridge Dr", "Ninth St", "W Club Blvd", "Holloway Street",
-      "Cornwallis Rd", "Martin Luther King Jr Pkwy", "Guess Rd", "E Geer St"];
-const SUBJECTS: &[&str] =
-    &["pothole", "missed collection", "street light out", "graffiti", "barking dog", "water leak", "illegal dumping", "tree down"];
+const STREETS: &[&str] = &[
+    "Main St",
+    "N Roxboro Rd",
+    "Fayetteville Street",
+    "Chapel Hill Blvd",
+    "Oak Ridge Dr",
+    "Ninth St",
+    "W Club Blvd",
+    "Holloway Street",
+    "Cornwallis Rd",
+    "Martin Luther King Jr Pkwy",
+    "Guess Rd",
+    "E Geer St",
+];
+const SUBJECTS: &[&str] = &[
+    "pothole",
+    "missed collection",
+    "street light out",
+    "graffiti",
+    "barking dog",
+    "water leak",
+    "illegal dumping",
+    "tree down",
+];
 
 impl Maker {
     pub(crate) fn new(seed: u64) -> Self {
@@ -90,26 +199,38 @@ impl Maker {
     }
 
     fn card(&mut self) -> String {
-        let (prefix, length) =
-            [("4", 16), ("51", 16), ("55", 16), ("2221", 16), ("34", 15), ("37", 15), ("6011", 16), ("36", 14), ("3530", 16)]
-                .choose(&mut self.random)
-                .copied()
-                .unwrap_or(("4", 16));
+        let (prefix, length) = [
+            ("4", 16),
+            ("51", 16),
+            ("55", 16),
+            ("2221", 16),
+            ("34", 15),
+            ("37", 15),
+            ("6011", 16),
+            ("36", 14),
+            ("3530", 16),
+        ]
+        .choose(&mut self.random)
+        .copied()
+        .unwrap_or(("4", 16));
         let mut number = format!("{prefix}{}", self.digits(length - prefix.len() - 1));
         number.push(luhn_digit(&number));
         if self.below(3) == 0 && number.len() == 16 {
             let separator = self.pick(&[" ", "-"]);
-            let groups: Vec<&str> = [0..4, 4..8, 8..12, 12..16].into_iter().filter_map(|part| number.get(part)).collect();
+            let groups: Vec<&str> =
+                [0..4, 4..8, 8..12, 12..16].into_iter().filter_map(|part| number.get(part)).collect();
             return groups.join(separator);
         }
         number
     }
 
     fn routing(&mut self) -> String {
-        let start = self.pick(&["01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12", "26", "31", "32"]);
+        let start =
+            self.pick(&["01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12", "26", "31", "32"]);
         let number = format!("{start}{}", self.digits(6));
         let weights = [3, 7, 1, 3, 7, 1, 3, 7];
-        let sum: u32 = number.chars().zip(weights).map(|(digit, weight)| digit.to_digit(10).unwrap_or(0) * weight).sum();
+        let sum: u32 =
+            number.chars().zip(weights).map(|(digit, weight)| digit.to_digit(10).unwrap_or(0) * weight).sum();
         format!("{number}{}", (10 - sum % 10) % 10)
     }
 
@@ -128,7 +249,16 @@ impl Maker {
     }
 
     fn license(&mut self) -> String {
-        let form = self.pick(&["########", "#######", "@#######", "@########", "@############", "#########", "@###-####-####", "@@######"]);
+        let form = self.pick(&[
+            "########",
+            "#######",
+            "@#######",
+            "@########",
+            "@############",
+            "#########",
+            "@###-####-####",
+            "@@######",
+        ]);
         self.form(form)
     }
 
@@ -163,7 +293,8 @@ impl Maker {
     }
 
     fn phone(&mut self) -> String {
-        let (area, exchange, line) = (self.pick(&["919", "984", "336", "704"]), self.below(700) + 200, self.below(10_000));
+        let (area, exchange, line) =
+            (self.pick(&["919", "984", "336", "704"]), self.below(700) + 200, self.below(10_000));
         match self.below(4) {
             0 => format!("({area}) {exchange}-{line:04}"),
             1 => format!("{area}.{exchange}.{line:04}"),
@@ -177,13 +308,28 @@ impl Maker {
     }
 
     fn medicare(&mut self) -> String {
-        let letter = |maker: &mut Self| maker.pick(&["A", "C", "D", "E", "F", "G", "H", "J", "K", "M", "N", "P", "Q", "R", "T"]).to_owned();
+        let letter = |maker: &mut Self| {
+            maker.pick(&["A", "C", "D", "E", "F", "G", "H", "J", "K", "M", "N", "P", "Q", "R", "T"]).to_owned()
+        };
         let (a, b, c, d, e) = (letter(self), letter(self), letter(self), letter(self), letter(self));
-        format!("{}{a}{b}{}-{c}{}{}-{d}{e}{}", self.below(9) + 1, self.digits(1), self.digits(1), self.digits(1), self.digits(2))
+        format!(
+            "{}{a}{b}{}-{c}{}{}-{d}{e}{}",
+            self.below(9) + 1,
+            self.digits(1),
+            self.digits(1),
+            self.digits(1),
+            self.digits(2)
+        )
     }
 
     fn email(&mut self) -> String {
-        format!("{}.{}{}@{}", self.first().to_lowercase(), self.last().to_lowercase(), self.below(90), self.pick(&["example.org", "mail.example.com", "city.example.gov"]))
+        format!(
+            "{}.{}{}@{}",
+            self.first().to_lowercase(),
+            self.last().to_lowercase(),
+            self.below(90),
+            self.pick(&["example.org", "mail.example.com", "city.example.gov"])
+        )
     }
 
     fn password(&mut self) -> String {
@@ -212,32 +358,120 @@ type Kind = (&'static [&'static str], fn(&mut Maker) -> String, &'static [&'stat
 /// Labels, values, and sentences with `{}` where the value stands.
 const KINDS: &[Kind] = &[
     (&["us_ssn"], Maker::ssn, &["caller gave {}", "SSN {}", "soc sec no. is {}, verified", "{}", "re {} (benefits)"]),
-    (&["us_ssn"], |maker| maker.ssn().replace('-', ""), &["SSN {}", "his social security number is {}", "SSN: {} on file"]),
-    (&["us_itin"], Maker::itin, &["taxpayer {}", "ITIN {}", "{}"]),
-    (&["payment_card"], Maker::card, &["paid with {} today", "card {} declined", "{}", "visa: {}"]),
+    (
+        &["us_ssn"],
+        |maker| maker.ssn().replace('-', ""),
+        &["SSN {}", "his social security number is {}", "SSN: {} on file", "ss {}", "{} is the SSN"],
+    ),
+    (&["us_itin"], Maker::itin, &["taxpayer {}", "ITIN {}", "{}", "no SSN, uses {}"]),
+    (
+        &["payment_card"],
+        Maker::card,
+        &["paid with {} today", "card {} declined", "{}", "visa: {}", "cc#{}", "{}exp 04/27"],
+    ),
     (&["iban"], Maker::iban, &["refund to {}", "IBAN {}", "{}"]),
-    (&["bank_account"], Maker::routing, &["routing number {}", "ABA no. {}", "bank routing: {}"]),
-    (&["bank_account"], |maker| maker.digits(11), &["checking account {}", "bank account number: {}", "savings acct no {}", "his bank acct is {}"]),
+    (&["bank_account"], Maker::routing, &["routing number {}", "ABA no. {}", "bank routing: {}", "rtn {}"]),
+    (
+        &["bank_account"],
+        |maker| maker.digits(11),
+        &[
+            "checking account {}",
+            "bank account number: {}",
+            "savings acct no {}",
+            "his bank acct is {}",
+            "deposited to {} at First Bank",
+            "chk acct {}",
+        ],
+    ),
     (
         &["bank_account"],
         |maker| format!("{} account {}", maker.routing(), maker.digits(10)),
         &["deposit to {}", "routing {}", "wire: {}"],
     ),
-    (&["driver_license"], Maker::license, &["driver's license {}", "DL# {}", "drivers license number is {}", "Driver License No. {} NC", "showed DLN {}"]),
-    (&["passport"], |maker| maker.form("@########"), &["passport {}", "passport no. {}", "his passport number is {}"]),
+    (
+        &["driver_license"],
+        Maker::license,
+        &[
+            "driver's license {}",
+            "DL# {}",
+            "drivers license number is {}",
+            "Driver License No. {} NC",
+            "showed DLN {}",
+            "NCDL {}",
+            "license of driver: {}",
+            "{} is her driver license",
+        ],
+    ),
+    (
+        &["passport"],
+        |maker| maker.form("@########"),
+        &[
+            "passport {}",
+            "passport no. {}",
+            "his passport number is {}",
+            "pspt {}",
+            "passport from Mexico, issued last year, {}",
+        ],
+    ),
     (&["passport"], |maker| maker.digits(9), &["US passport {}", "Passport: {}"]),
-    (&["license_plate"], Maker::plate, &["license plate {}", "plate number {}", "tag # {}", "gray van, lic plate: {}"]),
-    (&["pin_code"], |maker| maker.digits(4), &["his PIN is {}", "pin code {}", "PIN: {}", "ATM PIN {}"]),
-    (&["password"], Maker::password, &["password: {}", "the password is {}", "pwd={}", "Password = {}"]),
-    (&["maiden_name"], |maker| maker.last().to_owned(), &["maiden name {}", "mother's maiden name is {}", "maiden name: {}"]),
-    (&["date_of_birth"], |maker| maker.date(1930, 2010), &["DOB {}", "born on {}", "date of birth: {}", "d.o.b. {}"]),
-    (&["person_name_in_text"], Maker::name, &["spoke with {} about the leak", "resident {} called again today", "the owner is {} and she left"]),
-    (&["street_address_in_text"], Maker::address, &["he lives at {}", "complaint about {}, upstairs", "from {} to the corner"]),
-    (&["biometric_reference"], |maker| maker.digits(9), &["AFIS {}", "fingerprint no. {}", "FBI number {}"]),
-    (&["digital_signature"], Maker::name, &["/s/ {}", "signed /s/ {}"]),
+    (
+        &["license_plate"],
+        Maker::plate,
+        &[
+            "license plate {}",
+            "plate number {}",
+            "tag # {}",
+            "gray van, lic plate: {}",
+            "blue Civic, plate {}",
+            "NC tag {}",
+            "tags {} expired",
+        ],
+    ),
+    (
+        &["pin_code"],
+        |maker| maker.digits(4),
+        &["his PIN is {}", "pin code {}", "PIN: {}", "ATM PIN {}", "pin no {}", "her pin, {}", "uses {} as PIN"],
+    ),
+    (
+        &["password"],
+        Maker::password,
+        &["password: {}", "the password is {}", "pwd={}", "Password = {}", "pw {}", "login with {}"],
+    ),
+    (
+        &["maiden_name"],
+        |maker| maker.last().to_owned(),
+        &["maiden name {}", "mother's maiden name is {}", "maiden name: {}", "born {}", "formerly {}"],
+    ),
+    (
+        &["date_of_birth"],
+        |maker| maker.date(1930, 2010),
+        &["DOB {}", "born on {}", "date of birth: {}", "d.o.b. {}", "birthdate {}", "born {}", "child ({}) fell"],
+    ),
+    (
+        &["person_name_in_text"],
+        Maker::name,
+        &[
+            "spoke with {} about the leak",
+            "resident {} called again today",
+            "the owner is {} and she left",
+            "{} says no one came",
+            "per {}: fixed",
+        ],
+    ),
+    (
+        &["street_address_in_text"],
+        Maker::address,
+        &["he lives at {}", "complaint about {}, upstairs", "from {} to the corner", "she moved to {}"],
+    ),
+    (
+        &["biometric_reference"],
+        |maker| maker.digits(9),
+        &["AFIS {}", "fingerprint no. {}", "FBI number {}", "FBI# {}", "prints on file as {}"],
+    ),
+    (&["digital_signature", "person_name_in_text"], Maker::name, &["/s/ {}", "/s/{}", "signed electronically by {}"]),
     (&["medicare_number"], Maker::medicare, &["medicare {}", "{}", "card no {}"]),
     (&["email_address"], Maker::email, &["write to {}", "{}", "cc: {};"]),
-    (&["phone_number"], Maker::phone, &["call {}", "{}", "office phone {} ext 12", "fax {}"]),
+    (&["phone_number"], Maker::phone, &["call {}", "{}", "office phone {} ext 12", "fax {}", "{}x12"]),
     (&["ip_address"], Maker::ip, &["from {}", "{}", "login at {} failed"]),
 ];
 
@@ -264,9 +498,21 @@ const HARD: &[(&str, &[&str])] = &[
 
 /// Sentences about the work of a town.
 const PLAIN: &[&str] = &[
-    "password reset requested", "license plate reader broken", "driver license office closed", "passport fair on Saturday",
-    "maiden voyage of the ferry", "pin oak needs pruning", "bank of Eno River eroded", "fingerprint fee waived", "{} at Holloway Street",
-    "{} near Jordan Lake", "{} at Martin Luther King Jr Pkwy", "{} by Washington Park", "{} @ Main St", "call center closed", "{}",
+    "password reset requested",
+    "license plate reader broken",
+    "driver license office closed",
+    "passport fair on Saturday",
+    "maiden voyage of the ferry",
+    "pin oak needs pruning",
+    "bank of Eno River eroded",
+    "fingerprint fee waived",
+    "{} at Holloway Street",
+    "{} near Jordan Lake",
+    "{} at Martin Luther King Jr Pkwy",
+    "{} by Washington Park",
+    "{} @ Main St",
+    "call center closed",
+    "{}",
 ];
 
 impl Maker {
@@ -315,7 +561,9 @@ type ColumnKind = (Option<&'static str>, &'static [&'static str], bool, fn(&mut 
 
 /// Labels, names of columns, whether people are named beside, and values by row.
 const COLUMNS: &[ColumnKind] = &[
-    (Some("ssn_column"), &["ssn", "SocialSecurityNumber", "Applicant SSN"], false, |maker, _| maker.ssn().replace('-', "")),
+    (Some("ssn_column"), &["ssn", "SocialSecurityNumber", "Applicant SSN"], false, |maker, _| {
+        maker.ssn().replace('-', "")
+    }),
     (Some("us_ssn"), &["notes", "id", "reference"], false, |maker, _| maker.ssn()),
     (Some("taxpayer_id_column"), &["EIN", "tax_id", "fein"], false, |maker, _| maker.form("##-#######")),
     (Some("payment_card"), &["payment_ref", "notes", "reference"], false, |maker, _| maker.card()),
@@ -328,11 +576,15 @@ const COLUMNS: &[ColumnKind] = &[
     (Some("maiden_name_column"), &["maiden_name", "MothersMaidenName"], false, |maker, _| maker.last().to_owned()),
     (Some("birth_date_column"), &["dob", "BirthDate", "date_of_birth"], true, |maker, _| maker.date(1930, 2015)),
     (Some("person_name"), &["contact", "requested_by", "who"], false, |maker, _| maker.name()),
-    (Some("person_name"), &["name", "party"], false, |maker, _| format!("{}, {}", maker.last().to_uppercase(), maker.first().to_uppercase())),
+    (Some("person_name"), &["name", "party"], false, |maker, _| {
+        format!("{}, {}", maker.last().to_uppercase(), maker.first().to_uppercase())
+    }),
     (Some("street_address"), &["address", "residence", "site"], true, |maker, _| maker.address()),
     (Some("biometric_reference_column"), &["fingerprint_id", "AFIS Number"], false, |maker, _| maker.digits(9)),
     (Some("email_address"), &["contact", "email"], false, |maker, _| maker.email()),
-    (Some("phone_number"), &["phone", "telephone"], false, |maker, _| maker.form("919#######").replacen("9190", "9192", 1).replacen("9191", "9193", 1)),
+    (Some("phone_number"), &["phone", "telephone"], false, |maker, _| {
+        maker.form("919#######").replacen("9190", "9192", 1).replacen("9191", "9193", 1)
+    }),
     (None, &["parcel_pin", "PIN", "parcel_id"], false, |maker, _| maker.digits(10)),
     (None, &["case_number", "incident"], false, |maker, row| format!("CE-{:02}-{row:06}", maker.below(25))),
     (None, &["permit_no", "application", "account"], false, |maker, _| maker.digits(9)),
@@ -340,7 +592,13 @@ const COLUMNS: &[ColumnKind] = &[
     (None, &["gl_account_number", "fund"], false, |maker, _| maker.form("###-####-######")),
     (None, &["order_id", "tracking"], false, |maker, _| maker.form("4###############")),
     (None, &["parcel", "map_number"], false, |maker, _| maker.form("####-##-##-####")),
-    (None, &["park_name", "facility"], false, |maker, _| format!("{} {}", maker.last(), maker.pick(&["Park", "Recreation Center", "Elementary School", "Library", "Trail"]))),
+    (None, &["park_name", "facility"], false, |maker, _| {
+        format!(
+            "{} {}",
+            maker.last(),
+            maker.pick(&["Park", "Recreation Center", "Elementary School", "Library", "Trail"])
+        )
+    }),
     (None, &["street", "street_name"], false, |maker, _| maker.pick(STREETS).to_owned()),
     (None, &["address", "location"], false, |maker, _| maker.address()),
     (None, &["opened", "inspection_date"], true, |maker, _| maker.date(2012, 2025)),

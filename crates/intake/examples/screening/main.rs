@@ -29,6 +29,8 @@ fn main() {
         Some("texts") => score::texts(number(1, 1), usize::try_from(number(2, 200)).unwrap()),
         Some("tables") => tables::list(&arguments.iter().skip(1).map(PathBuf::from).collect::<Vec<_>>()),
         Some("speed") => speed::measure(number(1, 200)),
-        _ => println!("measure [SEED] [EACH] | corpus FILE | tables DIRECTORY… | speed [MEGABYTES] | texts [SEED] [EACH]"),
+        _ => println!(
+            "measure [SEED] [EACH] | corpus FILE | tables DIRECTORY… | speed [MEGABYTES] | texts [SEED] [EACH]"
+        ),
     }
 }

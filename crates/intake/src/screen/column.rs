@@ -35,7 +35,10 @@ pub(super) struct ColumnScreen {
     told: Detectors,
     /// What the rules want of the values.
     wanted: Detectors,
-    pub(super) looks: Vec<Look>,
+    // What each rule looks at, with its place in the set.
+    pub(super) detectors: Vec<(usize, Detector)>,
+    pub(super) patterns: Vec<(usize, Matcher, Hits)>,
+    pub(super) names: Vec<(usize, Shape, Hits)>,
     pub(super) values: u64,
     pub(super) hits: [Hits; Detector::ALL.len()],
     pub(super) card: Share,
@@ -45,19 +48,6 @@ pub(super) struct ColumnScreen {
     found: Found,
     /// Hashes of texts in which nothing is, each at the place of its low bits.
     clean: Vec<u64>,
-}
-
-/// What one rule looks at in the column.
-pub(super) struct Look {
-    /// The place of the rule in the set.
-    pub(super) rule: usize,
-    pub(super) at: At,
-}
-
-pub(super) enum At {
-    Detector(Detector),
-    Pattern { matcher: Matcher, hits: Hits },
-    Header { shape: Shape, hits: Hits },
 }
 
 impl ColumnScreen {
@@ -75,7 +65,9 @@ impl ColumnScreen {
             temporal,
             told: Detectors::none(),
             wanted: Detectors::none(),
-            looks: Vec::new(),
+            detectors: Vec::new(),
+            patterns: Vec::new(),
+            names: Vec::new(),
             values: 0,
             hits: std::array::from_fn(|_| Hits::new(1)),
             card: Share::default(),
@@ -97,7 +89,7 @@ impl ColumnScreen {
     /// Looks for what a rule wants.
     fn take(&mut self, number: usize, rule: &Rule) {
         let says = self.header.says(rule);
-        let at = if let Some(detector) = rule.detector {
+        if let Some(detector) = rule.detector {
             self.wanted.add(detector);
             if says {
                 self.told.add(detector);
@@ -105,15 +97,12 @@ impl ColumnScreen {
             if let Some(hits) = self.hits.get_mut(place(detector)) {
                 hits.ask(rule.distinct);
             }
-            At::Detector(detector)
+            self.detectors.push((number, detector));
         } else if let Some(matcher) = Matcher::new(number, rule, says) {
-            At::Pattern { matcher, hits: Hits::new(rule.distinct) }
-        } else if says && (!self.temporal || matches!(rule.fits, Shape::Date | Shape::Any)) {
-            At::Header { shape: rule.fits, hits: Hits::new(rule.distinct) }
-        } else {
-            return;
-        };
-        self.looks.push(Look { rule: number, at });
+            self.patterns.push((number, matcher, Hits::new(rule.distinct)));
+        } else if rule.pattern.is_none() && says && (!self.temporal || rule.fits == Shape::Date) {
+            self.names.push((number, rule.fits, Hits::new(rule.distinct)));
+        }
     }
 
     pub(super) fn push(&mut self, array: &ArrayRef, first_row: u64, words: &Words) {
@@ -143,8 +132,7 @@ impl ColumnScreen {
     }
 
     fn push_dates(&mut self, array: &ArrayRef, first_row: u64) {
-        for look in &mut self.looks {
-            let At::Header { hits, .. } = &mut look.at else { continue };
+        for (_, _, hits) in &mut self.names {
             for (row, place) in (first_row..).zip(0..array.len()) {
                 if array.is_valid(place) {
                     hits.add(row, || count(place));
@@ -192,7 +180,7 @@ impl ColumnScreen {
         }
         whole!(Int64Type, Int32Type, UInt64Type, UInt32Type, Decimal128Type);
         // Only rules on names and patterns speak of numbers this small.
-        if self.has_own_looks() {
+        if self.wants_all() {
             whole!(Int16Type, Int8Type, UInt16Type, UInt8Type);
         }
         if let Some(array) = array.as_primitive_opt::<Float64Type>() {
@@ -210,25 +198,23 @@ impl ColumnScreen {
     }
 
     fn wants_degrees(&self) -> bool {
-        self.looks.iter().any(|look| matches!(look.at, At::Header { shape: Shape::PreciseDegrees, .. }))
+        self.names.iter().any(|(_, shape, _)| *shape == Shape::PreciseDegrees)
     }
 
     fn degrees(&mut self, row: u64) {
-        for look in &mut self.looks {
-            if let At::Header { shape: Shape::PreciseDegrees, hits } = &mut look.at {
-                hits.add(row, || row);
-            }
+        for (_, _, hits) in self.names.iter_mut().filter(|(_, shape, _)| *shape == Shape::PreciseDegrees) {
+            hits.add(row, || row);
         }
     }
 
-    /// Whether any rule has to see every value, be it ever so short.
-    fn has_own_looks(&self) -> bool {
-        self.looks.iter().any(|look| !matches!(look.at, At::Detector(_)))
+    /// Whether a rule on the column's name or a pattern has to see every value, be it ever so short.
+    fn wants_all(&self) -> bool {
+        !self.names.is_empty() || self.patterns.iter().any(|(_, matcher, _)| !matcher.needs_words())
     }
 
     fn number(&mut self, value: Option<u64>, row: u64) {
         let Some(value) = value else { return };
-        if value < 10_000_000 && !self.has_own_looks() {
+        if value < 10_000_000 && !self.wants_all() {
             return;
         }
         let mut buffer = [b'0'; 20];
@@ -246,7 +232,7 @@ impl ColumnScreen {
     }
 
     fn text(&mut self, text: &[u8], row: u64, words: &Words) {
-        if self.has_own_looks() {
+        if !self.names.is_empty() {
             self.header(text, row, false);
         }
         let hash = hash::of_bytes(text, 0);
@@ -291,10 +277,8 @@ impl ColumnScreen {
     /// True when a pattern was found.
     fn patterns(&mut self, value: &[u8], row: u64) -> bool {
         let mut any = false;
-        for look in &mut self.looks {
-            if let At::Pattern { matcher, hits } = &mut look.at
-                && matcher.is_in(value, &self.found.marks)
-            {
+        for (_, matcher, hits) in &mut self.patterns {
+            if matcher.is_in(value, &self.found.marks) {
                 hits.add(row, || hash::of_bytes(value, 0));
                 any = true;
             }
@@ -303,10 +287,8 @@ impl ColumnScreen {
     }
 
     fn header(&mut self, value: &[u8], row: u64, is_bytes: bool) {
-        for look in &mut self.looks {
-            if let At::Header { shape, hits } = &mut look.at
-                && ((is_bytes && *shape == Shape::PreciseDegrees) || fits(*shape, value))
-            {
+        for (_, shape, hits) in &mut self.names {
+            if (is_bytes && *shape == Shape::PreciseDegrees) || fits(*shape, value) {
                 hits.add(row, || hash::of_bytes(value, 0));
             }
         }

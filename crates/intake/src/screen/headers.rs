@@ -90,7 +90,8 @@ impl Header {
 
     /// Whether the name has the words of the rule.
     pub(super) fn says(&self, rule: &Rule) -> bool {
-        let part = |part: &String| self.spellings.iter().any(|spelling| spelling.replace('_', "").contains(part.as_str()));
+        let part =
+            |part: &String| self.spellings.iter().any(|spelling| spelling.replace('_', "").contains(part.as_str()));
         self.has(&rule.columns) || self.is_one_of(&rule.named) || rule.parts.iter().any(part)
     }
 
@@ -258,7 +259,11 @@ mod tests {
         for (shape, yes, no) in [
             (Shape::Code, &["1234", " 004711 "][..], &["123", "1234567", "12a4"][..]),
             (Shape::Plate, &["ABC-1234", "PKR 4567", "12AB"], &["", "ABC", "12345678", "A/1", "ABCDEFG123"]),
-            (Shape::PreciseDegrees, &["35.9940", "(-78.898619, 35.99)", "POINT (1.23456 2)"], &["35.99", "1234.56789", "5"]),
+            (
+                Shape::PreciseDegrees,
+                &["35.9940", "(-78.898619, 35.99)", "POINT (1.23456 2)"],
+                &["35.99", "1234.56789", "5"],
+            ),
             (Shape::Date, &["02/16/1942", "19420216", "1942-2-6"], &["1942", "hello"]),
             (Shape::Digits(4), &["1234", "a1b2c3d4"], &["123"]),
         ] {

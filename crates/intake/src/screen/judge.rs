@@ -2,7 +2,7 @@
 
 use portico_model::finding::{Finding, Severity};
 
-use super::column::{At, ColumnScreen};
+use super::column::ColumnScreen;
 use super::detector::{Detector, place};
 use super::grouped;
 use super::ruleset::{Action, Rule};
@@ -27,8 +27,7 @@ impl ColumnScreen {
 
     /// Whether the column names people.
     pub(super) fn names_people(&self, rules: &[Rule]) -> bool {
-        let named = |rule: &Rule, at: &At| rule.people && self.seen(rule, at).is_some_and(|seen| seen.strong);
-        self.looks.iter().any(|look| rules.get(look.rule).is_some_and(|rule| named(rule, &look.at)))
+        self.seen(rules).any(|(rule, seen)| rule.people && seen.strong)
     }
 
     /// What the rules found, in their order; `beside` says whether another column names people as far as a rule goes.
@@ -37,9 +36,7 @@ impl ColumnScreen {
         rules: &'a [Rule],
         beside: impl Fn(&Rule) -> bool + 'a,
     ) -> impl Iterator<Item = Finding> + 'a {
-        self.looks.iter().filter_map(move |look| {
-            let rule = rules.get(look.rule)?;
-            let seen = self.seen(rule, &look.at)?;
+        self.seen(rules).filter_map(move |(rule, seen)| {
             let told = rule.alone.filter(|_| !beside(rule)).unwrap_or(rule.action);
             let severity = match if seen.strong { told } else { told.weaker() } {
                 Action::Off => return None,
@@ -50,20 +47,33 @@ impl ColumnScreen {
         })
     }
 
-    fn seen<'a>(&'a self, rule: &Rule, at: &'a At) -> Option<Seen<'a>> {
-        let hits = match at {
-            At::Detector(Detector::Card) => return self.shared(rule, &self.card, 1),
-            At::Detector(Detector::Iban) => return self.shared(rule, &self.iban, 1),
-            At::Detector(Detector::Routing) => return self.shared(rule, &self.routing, ROUTING_SHAPED_MIN),
-            At::Detector(Detector::BirthSpread) => {
+    /// What the rules saw, rule by rule.
+    fn seen<'a>(&'a self, rules: &'a [Rule]) -> impl Iterator<Item = (&'a Rule, Seen<'a>)> + 'a {
+        let rule = |place: usize| rules.get(place);
+        let of_detectors = self.detectors.iter().filter_map(move |(place, detector)| {
+            rule(*place).and_then(|rule| Some((*place, rule, self.detected(rule, *detector)?)))
+        });
+        let counted =
+            move |place: usize, hits| rule(place).and_then(|rule| Some((place, rule, self.counted(rule, hits)?)));
+        let of_patterns = self.patterns.iter().filter_map(move |(place, _, hits)| counted(*place, hits));
+        let of_names = self.names.iter().filter_map(move |(place, _, hits)| counted(*place, hits));
+        let mut seen: Vec<_> = of_detectors.chain(of_patterns).chain(of_names).collect();
+        seen.sort_by_key(|(place, ..)| *place);
+        seen.into_iter().map(|(_, rule, seen)| (rule, seen))
+    }
+
+    fn detected(&self, rule: &Rule, detector: Detector) -> Option<Seen<'_>> {
+        match detector {
+            Detector::Card => self.shared(rule, &self.card, 1),
+            Detector::Iban => self.shared(rule, &self.iban, 1),
+            Detector::Routing => self.shared(rule, &self.routing, ROUTING_SHAPED_MIN),
+            Detector::BirthSpread => {
                 let tally = &self.births.tally;
                 let strong = self.is_enough(rule, tally.count, tally.count);
-                return self.births.spread().then_some(Seen { tally, strong });
+                self.births.spread().then_some(Seen { tally, strong })
             }
-            At::Detector(detector) => self.hits.get(place(*detector))?,
-            At::Pattern { hits, .. } | At::Header { hits, .. } => hits,
-        };
-        self.counted(rule, hits)
+            detector => self.counted(rule, self.hits.get(place(detector))?),
+        }
     }
 
     fn counted<'a>(&self, rule: &Rule, hits: &'a Hits) -> Option<Seen<'a>> {
@@ -96,7 +106,11 @@ impl ColumnScreen {
         let seen = if rule.is_of_columns() {
             format!("By its name the column holds {}: {number} {values} could be that", rule.title)
         } else {
-            format!("{number} {values} {} what looks like {}", if tally.count == 1 { "holds" } else { "hold" }, rule.title)
+            format!(
+                "{number} {values} {} what looks like {}",
+                if tally.count == 1 { "holds" } else { "hold" },
+                rule.title
+            )
         };
         let advice = match severity {
             Severity::Blocking => "drop the column, clean the values, or declare it public with a reason",

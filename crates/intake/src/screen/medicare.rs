@@ -12,7 +12,8 @@ fn is_number(token: &[u8]) -> bool {
         (13, Some(b'-'), Some(b'-')) => true,
         _ => return false,
     };
-    let places = token.iter().enumerate().filter(|(place, _)| !(dashes && matches!(place, 4 | 8))).map(|(_, byte)| *byte);
+    let places =
+        token.iter().enumerate().filter(|(place, _)| !(dashes && matches!(place, 4 | 8))).map(|(_, byte)| *byte);
     let letter = |byte: u8| byte.is_ascii_uppercase() && !b"SLOIBZ".contains(&byte);
     places.zip(b"1AN9AN9AA99").all(|(byte, kind)| match kind {
         b'1' => matches!(byte, b'1'..=b'9'),

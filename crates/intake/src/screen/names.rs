@@ -17,16 +17,142 @@ const WORDS_MAX: usize = 4;
 
 /// What names of places and businesses are made of, and names of people are not.
 const OTHERS: &[&str] = &[
-    "academy", "airport", "apartments", "apt", "area", "ave", "avenue", "bank", "baptist", "bay", "beach", "blvd", "boulevard",
-    "branch", "bridge", "building", "cafe", "campus", "care", "cemetery", "center", "centre", "chapel", "church", "circle", "city",
-    "clinic", "club", "co", "college", "community", "company", "condominiums", "corp", "corporation", "county", "court", "creek",
-    "ct", "department", "dept", "dist", "district", "division", "dr", "drive", "elementary", "estates", "farm", "field", "fire",
-    "foundation", "garden", "gardens", "group", "grove", "hall", "heights", "high", "highway", "hill", "hills", "hospital", "hotel",
-    "house", "hs", "hwy", "inc", "inn", "island", "junior", "lake", "landing", "lane", "library", "llc", "ln", "lodge", "loop", "mall",
-    "manor", "market", "memorial", "middle", "mill", "motel", "mount", "museum", "north", "park", "parkway", "pizza", "pkwy", "place",
-    "plaza", "point", "pond", "precinct", "rd", "restaurant", "ridge", "river", "road", "run", "school", "senior", "services", "shop",
-    "south", "spring", "springs", "square", "st", "state", "station", "store", "street", "terrace", "tower", "town", "township",
-    "trail", "union", "university", "valley", "view", "village", "way", "west", "woods", "east", "and", "of", "the", "for", "county's",
+    "academy",
+    "airport",
+    "apartments",
+    "apt",
+    "area",
+    "ave",
+    "avenue",
+    "bank",
+    "baptist",
+    "bay",
+    "beach",
+    "blvd",
+    "boulevard",
+    "branch",
+    "bridge",
+    "building",
+    "cafe",
+    "campus",
+    "care",
+    "cemetery",
+    "center",
+    "centre",
+    "chapel",
+    "church",
+    "circle",
+    "city",
+    "clinic",
+    "club",
+    "co",
+    "college",
+    "community",
+    "company",
+    "condominiums",
+    "corp",
+    "corporation",
+    "county",
+    "court",
+    "creek",
+    "ct",
+    "department",
+    "dept",
+    "dist",
+    "district",
+    "division",
+    "dr",
+    "drive",
+    "elementary",
+    "estates",
+    "farm",
+    "field",
+    "fire",
+    "foundation",
+    "garden",
+    "gardens",
+    "group",
+    "grove",
+    "hall",
+    "heights",
+    "high",
+    "highway",
+    "hill",
+    "hills",
+    "hospital",
+    "hotel",
+    "house",
+    "hs",
+    "hwy",
+    "inc",
+    "inn",
+    "island",
+    "junior",
+    "lake",
+    "landing",
+    "lane",
+    "library",
+    "llc",
+    "ln",
+    "lodge",
+    "loop",
+    "mall",
+    "manor",
+    "market",
+    "memorial",
+    "middle",
+    "mill",
+    "motel",
+    "mount",
+    "museum",
+    "north",
+    "park",
+    "parkway",
+    "pizza",
+    "pkwy",
+    "place",
+    "plaza",
+    "point",
+    "pond",
+    "precinct",
+    "rd",
+    "restaurant",
+    "ridge",
+    "river",
+    "road",
+    "run",
+    "school",
+    "senior",
+    "services",
+    "shop",
+    "south",
+    "spring",
+    "springs",
+    "square",
+    "st",
+    "state",
+    "station",
+    "store",
+    "street",
+    "terrace",
+    "tower",
+    "town",
+    "township",
+    "trail",
+    "union",
+    "university",
+    "valley",
+    "view",
+    "village",
+    "way",
+    "west",
+    "woods",
+    "east",
+    "and",
+    "of",
+    "the",
+    "for",
+    "county's",
 ];
 
 /// Hashes of words, with a table that says no to most others at once.
@@ -86,7 +212,8 @@ pub(super) fn is_name(value: &[u8]) -> bool {
         let (last, rest) = value.split_at(comma);
         let mut given = words_of(rest.get(1..).unwrap_or_default());
         let mut family = words_of(last);
-        let family_fits = family.next().is_some_and(|last| last.is_some_and(|last| !OTHER.has(last))) && family.all(is_plain);
+        let family_fits =
+            family.next().is_some_and(|last| last.is_some_and(|last| !OTHER.has(last))) && family.all(is_plain);
         let first = given.next().flatten();
         return family_fits && first.is_some_and(|first| FIRST.has(first)) && given.take(WORDS_MAX).all(is_plain);
     }
@@ -101,7 +228,9 @@ pub(super) fn is_name(value: &[u8]) -> bool {
         first = first.or(Some(token));
         last = Some(token);
     }
-    count >= 2 && first.is_some_and(|first| FIRST.has(first)) && last.is_some_and(|last| LAST.has(last) || count == 2 && !FIRST.has(last))
+    count >= 2
+        && first.is_some_and(|first| FIRST.has(first))
+        && last.is_some_and(|last| LAST.has(last) || count == 2 && !FIRST.has(last))
 }
 
 fn is_plain(token: Option<u64>) -> bool {
@@ -124,6 +253,13 @@ pub(super) fn has_name(text: &[u8]) -> bool {
         let end = bare.len() - bare.iter().rev().take_while(|byte| byte.is_ascii_punctuation()).count();
         let bare = bare.get(..end).unwrap_or_default();
         let capital = is_capitalised(bare);
+        // A suffix may have its full stop.
+        if named
+            && matches!(bare, b"Jr" | b"Sr" | b"II" | b"III" | b"IV")
+            && matches!(token.last(), Some(last) if *last != b',')
+        {
+            continue;
+        }
         if named {
             if !(capital && word(bare).is_some_and(|word| OTHER.has(word))) {
                 return true;
@@ -151,12 +287,32 @@ mod tests {
 
     #[test]
     fn whole_values_are_names_of_people() {
-        for name in ["Mary Jones", "JONES, MARY A", "Mary A. Jones", "Szabo, Kevin", "kevin o'connor", "Maria Szabo", "Smith, John Jr."] {
+        for name in [
+            "Mary Jones",
+            "JONES, MARY A",
+            "Mary A. Jones",
+            "Szabo, Kevin",
+            "kevin o'connor",
+            "Maria Szabo",
+            "Smith, John Jr.",
+        ] {
             assert!(is_name(name.as_bytes()), "{name}");
         }
         for name in [
-            "Jackson Street", "MADISON AVE", "Virginia Beach", "Charlotte", "Grace Baptist Church", "St Mary", "Mary", "Durham, NC",
-            "Raleigh, North Carolina", "Franklin County", "Forest Hills Park", "Pothole repair", "12 Mary Jones", "Jack in the box",
+            "Jackson Street",
+            "MADISON AVE",
+            "Virginia Beach",
+            "Charlotte",
+            "Grace Baptist Church",
+            "St Mary",
+            "Mary",
+            "Durham, NC",
+            "Raleigh, North Carolina",
+            "Franklin County",
+            "Forest Hills Park",
+            "Pothole repair",
+            "12 Mary Jones",
+            "Jack in the box",
         ] {
             assert!(!is_name(name.as_bytes()), "{name}");
         }
@@ -165,14 +321,24 @@ mod tests {
     #[test]
     fn longer_texts_name_people() {
         for text in [
-            "Caller Mary Jones asked again", "spoke with John Q. Adams, who left", "Linda Hall's dog barks", "signed by Kevin Brown",
+            "Caller Mary Jones asked again",
+            "spoke with John Q. Adams, who left",
+            "Linda Hall's dog barks",
+            "signed by Kevin Brown",
             "Mary Jones",
         ] {
             assert!(has_name(text.as_bytes()), "{text}");
         }
         for text in [
-            "meet at Martin Street", "the Jordan Lake dam", "at John Hill Park today", "Main and Henry Streets", "mary jones",
-            "Grace. Jones is near", "Scott Hall Center closed",
+            "meet at Martin Street",
+            "the Jordan Lake dam",
+            "at John Hill Park today",
+            "Main and Henry Streets",
+            "mary jones",
+            "Grace. Jones is near",
+            "Scott Hall Center closed",
+            "pothole at Martin Luther King Jr Pkwy",
+            "on Martin Luther King Jr. Blvd",
         ] {
             assert!(!has_name(text.as_bytes()), "{text}");
         }

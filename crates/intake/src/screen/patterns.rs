@@ -22,10 +22,17 @@ impl Matcher {
         Some(Self { rule: place, pattern, checksum: rule.checksum, needs_words })
     }
 
+    pub(super) fn needs_words(&self) -> bool {
+        self.needs_words
+    }
+
     /// Whether a value holds what the rule looks for.
     pub(super) fn is_in(&self, value: &[u8], marks: &[Mark]) -> bool {
         if !self.needs_words {
             return self.pattern.regex().find_iter(value).any(|found| self.is_right(found.as_bytes()));
+        }
+        if marks.is_empty() {
+            return false;
         }
         let told = marks.iter().filter(|mark| mark.said == Said::Rule(self.rule));
         told.into_iter().any(|mark| {

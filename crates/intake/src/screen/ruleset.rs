@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::detector::Detector;
 use super::headers::Shape;
-use pattern::Pattern;
 pub use pattern::Checksum;
+use pattern::Pattern;
 
 pub(super) mod pattern;
 mod validate;

@@ -2,7 +2,7 @@
 
 use super::detector::{Detector, Detectors};
 use super::states;
-use super::words::{Mark, Said};
+use super::words::{Mark, Said, told_before};
 
 /// Tokens after the words among which the one that was told may be.
 const TOKENS: usize = 5;
@@ -18,13 +18,18 @@ pub(super) fn look(text: &[u8], marks: &[Mark], hits: &mut Detectors) {
             Said::Signature => Some(Detector::Signature),
             Said::Signed => begins_with_name(after).then_some(Detector::Signature),
             Said::Password => is_password(after).then_some(Detector::Password),
-            Said::Maiden => names_maiden(after).then_some(Detector::Maiden),
-            Said::License => any_token(after, states::is_license).then_some(Detector::License),
+            Said::Maiden => (!is_capital_nee(text, mark) && names_maiden(after)).then_some(Detector::Maiden),
+            Said::License => (any_token(after, states::is_license) || last_token(text, mark, states::is_license))
+                .then_some(Detector::License),
             Said::Plate => is_plate(after).then_some(Detector::Plate),
-            Said::Passport => any_token(after, is_passport).then_some(Detector::Passport),
+            Said::Passport => {
+                (any_token(after, is_passport) || last_token(text, mark, is_passport)).then_some(Detector::Passport)
+            }
             Said::Biometric => any_token(after, is_record).then_some(Detector::Biometric),
             Said::Birth => is_written_date(after).then_some(Detector::Birth),
-            Said::PostBox => after.trim_ascii_start().first().is_some_and(u8::is_ascii_digit).then_some(Detector::AddressInText),
+            Said::PostBox => {
+                after.trim_ascii_start().first().is_some_and(u8::is_ascii_digit).then_some(Detector::AddressInText)
+            }
             _ => None,
         };
         if let Some(found) = found {
@@ -35,7 +40,7 @@ pub(super) fn look(text: &[u8], marks: &[Mark], hits: &mut Detectors) {
 
 /// Letters, digits and the marks within numbers, piece by piece, as long as nothing but words stands between.
 fn tokens(after: &[u8]) -> impl Iterator<Item = (&[u8], usize)> {
-    let is_inside = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-' || *byte == b'*' || !byte.is_ascii();
+    let is_inside = |byte: &u8| byte.is_ascii_alphanumeric() || b"-*'".contains(byte) || !byte.is_ascii();
     let mut place = 0;
     std::iter::from_fn(move || {
         let rest = after.get(place..)?;
@@ -44,7 +49,10 @@ fn tokens(after: &[u8]) -> impl Iterator<Item = (&[u8], usize)> {
         let token = after.get(start..)?;
         let length = token.iter().take_while(|byte| is_inside(byte)).count();
         place = start + length;
-        (length > 0 && start <= REACH).then(|| (after.get(start..place).unwrap_or_default(), place))
+        let token = after.get(start..place).unwrap_or_default();
+        // What stands in quotation marks goes without them.
+        let token = token.strip_suffix(b"'").unwrap_or(token);
+        (length > 0 && start <= REACH).then_some((token, place))
     })
     .take(TOKENS)
 }
@@ -53,6 +61,12 @@ fn tokens(after: &[u8]) -> impl Iterator<Item = (&[u8], usize)> {
 fn any_token(after: &[u8], is_it: fn(&[u8]) -> bool) -> bool {
     let mut numbers = tokens(after).filter(|(token, _)| token.iter().any(u8::is_ascii_digit));
     numbers.next().is_some_and(|(token, end)| is_it(token) && ends(after, end))
+}
+
+/// Whether what stands before the words is what they tell.
+fn last_token(text: &[u8], mark: &Mark, is_it: fn(&[u8]) -> bool) -> bool {
+    let token = told_before(text, mark).and_then(|before| before.rsplit(|byte| *byte == b' ' || *byte == b':').next());
+    token.is_some_and(|token| token.iter().any(u8::is_ascii_digit) && is_it(token))
 }
 
 /// Whether a token is not the beginning of something longer, such as an address on the web.
@@ -68,7 +82,10 @@ fn ends(after: &[u8], end: usize) -> bool {
 fn is_passport(token: &[u8]) -> bool {
     let letters = token.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
     let digits = token.get(letters..).unwrap_or_default();
-    digits.iter().all(u8::is_ascii_digit) && letters <= 2 && (6..=9).contains(&digits.len()) && letters + digits.len() <= 10
+    digits.iter().all(u8::is_ascii_digit)
+        && letters <= 2
+        && (6..=9).contains(&digits.len())
+        && letters + digits.len() <= 10
 }
 
 fn is_record(token: &[u8]) -> bool {
@@ -117,7 +134,10 @@ fn is_password(after: &[u8]) -> bool {
     let letter = word.iter().any(u8::is_ascii_alphabetic);
     let symbol = word.iter().any(|byte| b"!@#$%^&*+=~?_".contains(byte));
     let mixed = word.iter().skip(1).any(u8::is_ascii_uppercase) && word.iter().any(u8::is_ascii_lowercase);
-    (letter && (digit || symbol || mixed)) || (digit && symbol) || (sure && quoted && letter) || (sure && digit && !letter)
+    (letter && (digit || symbol || mixed))
+        || (digit && symbol)
+        || (sure && quoted && letter)
+        || (sure && digit && !letter)
 }
 
 fn trimmed(word: &[u8]) -> &[u8] {
@@ -126,6 +146,11 @@ fn trimmed(word: &[u8]) -> &[u8] {
     let word = word.get(start..).unwrap_or_default();
     let end = word.len() - word.iter().rev().take_while(|byte| is_mark(byte)).count();
     word.get(..end).unwrap_or_default()
+}
+
+/// `Nee` is somebody's name.
+fn is_capital_nee(text: &[u8], mark: &Mark) -> bool {
+    text.get(mark.start..mark.end).is_some_and(|word| word.len() <= 4 && word.starts_with(b"N"))
 }
 
 /// A capital name, after no more than `is` or a colon.
@@ -150,8 +175,10 @@ fn is_written_date(after: &[u8]) -> bool {
     let (mut month, mut year) = (false, false);
     for (token, _) in tokens(after) {
         let beginning = token.get(..3).unwrap_or_default();
-        month |= token.iter().all(u8::is_ascii_alphabetic) && MONTHS.iter().any(|month| beginning.eq_ignore_ascii_case(month));
-        year |= matches!(token, [b'1', b'8' | b'9', c, d] | [b'2', b'0', c, d] if c.is_ascii_digit() && d.is_ascii_digit());
+        month |= token.iter().all(u8::is_ascii_alphabetic)
+            && MONTHS.iter().any(|month| beginning.eq_ignore_ascii_case(month));
+        year |=
+            matches!(token, [b'1', b'8' | b'9', c, d] | [b'2', b'0', c, d] if c.is_ascii_digit() && d.is_ascii_digit());
     }
     month && year
 }

@@ -24,7 +24,7 @@ pub(super) enum Said {
     Birth,
     Biometric,
     Signature,
-    /// `/s/` before a name.
+    /// `/s/` and the like before a name.
     Signed,
     Phone,
     PostBox,
@@ -32,10 +32,11 @@ pub(super) enum Said {
     Rule(usize),
 }
 
-/// Words, by where they end in a text.
+/// Words where they stand in a text.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mark {
     pub(super) said: Said,
+    pub(super) start: usize,
     pub(super) end: usize,
 }
 
@@ -48,8 +49,15 @@ const BEGINNINGS: &[(Said, &[&str])] = &[
     (
         Said::Account,
         &[
-            "bank acc", "checking acc", "savings acc", "bank acct", "checking acct", "savings acct", "deposit acc",
+            "bank acc",
+            "checking acc",
+            "savings acc",
+            "bank acct",
+            "checking acct",
+            "savings acct",
+            "deposit acc",
             "chequing acc",
+            "chk acc",
         ],
     ),
     (Said::AnyAccount, &["account", "acct"]),
@@ -57,8 +65,18 @@ const BEGINNINGS: &[(Said, &[&str])] = &[
     (
         Said::License,
         &[
-            "driver license", "drivers license", "driver's license", "driver\u{2019}s license", "driver lic", "drivers lic",
-            "driver's lic", "driving license", "driving licence", "driver's licence", "drivers licence", "operator license",
+            "driver license",
+            "drivers license",
+            "driver's license",
+            "driver\u{2019}s license",
+            "driver lic",
+            "drivers lic",
+            "driver's lic",
+            "driving license",
+            "driving licence",
+            "driver's licence",
+            "drivers licence",
+            "operator license",
             "operator's license",
         ],
     ),
@@ -66,8 +84,20 @@ const BEGINNINGS: &[(Said, &[&str])] = &[
     (
         Said::Plate,
         &[
-            "license plate", "licence plate", "plate number", "plate no", "plate #", "plate num", "registration plate",
-            "tag number", "tag no.", "tag #", "lic plate", "lic. plate", "number plate", "plate is",
+            "license plate",
+            "licence plate",
+            "plate number",
+            "plate no",
+            "plate #",
+            "plate num",
+            "registration plate",
+            "tag number",
+            "tag no.",
+            "tag #",
+            "lic plate",
+            "lic. plate",
+            "number plate",
+            "plate is",
         ],
     ),
     (Said::Pin, &["pin code", "pin number", "pin no.", "pin is", "pin was", "atm pin", "card pin", "debit pin"]),
@@ -77,33 +107,57 @@ const BEGINNINGS: &[(Said, &[&str])] = &[
     (
         Said::Biometric,
         &[
-            "fingerprint id", "fingerprint no", "fingerprint num", "fingerprint record", "biometric id", "biometric record",
-            "dna sample", "dna profile", "fbi number", "fbi no", "faceprint id",
+            "fingerprint id",
+            "fingerprint no",
+            "fingerprint num",
+            "fingerprint record",
+            "biometric id",
+            "biometric record",
+            "dna sample",
+            "dna profile",
+            "fbi number",
+            "fbi no",
+            "fbi#",
+            "fbi #",
+            "faceprint id",
         ],
     ),
-    (Said::Phone, &["telephone", "phone num", "phone no", "call me", "reach me", "text me", "answering at", "contact num"]),
+    (
+        Said::Phone,
+        &["telephone", "phone num", "phone no", "call me", "reach me", "text me", "answering at", "contact num"],
+    ),
     (Said::PostBox, &["p.o. box", "po box", "p. o. box", "post office box"]),
+    (
+        Said::Signed,
+        &["/s/", "signed electronically by", "electronically signed by", "digitally signed by", "e-signed by"],
+    ),
     (Said::Signature, &["-----begin pgp signature", "-----begin pkcs7", "-----begin cms"]),
     (
         Said::PrivateKey,
         &[
-            "-----begin private key", "-----begin rsa private key", "-----begin ec private key",
-            "-----begin openssh private key", "-----begin encrypted private key", "-----begin pgp private key",
+            "-----begin private key",
+            "-----begin rsa private key",
+            "-----begin ec private key",
+            "-----begin openssh private key",
+            "-----begin encrypted private key",
+            "-----begin pgp private key",
         ],
     ),
 ];
 
 /// Words that end where they end: `pin` is not `pine`.
 const WHOLE: &[(Said, &[&str])] = &[
-    (Said::Ssn, &["ssn", "ss#"]),
-    (Said::License, &["dl", "dln", "dl#", "d.l.", "oln"]),
+    (Said::Ssn, &["ssn", "ss#", "ss"]),
+    (Said::License, &["dl", "dln", "dl#", "d.l.", "oln", "ncdl"]),
+    (Said::Routing, &["rtn", "aba"]),
+    (Said::Plate, &["plate", "plates", "tags", "nc tag", "va tag", "sc tag"]),
+    (Said::Pin, &["pin no", "pin nbr"]),
     (Said::ShortPin, &["pin"]),
     (Said::Password, &["pwd", "pass word"]),
     (Said::Maiden, &["nee", "n\u{e9}e", "maiden"]),
-    (Said::Birth, &["dob"]),
+    (Said::Birth, &["dob", "born"]),
     (Said::Biometric, &["afis"]),
     (Said::Phone, &["phone", "tel", "cell", "mobile", "fax", "call", "cell phone", "whatsapp"]),
-    (Said::Signed, &["/s/"]),
 ];
 
 /// Finds words.
@@ -150,7 +204,7 @@ impl Words {
             if (begins && opens.is_some_and(is_letter)) || (whole && closes.is_some_and(is_letter)) {
                 continue;
             }
-            marks.push(Mark { said, end: found.end() });
+            marks.push(Mark { said, start: found.start(), end: found.end() });
         }
     }
 }
@@ -159,6 +213,25 @@ impl Words {
 /// passports a number is none.
 pub(super) fn told(text: &[u8], marks: &[Mark], start: usize, said: &[Said]) -> bool {
     marks.iter().any(|mark| said.contains(&mark.said) && is_near(text, mark.end, start))
+}
+
+/// What stands between a number and the words that tell what it was.
+const LINKS: &[&[u8]] = &[
+    b" is his ",
+    b" is her ",
+    b" is my ",
+    b" is the ",
+    b" is their ",
+    b" is a ",
+    b" as his ",
+    b" as her ",
+    b" as my ",
+];
+
+/// What stands before words that tell it afterwards: `A1234567 is her driver license`.
+pub(super) fn told_before<'a>(text: &'a [u8], mark: &Mark) -> Option<&'a [u8]> {
+    let before = text.get(..mark.start)?;
+    LINKS.iter().find_map(|link| before.strip_suffix(*link))
 }
 
 /// Whether nothing but a few words stands between.

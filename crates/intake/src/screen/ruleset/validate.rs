@@ -47,14 +47,9 @@ fn unique(ids: &mut BTreeSet<String>, id: &str) -> Result<(), String> {
 
 /// Puts the words of lists in the place of their names.
 fn expand(rule: &mut Rule, lists: &Lists) -> Result<(), String> {
-    for words in [
-        &mut rule.columns,
-        &mut rule.parts,
-        &mut rule.named,
-        &mut rule.unless,
-        &mut rule.beside,
-        &mut rule.near,
-    ] {
+    for words in
+        [&mut rule.columns, &mut rule.parts, &mut rule.named, &mut rule.unless, &mut rule.beside, &mut rule.near]
+    {
         let mut all = Vec::new();
         for word in words.iter() {
             match word.strip_prefix('@') {
@@ -121,7 +116,9 @@ fn check_words(words: &[String]) -> Result<(), String> {
         return Err(format!("a list has more than {WORDS_MAX} words"));
     }
     match words.iter().find(|word| word.len() > RULE_TEXT_BYTES_MAX || word.is_empty() || fold(word) != **word) {
-        Some(word) => Err(format!("{word:?} is compared with names in lower case with underscores: write {:?}", fold(word))),
+        Some(word) => {
+            Err(format!("{word:?} is compared with names in lower case with underscores: write {:?}", fold(word)))
+        }
         None => Ok(()),
     }
 }

@@ -146,12 +146,22 @@ impl<'a> Numbers<'a> {
             let code = before.strip_suffix(b"-").or_else(|| before.strip_suffix(b".")).unwrap_or(before);
             code == b"1" || code.ends_with(b" 1") || code.ends_with(b"+1")
         };
-        if first_fits && second_fits && starts && self.closes(c.end) && (!loose || self.told.has(Detector::Phone)) {
+        if first_fits
+            && second_fits
+            && starts
+            && (self.closes(c.end) || self.is_extended(c.end))
+            && (!loose || self.told.has(Detector::Phone))
+        {
             let digits = self.digits(&[a, b, c]);
             if is_phone(digits.get()) {
                 self.hit(Detector::Phone);
             }
         }
+    }
+
+    /// Whether an extension follows: `x12`.
+    fn is_extended(&self, end: usize) -> bool {
+        matches!(self.text.get(end..), Some([b'x' | b'X', next, ..]) if next.is_ascii_digit())
     }
 
     /// A date with words of birth before it.
@@ -196,7 +206,9 @@ impl<'a> Numbers<'a> {
             return;
         }
         match digits.len() {
-            9 if is_ssn(digits) && self.is_told(run.start, &[Said::Ssn]) => self.hit(Detector::Ssn),
+            9 if is_ssn(digits) && (self.is_told(run.start, &[Said::Ssn]) || self.is_told_after(run.end)) => {
+                self.hit(Detector::Ssn);
+            }
             9 if is_itin(digits) && self.is_told(run.start, &[Said::Ssn]) => self.hit(Detector::Itin),
             9 if self.is_told(run.start, &[Said::Routing]) && is_routing(digits) => self.hit(Detector::Account),
             _ => {}
@@ -310,6 +322,12 @@ impl<'a> Numbers<'a> {
             [next, ..] => !next.is_ascii_alphanumeric() && *next != b'_',
             [] => true,
         }
+    }
+
+    /// Whether words of Social Security tell what stood before them.
+    fn is_told_after(&self, end: usize) -> bool {
+        let ssn = self.marks.iter().filter(|mark| mark.said == Said::Ssn);
+        ssn.filter_map(|mark| words::told_before(self.text, mark)).any(|before| before.len() == end)
     }
 
     /// Whether words that say so stand shortly before.

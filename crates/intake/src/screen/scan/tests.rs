@@ -7,7 +7,8 @@ fn found(text: &str, told: &[Detector]) -> (Vec<Detector>, Vec<(Checked, bool)>)
     let mut context = Detectors::none();
     told.iter().for_each(|detector| context.add(*detector));
     scan(text.as_bytes(), context, &Words::new(&[]), &mut found);
-    let hits = Detector::ALL.iter().map(|(detector, _)| *detector).filter(|detector| found.hits.has(*detector)).collect();
+    let hits =
+        Detector::ALL.iter().map(|(detector, _)| *detector).filter(|detector| found.hits.has(*detector)).collect();
     (hits, found.checked.into_iter().map(|check| (check.what, check.is_valid)).collect())
 }
 
@@ -31,6 +32,8 @@ fn dashed_social_security_numbers_are_found_anywhere() {
         "SSN-219-09-1234",
         "2020-01-02 219-09-1234",
         "ssn 219091234",
+        "SS 219091234",
+        "219091234 is his SSN",
         "Social Security number: 219 09 1234",
     ] {
         check(text, &[Detector::Ssn]);
@@ -79,6 +82,7 @@ fn telephone_numbers_have_separators_or_a_column_that_says_so() {
         "919/560-4444",
         "+1(919)560-4444",
         "fax:919-560-4444",
+        "919-560-4444x12",
     ] {
         check(text, &[Detector::Phone]);
     }
