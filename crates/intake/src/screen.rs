@@ -67,7 +67,7 @@ mod words;
 /// ```
 pub struct Screener {
     rules: Arc<RuleSet>,
-    words: Words,
+    words: Arc<Words>,
     columns: Vec<Screened>,
 }
 
@@ -99,7 +99,7 @@ impl Screener {
             Screened { screen, public, classification }
         };
         let columns = schema.fields().iter().map(column).collect();
-        Self { rules: Arc::new(rules.clone()), words: Words::new(rules.rules()), columns }
+        Self { rules: Arc::new(rules.clone()), words: rules.words(), columns }
     }
 
     /// Looks at the rows of one batch; `first_row` is the number of its first row, from 1.

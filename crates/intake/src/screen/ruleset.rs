@@ -6,11 +6,13 @@
 //! of restricted data that a data dictionary may give to a column.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 
 use super::detector::Detector;
 use super::headers::Shape;
+use super::words::Words;
 pub use pattern::Checksum;
 use pattern::Pattern;
 
@@ -33,12 +35,44 @@ pub const RULE_TEXT_BYTES_MAX: usize = 1000;
 pub const DISTINCT_MAX: u64 = 1000;
 
 /// The rules and categories of one jurisdiction.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(into = "Plain", from = "Plain")]
 pub struct RuleSet {
+    plain: Plain,
+    /// Made once: every table is screened with the same.
+    words: Arc<Words>,
+}
+
+/// What is written of a set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Plain {
     title: String,
     rules: Vec<Rule>,
     categories: Vec<Category>,
 }
+
+impl From<Plain> for RuleSet {
+    fn from(plain: Plain) -> Self {
+        Self { words: Arc::new(Words::new(&plain.rules)), plain }
+    }
+}
+
+impl From<RuleSet> for Plain {
+    fn from(set: RuleSet) -> Self {
+        set.plain
+    }
+}
+
+impl PartialEq for RuleSet {
+    fn eq(&self, other: &Self) -> bool {
+        self.plain == other.plain
+    }
+}
+
+#[allow(clippy::expect_used, reason = "the text is part of the program, and a test reads it")]
+static NORTH_CAROLINA: LazyLock<RuleSet> = LazyLock::new(|| {
+    RuleSet::from_toml(include_str!("ruleset/north_carolina.toml")).expect("the built-in rules are well-formed")
+});
 
 /// What a finding of a rule means for the release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -200,39 +234,42 @@ impl RuleSet {
 
     /// The built-in rules: N.C.G.S. 14-113.20(b) by way of 132-1.10(b)(5), and what else is restricted there.
     #[must_use]
-    #[allow(clippy::expect_used, reason = "the text is part of the program, and a test reads it")]
     pub fn north_carolina() -> Self {
-        Self::from_toml(include_str!("ruleset/north_carolina.toml")).expect("the built-in rules are well-formed")
+        NORTH_CAROLINA.clone()
+    }
+
+    pub(super) fn words(&self) -> Arc<Words> {
+        Arc::clone(&self.words)
     }
 
     /// The jurisdiction, for people.
     #[must_use]
     pub fn title(&self) -> &str {
-        &self.title
+        &self.plain.title
     }
 
     /// Every rule, in the order of the file.
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
-        &self.rules
+        &self.plain.rules
     }
 
     /// The rule with this code.
     #[must_use]
     pub fn rule(&self, id: &str) -> Option<&Rule> {
-        self.rules.iter().find(|rule| rule.id == id)
+        self.plain.rules.iter().find(|rule| rule.id == id)
     }
 
     /// Every category, in the order of the file.
     #[must_use]
     pub fn categories(&self) -> &[Category] {
-        &self.categories
+        &self.plain.categories
     }
 
     /// The category with this word.
     #[must_use]
     pub fn category(&self, id: &str) -> Option<&Category> {
-        self.categories.iter().find(|category| category.id == id)
+        self.plain.categories.iter().find(|category| category.id == id)
     }
 }
 

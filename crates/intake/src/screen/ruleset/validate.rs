@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    CATEGORIES_MAX, Category, DISTINCT_MAX, Layout, PATTERNS_MAX, RULE_TEXT_BYTES_MAX, RULES_MAX, Rule, RuleSet,
+    CATEGORIES_MAX, Category, DISTINCT_MAX, Layout, PATTERNS_MAX, Plain, RULE_TEXT_BYTES_MAX, RULES_MAX, Rule, RuleSet,
     RuleSetError, WORDS_MAX,
 };
 use crate::dictionary::fold;
@@ -38,7 +38,7 @@ pub(super) fn validated(layout: Layout) -> Result<RuleSet, RuleSetError> {
         let checked = check_category(category).and_then(|()| unique(&mut ids, &category.id));
         checked.map_err(|reason| RuleSetError::Entry { what: "category", id: category.id.clone(), reason })?;
     }
-    Ok(RuleSet { title, rules, categories })
+    Ok(Plain { title, rules, categories }.into())
 }
 
 fn unique(ids: &mut BTreeSet<String>, id: &str) -> Result<(), String> {
