@@ -4,6 +4,9 @@ use super::ruleset::Rule;
 use super::ruleset::pattern::{Checksum, Pattern};
 use super::words::{Mark, Said, is_near};
 
+/// Bytes after words within which a match has to end.
+const WINDOW: usize = 1024;
+
 /// One rule's pattern in one column.
 pub(super) struct Matcher {
     rule: usize,
@@ -36,7 +39,8 @@ impl Matcher {
         }
         let told = marks.iter().filter(|mark| mark.said == Said::Rule(self.rule));
         told.into_iter().any(|mark| {
-            let found = self.pattern.regex().find_at(value, mark.end);
+            let window = value.get(..mark.end + WINDOW).unwrap_or(value);
+            let found = self.pattern.regex().find_at(window, mark.end);
             found.is_some_and(|found| is_near(value, mark.end, found.start()) && self.is_right(found.as_bytes()))
         })
     }

@@ -6,6 +6,8 @@ use super::words::{Mark, Said, told_before};
 
 /// Tokens after the words among which the one that was told may be.
 const TOKENS: usize = 5;
+/// Bytes after the words that are looked at, so that a text of nothing but such words is looked at in one pass.
+const AFTER_MAX: usize = 160;
 /// How far after the words it may begin, in bytes.
 const REACH: usize = 32;
 
@@ -13,6 +15,7 @@ const REACH: usize = 32;
 pub(super) fn look(text: &[u8], marks: &[Mark], hits: &mut Detectors) {
     for mark in marks {
         let Some(after) = text.get(mark.end..) else { continue };
+        let after = after.get(..AFTER_MAX).unwrap_or(after);
         let found = match mark.said {
             Said::PrivateKey => Some(Detector::Password),
             Said::Signature => Some(Detector::Signature),

@@ -381,6 +381,32 @@ fn columns_that_the_dictionary_classifies_block_unless_dropped() {
 }
 
 #[test]
+fn texts_of_nothing_but_telling_words_take_one_pass() {
+    // At the square of their length these would take minutes.
+    for piece in [
+        "pin 1234 ",
+        "account 123456 ",
+        "password:",
+        "dl-",
+        "gate code ",
+        "SSN 1 ",
+        "/s/",
+        "call 1-1-1-",
+        "n\u{e9}e ",
+        "123456 ",
+        "1 A ",
+        "plate A ",
+        "219091234 is his ",
+        "@a",
+        "::",
+        "Mary J ",
+    ] {
+        let long = format!("{}{}", " ".repeat(100_000), piece.repeat(300_000 / piece.len()));
+        codes("notes", text(&long));
+    }
+}
+
+#[test]
 fn numbers_are_grouped_for_people() {
     assert_eq!((grouped(7), grouped(1_234_567)), ("7".to_owned(), "1,234,567".to_owned()));
 }

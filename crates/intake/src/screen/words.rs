@@ -41,7 +41,11 @@ pub(super) struct Mark {
 }
 
 /// How far words may stand before what they tell, in bytes.
-const REACH: usize = 24;
+pub(super) const REACH: usize = 24;
+/// Bytes of the longest words that are looked for, and of what links them to a number before.
+pub(super) const WORDS_BYTES: usize = 64;
+/// Words that are kept of one text; who writes more says nothing new.
+const MARKS_MAX: usize = 65_536;
 
 /// Beginnings of words: `bank acc` stands for `bank account` and `bank accounts`.
 const BEGINNINGS: &[(Said, &[&str])] = &[
@@ -204,6 +208,9 @@ impl Words {
             if (begins && opens.is_some_and(is_letter)) || (whole && closes.is_some_and(is_letter)) {
                 continue;
             }
+            if marks.len() == MARKS_MAX {
+                return;
+            }
             marks.push(Mark { said, start: found.start(), end: found.end() });
         }
     }
@@ -212,7 +219,14 @@ impl Words {
 /// Whether one of the marks stands shortly before, with nothing but words between: in the address of a page about
 /// passports a number is none.
 pub(super) fn told(text: &[u8], marks: &[Mark], start: usize, said: &[Said]) -> bool {
-    marks.iter().any(|mark| said.contains(&mark.said) && is_near(text, mark.end, start))
+    ending(marks, start.saturating_sub(REACH), start)
+        .any(|mark| said.contains(&mark.said) && is_near(text, mark.end, start))
+}
+
+/// The marks that end in a range, both ends included: they are in the order of their ends.
+pub(super) fn ending(marks: &[Mark], from: usize, to: usize) -> impl Iterator<Item = &Mark> {
+    let first = marks.partition_point(|mark| mark.end < from);
+    marks.get(first..).unwrap_or_default().iter().take_while(move |mark| mark.end <= to)
 }
 
 /// What stands between a number and the words that tell what it was.

@@ -20,6 +20,9 @@ impl Run {
     }
 }
 
+/// Numbers before and after one among which the bank's may be.
+const NEIGHBOURS: usize = 4;
+
 /// Finds the runs of digits of a text.
 pub(super) fn split(text: &[u8], runs: &mut Vec<Run>) {
     runs.clear();
@@ -39,12 +42,14 @@ pub(super) fn split(text: &[u8], runs: &mut Vec<Run>) {
 
 /// Looks at the runs of digits of a text.
 pub(super) fn look(text: &[u8], runs: &[Run], marks: &[Mark], told: Detectors, found: &mut Found) {
-    Numbers { text, runs, marks, told, found }.look();
+    Numbers { text, trimmed: text.trim_ascii().len(), runs, marks, told, found }.look();
 }
 
 /// The runs of digits of one text.
 struct Numbers<'a> {
     text: &'a [u8],
+    /// Bytes of the text without spaces around it.
+    trimmed: usize,
     runs: &'a [Run],
     marks: &'a [Mark],
     /// What the column's name tells.
@@ -201,7 +206,7 @@ impl<'a> Numbers<'a> {
     fn single(&mut self, run: Run) {
         let digits = self.slice(run);
         let stands_alone = self.opens(run.start) && self.closes(run.end);
-        let in_text = self.text.trim_ascii().len() > digits.len();
+        let in_text = self.trimmed > digits.len();
         if stands_alone && bare(digits, self.told, in_text, self.found) {
             return;
         }
@@ -223,15 +228,17 @@ impl<'a> Numbers<'a> {
 
     /// Whether another number of the text is a bank's.
     fn has_routing(&self, but: Run) -> bool {
-        let is_bank = |run: &Run| is_routing_shape(self.slice(*run)) && is_routing(self.slice(*run));
-        self.runs.iter().any(|run| run.start != but.start && is_bank(run))
+        let is_bank = |run: &&Run| is_routing_shape(self.slice(**run)) && is_routing(self.slice(**run));
+        let here = self.runs.partition_point(|run| run.start < but.start);
+        let near = self.runs.iter().skip(here.saturating_sub(NEIGHBOURS)).take(2 * NEIGHBOURS + 1);
+        near.filter(|run| run.start != but.start).any(|run| is_bank(&run))
     }
 
     /// Four to six digits after words of a personal code; after a mere `pin:`, which parcels have too, four.
     fn pin(&mut self, run: Run) {
         let long = self.is_told(run.start, &[Said::Pin]);
         let short = run.length() == 4
-            && self.marks.iter().any(|mark| {
+            && words::ending(self.marks, run.start.saturating_sub(words::REACH), run.start).any(|mark| {
                 let between = self.text.get(mark.end..run.start).unwrap_or_default();
                 mark.said == Said::ShortPin && matches!(between, b": " | b":" | b" : " | b"=" | b" = " | b" #" | b"#")
             });
@@ -326,7 +333,8 @@ impl<'a> Numbers<'a> {
 
     /// Whether words of Social Security tell what stood before them.
     fn is_told_after(&self, end: usize) -> bool {
-        let ssn = self.marks.iter().filter(|mark| mark.said == Said::Ssn);
+        let near = words::ending(self.marks, end, end + words::WORDS_BYTES);
+        let ssn = near.filter(|mark| mark.said == Said::Ssn);
         ssn.filter_map(|mark| words::told_before(self.text, mark)).any(|before| before.len() == end)
     }
 
