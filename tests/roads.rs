@@ -102,6 +102,35 @@ async fn a_blocked_column_never_gets_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_column_that_is_classified_as_restricted_blocks_until_somebody_decides() {
+    let world = World::new().await;
+    let file = b"position,note\nClerk,late twice\nPlanner,\n";
+    let field = "[[field]]\nname = \"note\"\nclassification = \"personnel\"\n";
+    let blocked = world.screen("staff", "staff.csv", file, field).await;
+    let finding = blocked.findings.iter().find(|finding| finding.rule == "restricted_column").unwrap();
+    assert!(finding.blocks() && finding.message.contains("160A-168"), "{}", finding.message);
+    let decided = format!("{field}treatment = \"drop\"\nreason = \"personnel file\"\n");
+    world.release(&world.screen("staff", "staff.csv", file, &decided).await).await;
+    let listed = world.rows("select column_name from information_schema.columns where table_name = 'staff'").await;
+    assert_eq!(listed, "position\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_of_another_state_screen_in_the_readers_process() {
+    let world = World::new().await;
+    let rules = "title = 'Elsewhere'\n[[rule]]\nid = 'badge'\ntitle = 'badge numbers'\nclause = 'Elsewhere Code 12'\n\
+        action = 'block'\npattern = '[0-9]{6}'\nnear = ['badge']\n";
+    let rules = portico_intake::screen::RuleSet::from_toml(rules).unwrap();
+    let staged = world.stage("notes", "notes.csv", b"note,ssn\nbadge 123456,219-09-9999\n", "").await;
+    let publisher = world.publisher.clone().with_rules(rules);
+    let screened = publisher.screen(&world.operator, &staged.id, 0, |_| {}).await.unwrap();
+    let rules: Vec<&str> = screened.findings.iter().map(|finding| finding.rule.as_str()).collect();
+    assert_eq!(rules, ["badge", "screened_by"]);
+    let again = world.publisher.screen(&world.operator, &staged.id, 0, |_| {}).await.unwrap();
+    assert!(again.findings.iter().any(|finding| finding.rule == "us_ssn" && finding.blocks()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_column_that_was_left_out_does_not_come_back_unsaid() {
     let world = World::new().await;
     let file = b"name,Owner Code\nA,x1\nB,x2\n";

@@ -151,7 +151,7 @@ fn every_limit_is_documented() {
 #[test]
 fn screening_rules_are_documented() {
     let docs = std::fs::read_to_string(root().join("docs/findings.md")).unwrap();
-    for rule in portico_intake::screen::RULES {
-        assert!(docs.contains(&format!("`{}`", rule.code)), "docs/findings.md lacks {}", rule.code);
+    for rule in portico_intake::screen::RuleSet::default().rules() {
+        assert!(docs.contains(&format!("`{}`", rule.id)), "docs/findings.md lacks {}", rule.id);
     }
 }

@@ -117,6 +117,9 @@ pub(crate) struct Publish {
     /// Read, screen and print the findings; keep nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Screen by the rules of this file instead of those of the configuration
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rules: Option<PathBuf>,
 }
 
 /// A file that is to become a version, and what is said of it.

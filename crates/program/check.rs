@@ -21,6 +21,8 @@ pub(crate) async fn run(check: Check) -> anyhow::Result<ExitCode> {
             println!("WRONG {what}: {error:#}");
         }
     };
+    let rules = config.screening.read();
+    say("screening", rules.map(|rules| format!("{} rules of {}", rules.rules().len(), rules.title())));
     say("storage", try_storage(&config).await);
     match parts::open_store(&config).await {
         Ok(store) => {

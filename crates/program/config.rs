@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use portico_intake::screen::RuleSet;
 use portico_model::limits::Limits;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,8 @@ pub(crate) struct Config {
     pub(crate) catalog: Catalog,
     /// Rules of the road in.
     pub(crate) publishing: Publishing,
+    /// What is looked for in files.
+    pub(crate) screening: Screening,
     /// Every limit.
     pub(crate) limits: Limits,
 }
@@ -40,6 +43,26 @@ pub(crate) struct Publishing {
 impl Default for Publishing {
     fn default() -> Self {
         Self { separation_of_duties: true }
+    }
+}
+
+/// What is looked for in files.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Screening {
+    /// File of screening rules; the built-in ones of North Carolina if empty.
+    pub(crate) rules: PathBuf,
+}
+
+impl Screening {
+    /// The rules of the file.
+    pub(crate) fn read(&self) -> anyhow::Result<RuleSet> {
+        if self.rules.as_os_str().is_empty() {
+            return Ok(RuleSet::default());
+        }
+        let shown = self.rules.display();
+        let text = std::fs::read_to_string(&self.rules).with_context(|| format!("cannot read {shown}"))?;
+        RuleSet::from_toml(&text).with_context(|| format!("{shown} holds no screening rules"))
     }
 }
 

@@ -87,7 +87,8 @@ fn released_directory(store: &Store) -> anyhow::Result<Option<PathBuf>> {
 pub(crate) fn open_publisher(config: &Config, store: &Store, scratch: &Scratch) -> anyhow::Result<Publisher> {
     let scratch = scratch.directory("intake")?;
     let publisher = Publisher::new(store.clone(), config.limits.intake.clone(), program()?, scratch);
-    Ok(publisher.with_separate_duties(config.publishing.separation_of_duties))
+    let publisher = publisher.with_separate_duties(config.publishing.separation_of_duties);
+    Ok(publisher.with_rules(config.screening.read()?))
 }
 
 /// This program's own file: workers and readers are processes of it.

@@ -9,6 +9,7 @@ use futures::StreamExt as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use portico_intake::dictionary::{Dictionary, Field, Treatment};
 use portico_intake::options::ReadOptions;
+use portico_intake::screen::RuleSet;
 use portico_model::dataset::{ColumnDescription, DatasetMetadata};
 use portico_model::finding::{Finding, Severity};
 use portico_model::name::{DatasetName, VersionRef};
@@ -26,7 +27,12 @@ pub(crate) const BLOCKED: u8 = 2;
 /// Stages, screens, prints the findings, and releases if nothing blocks.
 pub(crate) async fn run(publish: Publish) -> anyhow::Result<ExitCode> {
     let propose = &publish.propose;
-    let config = Config::load(publish.portal.config.as_deref(), publish.portal.data.as_deref())?;
+    let mut config = Config::load(publish.portal.config.as_deref(), publish.portal.data.as_deref())?;
+    if let Some(rules) = &publish.rules {
+        config.screening.rules.clone_from(rules);
+    }
+    // Rules that cannot be read are said before a portal is made and a file is staged.
+    let rules = config.screening.read()?;
     let scratch = Scratch::open(&config)?;
     let file = fetch(&propose.source, &scratch, config.limits.intake.file_bytes).await?;
     if publish.dry_run {
@@ -48,7 +54,7 @@ pub(crate) async fn run(publish: Publish) -> anyhow::Result<ExitCode> {
         }
         Outcome::Blocked(revision) => {
             print_findings(&revision.findings);
-            print_blocked(&revision);
+            print_blocked(&revision, &rules);
             Ok(ExitCode::from(BLOCKED))
         }
     }
@@ -93,7 +99,7 @@ async fn dry_run(config: &Config, propose: &Propose, scratch: &Scratch, file: Pa
     print_findings(&findings);
     print_profile(&profile);
     if findings.iter().any(Finding::blocks) {
-        println!("this would be blocked. {}", advice(&findings));
+        println!("this would be blocked. {}", advice(&findings, &config.screening.read()?));
         return Ok(ExitCode::from(BLOCKED));
     }
     if has_steward {
@@ -290,15 +296,13 @@ pub(crate) fn print_findings(findings: &[Finding]) {
     }
 }
 
-fn print_blocked(revision: &Revision) {
-    println!("blocked: revision {} stays in staging. {}", revision.id, advice(&revision.findings));
+fn print_blocked(revision: &Revision, rules: &RuleSet) {
+    println!("blocked: revision {} stays in staging. {}", revision.id, advice(&revision.findings, rules));
 }
 
 /// What to do about findings that block: columns are a steward's to decide on, all else is the file's.
-fn advice(findings: &[Finding]) -> &'static str {
-    let decidable = |rule: &str| {
-        rule == "column_returned" || portico_intake::screen::RULES.iter().any(|screening| screening.code == rule)
-    };
+fn advice(findings: &[Finding], rules: &RuleSet) -> &'static str {
+    let decidable = |rule: &str| matches!(rule, "column_returned" | "restricted_column") || rules.rule(rule).is_some();
     let mut blocking = findings.iter().filter(|finding| finding.blocks());
     match (blocking.clone().any(|finding| decidable(&finding.rule)), blocking.any(|finding| !decidable(&finding.rule)))
     {

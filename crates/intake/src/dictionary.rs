@@ -89,6 +89,9 @@ pub struct Field {
     pub false_values: Vec<String>,
     /// Whether the column is released.
     pub treatment: Treatment,
+    /// The kind of restricted data that the column is, by a category of the screening rules: then it is not released
+    /// unless `treatment` is public.
+    pub classification: Option<String>,
 }
 
 /// The types that a dictionary may declare. Written `text`, `integer`, `decimal(10,2)`, `number`, `boolean`, `date`,

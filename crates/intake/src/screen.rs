@@ -1,67 +1,89 @@
 //! Screening: looks at every value of every released column for what must not be public.
 //!
 //! ```text
-//! name of the column ─▶ header rules (what the column says it is) ─┐
+//! name of the column ─▶ rules on names (what it says it is) ────────┐
 //! value ─▶ scan ─┬▶ evident kinds (one is enough) ─────────────────┼▶ findings: counts and row numbers, never values
 //!                └▶ numbers with check digits ─▶ share that is right ┘
 //! ```
 //!
-//! [`RULES`] lists every rule with its severity and its basis in law. A rule whose evidence can come by chance asks for
-//! more: check digits must be right in half of the different values of the shape, bare numbers need the column's name or
-//! words before them. So parcel numbers, permits, case numbers, coordinates and times do not block, while one Social
-//! Security number in a comment does.
+//! A [`RuleSet`] says what is looked for, by which clause, and what happens then; the built-in one is North Carolina's. A
+//! rule whose evidence can come by chance asks for more: check digits must be right in half of the different values of the
+//! shape, bare numbers need the column's name or words before them, names of people a share of the column. So parcel
+//! numbers, permits, case numbers, coordinates and times do not block, while one Social Security number in a comment does.
 //!
 //! A column that the dictionary declares public keeps its findings as information, with the reason; a dropped one is not
-//! looked at. What screening does not do: it finds no names of people and no addresses, and it cannot tell a bare
-//! nine-digit number from a Social Security number when nothing around it says so.
+//! looked at. What screening does not do: it knows common names of people only, and it cannot tell a bare nine-digit number
+//! from a Social Security number when nothing around it says so.
+
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow_schema::Schema;
+use arrow_schema::{Field, Schema};
 use portico_model::finding::{Finding, Severity};
 
 use crate::dictionary::{Dictionary, Treatment};
 use crate::names::SOURCE_NAME_KEY;
 use column::ColumnScreen;
 use headers::Header;
+use ruleset::Rule;
+use words::Words;
 
-pub use rules::{Evidence, RULES, Rule};
+pub use detector::Detector;
+pub use headers::Shape;
+pub use ruleset::{Action, Category, RuleSet, RuleSetError};
 
+mod addresses;
+mod births;
 mod column;
+mod detector;
 mod digits;
 mod headers;
 mod iban;
 mod internet;
-mod rules;
+mod judge;
+mod medicare;
+mod names;
+mod patterns;
+pub mod ruleset;
 mod scan;
+mod secrets;
+mod states;
 pub(crate) mod tally;
+mod words;
 
 /// Screens batches of one schema.
 ///
 /// ```
 /// use std::sync::Arc;
 /// use arrow::array::{ArrayRef, RecordBatch, StringArray};
-/// use portico_intake::screen::Screener;
+/// use portico_intake::screen::{RuleSet, Screener};
 ///
 /// let notes: ArrayRef = Arc::new(StringArray::from(vec!["pothole", "caller's SSN is 219-09-1234"]));
 /// let batch = RecordBatch::try_from_iter([("notes", notes)]).unwrap();
-/// let mut screener = Screener::new(&batch.schema(), None);
+/// let mut screener = Screener::new(&batch.schema(), None, &RuleSet::default());
 /// screener.push(&batch, 1);
 /// let findings = screener.finish();
 /// assert_eq!((findings[0].rule.as_str(), findings[0].rows.as_slice()), ("us_ssn", &[2_u64][..]));
 /// ```
 pub struct Screener {
-    columns: Vec<(ColumnScreen, Option<String>)>,
-    /// Which columns name people.
-    people: Vec<bool>,
+    rules: Arc<RuleSet>,
+    words: Arc<Words>,
+    columns: Vec<Screened>,
+}
+
+struct Screened {
+    screen: ColumnScreen,
+    /// Why the dictionary declares the column public, if it does.
+    public: Option<String>,
+    /// The kind of restricted data that the dictionary says it is.
+    classification: Option<String>,
 }
 
 impl Screener {
     /// A screener of tables with this schema. Names of the file are read from the field metadata `portico:source_name`.
     #[must_use]
-    pub fn new(schema: &Schema, dictionary: Option<&Dictionary>) -> Self {
-        let mut columns = Vec::new();
-        let mut people = Vec::new();
-        for field in schema.fields() {
+    pub fn new(schema: &Schema, dictionary: Option<&Dictionary>, rules: &RuleSet) -> Self {
+        let column = |field: &Arc<Field>| {
             let source = field.metadata().get(SOURCE_NAME_KEY).map(String::as_str);
             let said = dictionary.and_then(|dictionary| {
                 source.and_then(|name| dictionary.field(name)).or_else(|| dictionary.field(field.name()))
@@ -72,44 +94,108 @@ impl Screener {
                 Treatment::Auto | Treatment::Drop { .. } => None,
             });
             let header = Header::new(field.name(), source);
-            people.push(!dropped && header.names_people());
-            columns.push((ColumnScreen::new(field, &header, dropped), public));
-        }
-        Self { columns, people }
+            let screen = ColumnScreen::new(field, header, rules.rules(), dropped);
+            let classification = said.and_then(|field| field.classification.clone());
+            Screened { screen, public, classification }
+        };
+        let columns = schema.fields().iter().map(column).collect();
+        Self { rules: Arc::new(rules.clone()), words: rules.words(), columns }
     }
 
     /// Looks at the rows of one batch; `first_row` is the number of its first row, from 1.
     pub fn push(&mut self, batch: &RecordBatch, first_row: u64) {
-        for ((column, _), array) in self.columns.iter_mut().zip(batch.columns()) {
-            column.push(array, first_row);
+        for (column, array) in self.columns.iter_mut().zip(batch.columns()) {
+            column.screen.push(array, first_row, &self.words);
         }
     }
 
-    /// What was found, in the order of the columns.
+    /// What was found, in the order of the columns and rules.
     #[must_use]
     pub fn finish(self) -> Vec<Finding> {
-        let named: Vec<bool> =
-            self.people.iter().zip(&self.columns).map(|(people, (column, _))| *people && column.has_values()).collect();
+        let rules = self.rules.rules();
+        let present: Vec<bool> =
+            self.columns.iter().map(|column| !column.screen.dropped && column.screen.has_values()).collect();
+        let people: Vec<bool> = self.columns.iter().map(|column| column.screen.names_people(rules)).collect();
         let mut findings = Vec::new();
-        for (place, (column, public)) in self.columns.into_iter().enumerate() {
-            let person_beside = named.iter().enumerate().any(|(other, named)| *named && other != place);
-            let mut found = column.finish(person_beside);
-            if let Some(reason) = public {
-                found.iter_mut().for_each(|finding| declare_public(finding, &reason));
+        findings.extend(screened_by(&self.rules));
+        for (place, Screened { screen, public, classification }) in self.columns.iter().enumerate() {
+            if screen.dropped {
+                continue;
             }
-            findings.append(&mut found);
+            let others = || {
+                self.columns
+                    .iter()
+                    .enumerate()
+                    .filter(|(other, _)| *other != place && present.get(*other) == Some(&true))
+            };
+            let beside = |rule: &Rule| {
+                others().any(|(other, column)| {
+                    people.get(other) == Some(&true) || column.screen.header.is_one_of(&rule.beside)
+                })
+            };
+            findings.extend(classification.as_ref().map(|id| self.classified(screen, id, public.as_deref())));
+            for mut finding in screen.findings(rules, beside) {
+                if let Some(reason) = public {
+                    let rule = self.rules.rule(&finding.rule);
+                    declare_public(&mut finding, rule, reason);
+                }
+                findings.push(finding);
+            }
         }
         findings
     }
+
+    /// A column that would be released, although the dictionary says that it is restricted.
+    fn classified(&self, screen: &ColumnScreen, id: &str, public: Option<&str>) -> Finding {
+        let (rule, severity, message) = match (self.rules.category(id), public) {
+            (Some(Category { title, clause, .. }), None) => (
+                "restricted_column",
+                Severity::Blocking,
+                format!(
+                    "The data dictionary classifies the column as {title} ({clause}); drop it, or declare it public with a \
+                     reason."
+                ),
+            ),
+            (Some(Category { title, clause, .. }), Some(reason)) => (
+                "restricted_column",
+                Severity::Info,
+                format!(
+                    "The data dictionary classifies the column as {title} ({clause}) and declares it public: {}.",
+                    reason.trim().trim_end_matches('.')
+                ),
+            ),
+            (None, _) => {
+                let known: Vec<&str> = self.rules.categories().iter().map(|category| category.id.as_str()).collect();
+                let message = format!(
+                    "The data dictionary gives the column a classification that the screening rules do not have; they have {}.",
+                    known.join(", ")
+                );
+                ("classification_unknown", Severity::Blocking, message)
+            }
+        };
+        Finding::on_column(rule, severity, &screen.name, screen.values.max(1), Vec::new(), message)
+    }
 }
 
-fn declare_public(finding: &mut Finding, reason: &str) {
+/// Whoever reads the findings of other rules than the built-in ones shall know it, and what was not looked for.
+fn screened_by(rules: &RuleSet) -> Option<Finding> {
+    if *rules == RuleSet::default() {
+        return None;
+    }
+    let is_off = |rule: &&Rule| rule.action == Action::Off && rule.alone.is_none_or(|alone| alone == Action::Off);
+    let off: Vec<&str> = rules.rules().iter().filter(is_off).map(|rule| rule.id.as_str()).collect();
+    let off = if off.is_empty() { String::new() } else { format!("; not looked for: {}", off.join(", ")) };
+    let message = format!("Screened by the rules of {} and not by the built-in ones{off}.", rules.title());
+    Some(Finding::on_file("screened_by", Severity::Info, message))
+}
+
+fn declare_public(finding: &mut Finding, rule: Option<&Rule>, reason: &str) {
     finding.severity = Severity::Info;
     finding.message = format!(
         "{} {} {}; the data dictionary declares the column public: {}.",
         grouped(finding.count),
         if finding.count == 1 { "value holds what looks like" } else { "values hold what looks like" },
-        rules::by_code(&finding.rule).map_or("restricted data", |rule| rule.description),
+        rule.map_or("restricted data", |rule| rule.title.as_str()),
         reason.trim().trim_end_matches('.')
     );
 }

@@ -5,6 +5,7 @@
 use arrow::array::{Array, AsArray};
 use arrow::util::display::array_value_to_string;
 use portico_intake::dictionary::{Dictionary, Field, FieldType};
+use portico_intake::screen::{RuleSet, Screener};
 use portico_intake::{ReadOptions, Survey, survey};
 use portico_model::limits::IntakeLimits;
 use proptest::prelude::*;
@@ -172,5 +173,73 @@ fn by_csv_core(bytes: &[u8]) -> Vec<Vec<String>> {
             csv_core::ReadRecordResult::End => return rows,
             other => panic!("{other:?}"),
         }
+    }
+}
+
+/// Texts that are pieced together from what the screening looks for, with a number that nothing else has.
+fn suspicious() -> impl Strategy<Value = (String, String)> {
+    let word = proptest::sample::select(vec![
+        "SSN",
+        "password:",
+        "pwd=",
+        "driver's license",
+        "plate #",
+        "PIN is",
+        "born on",
+        "n\u{e9}e",
+        "AFIS",
+        "/s/",
+        "routing",
+        "account",
+        "call me at",
+        "P.O. Box",
+        "gate code",
+        "-----BEGIN PGP SIGNATURE",
+        "passport",
+        "Mary Jones",
+        "Main St",
+        "+",
+        "@",
+        "::",
+        "219-09-1234",
+        "4111 1111 1111 1111",
+        "GB82WEST12345698765432",
+        "1EG4-TE5-MK73",
+        "Feb 16, 1942",
+        "\u{2019}",
+    ]);
+    let piece = prop_oneof![word.prop_map(str::to_owned), "\\PC{0,12}", "[0-9 .,:/()-]{0,20}"];
+    (proptest::collection::vec(piece, 0..8), "[1-9][0-9]{11}").prop_map(|(pieces, number)| {
+        let middle = pieces.len() / 2;
+        let (before, after) = pieces.split_at(middle);
+        (format!("{} {number} {}", before.join(" "), after.join(" ")), number)
+    })
+}
+
+proptest! {
+    #[test]
+    fn screening_takes_any_text_and_repeats_none_of_it(
+        texts in proptest::collection::vec(suspicious(), 1..20),
+        name in prop_oneof!["\\PC{1,20}", Just("pin".to_owned()), Just("dob".to_owned()), Just("last_name".to_owned())],
+    ) {
+        let values: arrow::array::ArrayRef =
+            std::sync::Arc::new(arrow::array::StringArray::from_iter_values(texts.iter().map(|(text, _)| text)));
+        let bytes: arrow::array::ArrayRef =
+            std::sync::Arc::new(arrow::array::BinaryArray::from_iter_values(texts.iter().map(|(text, _)| text.as_bytes())));
+        let batch = arrow::array::RecordBatch::try_from_iter([(name.as_str(), values), ("geometry", bytes)]).unwrap();
+        let mut screener = Screener::new(&batch.schema(), None, &RuleSet::default());
+        screener.push(&batch, 1);
+        for finding in screener.finish() {
+            prop_assert!(finding.count > 0 && finding.rows.iter().all(|row| (1..=20).contains(row)));
+            for (_, number) in &texts {
+                prop_assert!(!finding.message.contains(number.as_str()), "{}", finding.message);
+            }
+        }
+    }
+
+    #[test]
+    fn rule_files_are_taken_or_refused_and_never_panic(text in "\\PC{0,200}", key in "[a-z_]{1,8}", value in "\\PC{0,20}") {
+        let _ = RuleSet::from_toml(&text);
+        let _ = RuleSet::from_toml(&format!("title='x'\n[[rule]]\nid='a'\ntitle='t'\nclause='c'\naction='warn'\n{key}={value:?}"));
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use portico_intake::IntakeError;
 use portico_intake::options::ReadOptions;
+use portico_intake::screen::RuleSet;
 use portico_model::dataset::DatasetMetadata;
 use portico_model::finding::Finding;
 use portico_model::limits::IntakeLimits;
@@ -67,6 +68,13 @@ impl Publisher {
     #[must_use]
     pub fn with_separate_duties(self, separate_duties: bool) -> Self {
         Self { separate_duties, ..self }
+    }
+
+    /// The same road in, which screens by these rules instead of the built-in ones.
+    #[must_use]
+    pub fn with_rules(mut self, rules: RuleSet) -> Self {
+        self.jail.set_rules(rules);
+        self
     }
 
     /// Puts a file into staging, as a new revision. The same file with the same options, staged before and not

@@ -10,7 +10,7 @@ use portico_intake::dictionary::{Dictionary, Field as Said, Treatment, means_col
 use portico_intake::names::SOURCE_NAME_KEY;
 use portico_intake::options::ReadOptions;
 use portico_intake::profile::Profiler;
-use portico_intake::screen::Screener;
+use portico_intake::screen::{RuleSet, Screener};
 use portico_model::finding::{Finding, Severity};
 use portico_model::limits::IntakeLimits;
 use portico_model::profile::TableProfile;
@@ -21,6 +21,10 @@ use crate::layout::{Layout, WrittenFile};
 use crate::rows;
 use crate::sort::Sorter;
 
+/// Batches that wait to be screened while others are written, each of at most 16 MiB.
+const BATCHES_AHEAD: usize = 1;
+/// Stack of the thread that screens; nothing there recurses.
+const SCREENING_STACK_BYTES: usize = 1024 * 1024;
 /// Columns that an error lists.
 const COLUMNS_LISTED: usize = 50;
 
@@ -50,6 +54,7 @@ pub(crate) fn screen_file(
     file: &Path,
     options: &ReadOptions,
     limits: &IntakeLimits,
+    rules: &RuleSet,
     scratch: &Path,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Screened, PublishError> {
@@ -63,17 +68,17 @@ pub(crate) fn screen_file(
 
     let half = usize::try_from(limits.memory_bytes / 2).unwrap_or(usize::MAX);
     let mut profiler = Profiler::new(&schema, limits.memory_bytes / 4);
-    let mut screener = Screener::new(&schema, dictionary);
+    let screener = Screener::new(&schema, dictionary, rules);
     let mut checker = dictionary.map(|said| Checker::new(&schema, said, limits.memory_bytes / 4, scratch));
     let mut sorter = Sorter::new(schema.clone(), key.clone(), half, scratch);
     let mut layout = Layout::new(schema.clone(), &key, scratch)?;
     let mut rows = 0;
-    {
+    let screened = beside(screener, |screen| {
         let mut write = |batch: RecordBatch| layout.push(&batch);
         for batch in survey.batches()? {
             let batch = batch?.project(&kept)?;
+            screen(batch.clone(), rows + 1)?;
             profiler.push(&batch);
-            screener.push(&batch, rows + 1);
             if let Some(checker) = &mut checker {
                 checker.push(&batch, rows + 1)?;
             }
@@ -81,19 +86,42 @@ pub(crate) fn screen_file(
             sorter.push(batch, &mut write)?;
             progress(Progress::Writing(rows, survey.rows));
         }
-        sorter.finish(&mut write)?;
-    }
+        sorter.finish(&mut write)
+    })?;
     let mut findings = survey.findings;
     findings.extend(drops_nothing(&survey.schema, dictionary));
     findings.extend(dropped(&survey.schema, dictionary));
     findings.extend(checker.map(Checker::finish).transpose()?.unwrap_or_default());
-    findings.extend(screener.finish());
+    findings.extend(screened);
     worst_first(&mut findings);
     let sort_key = key.iter().map(|&index| schema.field(index).name().clone()).collect();
     let files = layout.finish()?;
     let first = files.first().ok_or(PublishError::NothingLeft)?;
     rows::write(&first.name, &schema, limits, scratch)?;
     Ok(Screened { schema, rows, findings, profile: profiler.finish(), sort_key, files })
+}
+
+/// Screens on a thread of its own what `work` hands over, with the number of its first row: profiling and writing take as
+/// long. A few batches may wait, and no more.
+fn beside(
+    mut screener: Screener,
+    work: impl FnOnce(&mut dyn FnMut(RecordBatch, u64) -> Result<(), PublishError>) -> Result<(), PublishError>,
+) -> Result<Vec<Finding>, PublishError> {
+    let broken = || PublishError::Write("the screening broke down".into());
+    let (hand_over, handed) = std::sync::mpsc::sync_channel::<(RecordBatch, u64)>(BATCHES_AHEAD);
+    std::thread::scope(|scope| {
+        let screening =
+            std::thread::Builder::new().stack_size(SCREENING_STACK_BYTES).spawn_scoped(scope, move || {
+                for (batch, first_row) in handed {
+                    screener.push(&batch, first_row);
+                }
+                screener.finish()
+            })?;
+        let worked = work(&mut |batch, first_row| hand_over.send((batch, first_row)).map_err(|_| broken()));
+        drop(hand_over);
+        let findings = screening.join().map_err(|_| broken())?;
+        worked.map(|()| findings)
+    })
 }
 
 fn kept_columns(schema: &Schema, dictionary: Option<&Dictionary>) -> Result<Vec<usize>, PublishError> {
@@ -188,7 +216,7 @@ mod tests {
         let file = scratch.path().join("source");
         std::fs::write(&file, "Id,Owner Code,Amount\n1,secret,2.5\n").unwrap();
         let options = ReadOptions { file_name: "owners.csv".to_owned(), ..options };
-        screen_file(&file, &options, &IntakeLimits::default(), scratch.path(), &mut |_| ())
+        screen_file(&file, &options, &IntakeLimits::default(), &RuleSet::default(), scratch.path(), &mut |_| ())
     }
 
     fn dropping(names: &[&str]) -> Dictionary {

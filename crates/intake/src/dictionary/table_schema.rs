@@ -244,6 +244,7 @@ fn set_treatment(field: &mut Field, object: &Object) -> Result<(), String> {
         Some("drop") => Treatment::Drop { reason },
         Some(_) => return Err("`portico:treatment` is auto, public or drop".to_owned()),
     };
+    field.classification = text(object, "portico:classification")?;
     Ok(())
 }
 

@@ -57,6 +57,7 @@ struct FieldLayout {
     false_values: Vec<String>,
     treatment: Option<TreatmentLayout>,
     reason: Option<String>,
+    classification: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -121,6 +122,7 @@ fn field(layout: FieldLayout) -> Result<Field, DictionaryError> {
         true_values: layout.true_values,
         false_values: layout.false_values,
         treatment,
+        classification: layout.classification,
     })
 }
 

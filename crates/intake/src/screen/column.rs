@@ -1,77 +1,113 @@
 //! Screening of one column.
 
 use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::compute::cast;
 use arrow::datatypes::{
-    Decimal128Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type,
-    UInt64Type,
+    Date32Type, Decimal128Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
+    UInt32Type, UInt64Type,
 };
 use arrow_schema::{DataType, Field};
-use portico_model::finding::{Finding, Severity};
 
-use super::grouped;
-use super::headers::{Header, HeaderRule, Shape, fits};
-use super::rules::{Evidence, Rule, by_code};
-use super::scan::{Checked, Context, Found, Kind, bare, scan};
-use super::tally::{Share, Tally};
-use crate::profile::convert::count;
+use super::births::Births;
+use super::detector::{Detector, Detectors, place};
+use super::headers::{Header, Shape, fits};
+use super::patterns::Matcher;
+use super::ruleset::{Action, Rule};
+use super::scan::{Checked, Found, bare, scan};
+use super::tally::{Hits, Share};
+use super::words::Words;
+use crate::profile::convert::{count, masked};
+use crate::profile::hash;
 
-/// Different nine-digit numbers that make a column of routing numbers likely without a telling name.
-const ROUTING_SHAPED_MIN: u64 = 8;
-/// One value in this many has to be what the column's name says for a rule on names to block: the others may be `none`.
-const HEADER_SHARE: u64 = 20;
-/// Right check digits that are worth a look when they are too few to block.
-const CHECKED_WARNING_MIN: u64 = 3;
+/// Texts of a column that are remembered because nothing is in them; a power of two.
+const REMEMBERED: usize = 1024;
 
 /// What was found in one column.
 pub(super) struct ColumnScreen {
-    name: String,
-    context: Context,
+    pub(super) name: String,
+    pub(super) header: Header,
     /// Nothing is looked at: the column is not released.
-    dropped: bool,
+    pub(super) dropped: bool,
     /// A type that numbers of people and accounts are not kept in.
     unlikely: bool,
     temporal: bool,
-    headers: Vec<(&'static HeaderRule, Tally)>,
-    values: u64,
-    kinds: [Tally; Kind::ALL.len()],
-    card: Share,
-    iban: Share,
-    routing: Share,
+    /// What the column's name tells.
+    told: Detectors,
+    /// What the rules want of the values.
+    wanted: Detectors,
+    // What each rule looks at, with its place in the set.
+    pub(super) detectors: Vec<(usize, Detector)>,
+    pub(super) patterns: Vec<(usize, Matcher, Hits)>,
+    pub(super) names: Vec<(usize, Shape, Hits)>,
+    pub(super) values: u64,
+    pub(super) hits: [Hits; Detector::ALL.len()],
+    pub(super) card: Share,
+    pub(super) iban: Share,
+    pub(super) routing: Share,
+    pub(super) births: Births,
     found: Found,
+    /// Hashes of texts in which nothing is, each at the place of its low bits.
+    clean: Vec<u64>,
 }
 
 impl ColumnScreen {
-    pub(super) fn new(field: &Field, header: &Header, dropped: bool) -> Self {
+    pub(super) fn new(field: &Field, header: Header, rules: &[Rule], dropped: bool) -> Self {
         let unlikely = match field.data_type() {
             DataType::Boolean => true,
             DataType::Decimal128(_, scale) => *scale > 0,
             _ => false,
         };
         let temporal = matches!(field.data_type(), DataType::Date32 | DataType::Date64 | DataType::Timestamp(..));
-        let believable = |rule: &&HeaderRule| !temporal || rule.shape == Shape::Date;
-        Self {
+        let mut screen = Self {
             name: field.name().clone(),
-            context: header.context(),
             dropped,
             unlikely,
             temporal,
-            headers: header.rules().filter(believable).map(|rule| (rule, Tally::default())).collect(),
+            told: Detectors::none(),
+            wanted: Detectors::none(),
+            detectors: Vec::new(),
+            patterns: Vec::new(),
+            names: Vec::new(),
             values: 0,
-            kinds: Default::default(),
+            hits: std::array::from_fn(|_| Hits::new(1)),
             card: Share::default(),
             iban: Share::default(),
             routing: Share::default(),
+            births: Births::default(),
             found: Found::default(),
+            clean: Vec::new(),
+            header,
+        };
+        for (place, rule) in rules.iter().enumerate() {
+            if rule.action.max(rule.alone.unwrap_or(Action::Off)) > Action::Off && !screen.header.denies(rule) {
+                screen.take(place, rule);
+            }
+        }
+        screen
+    }
+
+    /// Looks for what a rule wants.
+    fn take(&mut self, number: usize, rule: &Rule) {
+        let says = self.header.says(rule);
+        if let Some(detector) = rule.detector {
+            self.wanted.add(detector);
+            if says {
+                self.told.add(detector);
+            }
+            if let Some(hits) = self.hits.get_mut(place(detector)) {
+                hits.ask(rule.distinct);
+            }
+            self.detectors.push((number, detector));
+        } else if let Some(matcher) = Matcher::new(number, rule, says) {
+            self.patterns.push((number, matcher, Hits::new(rule.distinct)));
+        } else if rule.pattern.is_none() && says && (!self.temporal || rule.fits == Shape::Date) {
+            self.names.push((number, rule.fits, Hits::new(rule.distinct)));
         }
     }
 
-    pub(super) fn has_values(&self) -> bool {
-        self.values > 0
-    }
-
-    pub(super) fn push(&mut self, array: &ArrayRef, first_row: u64) {
+    pub(super) fn push(&mut self, array: &ArrayRef, first_row: u64, words: &Words) {
         self.values += count(array.len() - array.logical_null_count());
-        if self.dropped || self.unlikely {
+        if self.dropped {
             return;
         }
         if self.temporal {
@@ -79,26 +115,55 @@ impl ColumnScreen {
         } else if let Some(texts) = array.as_string_opt::<i32>() {
             for (row, text) in (first_row..).zip(texts) {
                 if let Some(text) = text {
-                    self.text(text.as_bytes(), row);
+                    self.text(text.as_bytes(), row, words);
                 }
             }
         } else if let Some(bytes) = array.as_binary_opt::<i32>() {
             for (row, value) in (first_row..).zip(bytes) {
                 if let Some(value) = value {
-                    self.header(value, row);
+                    self.header(value, row, true);
                 }
             }
+        } else if self.unlikely {
+            self.push_fractions(array, first_row);
         } else {
             self.push_numbers(array, first_row);
         }
     }
 
     fn push_dates(&mut self, array: &ArrayRef, first_row: u64) {
-        for (_, tally) in &mut self.headers {
+        for (_, _, hits) in &mut self.names {
             for (row, place) in (first_row..).zip(0..array.len()) {
                 if array.is_valid(place) {
-                    tally.add(row);
+                    hits.add(row, || count(place));
                 }
+            }
+        }
+        if !self.wanted.has(Detector::BirthSpread) {
+            return;
+        }
+        let days = cast(array, &DataType::Date32);
+        if let Some(days) = days.as_ref().ok().and_then(|days| days.as_primitive_opt::<Date32Type>()) {
+            for (row, day) in (first_row..).zip(days) {
+                if let Some(day) = day {
+                    self.births.add(day, row);
+                }
+            }
+        }
+    }
+
+    /// Decimal numbers can be coordinates and nothing else that is looked for.
+    fn push_fractions(&mut self, array: &ArrayRef, first_row: u64) {
+        let (Some(numbers), DataType::Decimal128(_, scale)) =
+            (array.as_primitive_opt::<Decimal128Type>(), array.data_type())
+        else {
+            return;
+        };
+        let coarse = u32::try_from(*scale - 3).ok().and_then(|places| 10_i128.checked_pow(places));
+        let (Some(coarse), true) = (coarse, self.wants_degrees()) else { return };
+        for (row, number) in (first_row..).zip(numbers) {
+            if number.is_some_and(|number| number % coarse != 0) {
+                self.degrees(row);
             }
         }
     }
@@ -114,47 +179,89 @@ impl ColumnScreen {
             };
         }
         whole!(Int64Type, Int32Type, UInt64Type, UInt32Type, Decimal128Type);
-        // Only header rules speak of numbers this small.
-        if !self.headers.is_empty() {
+        // Only rules on names and patterns speak of numbers this small.
+        if self.wants_all() {
             whole!(Int16Type, Int8Type, UInt16Type, UInt8Type);
         }
         if let Some(array) = array.as_primitive_opt::<Float64Type>() {
+            let degrees = self.wants_degrees();
             // Whole numbers beside nulls come as floats from some tools.
             for (row, value) in (first_row..).zip(array) {
-                let whole = value.filter(|value| value.fract() == 0.0 && (0.0..9e15).contains(value));
-                self.number(whole.map(crate::profile::convert::whole), row);
+                let Some(value) = value else { continue };
+                if value.fract() == 0.0 && (0.0..9e15).contains(&value) {
+                    self.number(Some(crate::profile::convert::whole(value)), row);
+                } else if degrees && value.abs() <= 180.0 && (value * 1e3 - (value * 1e3).round()).abs() > 1e-6 {
+                    self.degrees(row);
+                }
             }
         }
     }
 
+    fn wants_degrees(&self) -> bool {
+        self.names.iter().any(|(_, shape, _)| *shape == Shape::PreciseDegrees)
+    }
+
+    fn degrees(&mut self, row: u64) {
+        for (_, _, hits) in self.names.iter_mut().filter(|(_, shape, _)| *shape == Shape::PreciseDegrees) {
+            hits.add(row, || row);
+        }
+    }
+
+    /// Whether a rule on the column's name or a pattern has to see every value, be it ever so short.
+    fn wants_all(&self) -> bool {
+        !self.names.is_empty() || self.patterns.iter().any(|(_, matcher, _)| !matcher.needs_words())
+    }
+
     fn number(&mut self, value: Option<u64>, row: u64) {
         let Some(value) = value else { return };
-        if value < 10_000_000 && self.headers.is_empty() {
+        if value < 10_000_000 && !self.wants_all() {
             return;
         }
         let mut buffer = [b'0'; 20];
         let used = spell(value, &mut buffer);
-        self.found.kinds.clear();
-        self.found.checked.clear();
+        self.found.clear();
         // A number has lost its leading zeros, which the buffer still holds.
-        let lost = (7..9).contains(&used) && (self.context.ssn || self.context.routing);
+        let may_lose = self.told.has(Detector::Ssn) || self.told.has(Detector::Routing);
+        let lost = (7..9).contains(&used) && may_lose;
         let digits = buffer.get(buffer.len() - if lost { 9 } else { used }..).unwrap_or_default();
-        bare(digits, self.context, false, &mut self.found);
-        self.record(row);
-        self.header(buffer.get(buffer.len() - used..).unwrap_or_default(), row);
+        bare(digits, self.told, false, &mut self.found);
+        self.record(digits, row);
+        let digits = buffer.get(buffer.len() - used..).unwrap_or_default();
+        self.patterns(digits, row);
+        self.header(digits, row, false);
     }
 
-    fn text(&mut self, text: &[u8], row: u64) {
-        scan(text, self.context, &mut self.found);
-        self.record(row);
-        self.header(text, row);
+    fn text(&mut self, text: &[u8], row: u64, words: &Words) {
+        if !self.names.is_empty() {
+            self.header(text, row, false);
+        }
+        let hash = hash::of_bytes(text, 0);
+        let place = masked(hash & count(REMEMBERED - 1));
+        if self.clean.get(place) == Some(&hash) {
+            return;
+        }
+        scan(text, self.told, words, &mut self.found);
+        let quiet = self.found.hits.and(self.wanted).is_empty() && self.found.checked.is_empty();
+        if !quiet {
+            self.record(text, row);
+        }
+        if !self.patterns(text, row) && quiet {
+            if self.clean.is_empty() {
+                self.clean = vec![0; REMEMBERED];
+            }
+            if let Some(slot) = self.clean.get_mut(place) {
+                *slot = hash;
+            }
+        }
     }
 
-    fn record(&mut self, row: u64) {
-        for kind in &self.found.kinds {
-            let place = Kind::ALL.iter().position(|(other, _)| other == kind);
-            if let Some(tally) = place.and_then(|place| self.kinds.get_mut(place)) {
-                tally.add(row);
+    fn record(&mut self, value: &[u8], row: u64) {
+        let found = self.found.hits.and(self.wanted);
+        if !found.is_empty() {
+            for ((detector, _), hits) in Detector::ALL.iter().zip(&mut self.hits) {
+                if found.has(*detector) {
+                    hits.add(row, || hash::of_bytes(value, 0));
+                }
             }
         }
         for check in &self.found.checked {
@@ -167,71 +274,24 @@ impl ColumnScreen {
         }
     }
 
-    fn header(&mut self, value: &[u8], row: u64) {
-        for (rule, tally) in &mut self.headers {
-            if fits(rule.shape, value) {
-                tally.add(row);
+    /// True when a pattern was found.
+    fn patterns(&mut self, value: &[u8], row: u64) -> bool {
+        let mut any = false;
+        for (_, matcher, hits) in &mut self.patterns {
+            if matcher.is_in(value, &self.found.marks) {
+                hits.add(row, || hash::of_bytes(value, 0));
+                any = true;
             }
         }
+        any
     }
 
-    pub(super) fn finish(self, person_beside: bool) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        for ((_, code), tally) in Kind::ALL.iter().zip(&self.kinds) {
-            findings.extend(by_code(code).and_then(|rule| self.finding(rule, rule.severity, tally)));
-        }
-        for (code, share, told, least) in [
-            ("payment_card", &self.card, self.context.card, 1),
-            ("iban", &self.iban, false, 1),
-            ("bank_routing", &self.routing, self.context.routing, ROUTING_SHAPED_MIN),
-        ] {
-            let severity = judge(share, told, least, self.values);
-            let rule = by_code(code);
-            findings.extend(rule.zip(severity).and_then(|(rule, severity)| self.finding(rule, severity, &share.tally)));
-        }
-        for (rule, tally) in &self.headers {
-            let Some(rule) = by_code(rule.code) else { continue };
-            let alone = rule.code == "birth_date_column" && !person_beside;
-            let few = tally.count < self.values / HEADER_SHARE;
-            let severity = if alone || few { Severity::Warning } else { rule.severity };
-            findings.extend(self.finding(rule, severity, tally));
-        }
-        findings
-    }
-
-    fn finding(&self, rule: &Rule, severity: Severity, tally: &Tally) -> Option<Finding> {
-        if tally.count == 0 {
-            return None;
-        }
-        let number = grouped(tally.count);
-        let values = if tally.count == 1 { "value" } else { "values" };
-        let seen = match rule.evidence {
-            Evidence::Header => {
-                format!("By its name the column holds {}: {number} {values} could be that", rule.description)
+    fn header(&mut self, value: &[u8], row: u64, is_bytes: bool) {
+        for (_, shape, hits) in &mut self.names {
+            if (is_bytes && *shape == Shape::PreciseDegrees) || fits(*shape, value) {
+                hits.add(row, || hash::of_bytes(value, 0));
             }
-            Evidence::Pattern | Evidence::Checksum | Evidence::Words => {
-                let hold = if tally.count == 1 { "holds" } else { "hold" };
-                format!("{number} {values} {hold} what looks like {}", rule.description)
-            }
-        };
-        let advice = match severity {
-            Severity::Blocking => "drop the column, clean the values, or declare it public with a reason",
-            Severity::Warning | Severity::Info => "check that they may be public",
-        };
-        let message = format!("{seen} ({}); {advice}.", rule.basis);
-        Some(Finding::on_column(rule.code, severity, &self.name, tally.count, tally.rows.clone(), message))
-    }
-}
-
-/// What a share of right check digits means, if anything.
-fn judge(share: &Share, told: bool, least: u64, values: u64) -> Option<Severity> {
-    let (shaped, valid) = share.evidence();
-    if valid == 0 || !(told || share.is_likely(values)) {
-        None
-    } else if told || (shaped >= least && valid * 2 >= shaped) {
-        Some(Severity::Blocking)
-    } else {
-        (valid >= CHECKED_WARNING_MIN && valid * 4 >= shaped && shaped >= least).then_some(Severity::Warning)
+        }
     }
 }
 

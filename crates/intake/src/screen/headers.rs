@@ -1,42 +1,71 @@
 //! What the names of columns say.
 
-use table::{PERSONS, RULES};
+use serde::{Deserialize, Serialize};
 
-use super::scan::Context;
+use super::ruleset::Rule;
 use crate::dictionary::fold;
 
-mod table;
-
-/// What a value must look like for a header to be believed: `has_passport` is no passport number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
-    /// Anything that is not empty.
+/// What a value must look like for a name to be believed: `has_passport` is no passport number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Shape {
+    /// Anything that is not empty: `any`.
+    #[default]
     Any,
-    /// At least this many digits.
+    /// At least this many digits: `digits 4`.
     Digits(usize),
-    /// Exactly nine digits.
+    /// Exactly nine digits: `nine digits`.
     Nine,
-    /// A date, by its type or its digits.
+    /// A date, by its type or its digits: `date`.
     Date,
-    /// At least this many bytes.
+    /// At least this many bytes: `long 32`.
     Long(usize),
-    /// Has a letter.
+    /// Has a letter: `word`.
     Word,
+    /// Four to six digits and nothing else: `code`.
+    Code,
+    /// Two to eight letters and digits, at least one digit: `plate`.
+    Plate,
+    /// Coordinates with at least four decimals, or a geometry: `precise degrees`.
+    PreciseDegrees,
 }
 
-/// One rule on names.
-#[derive(Debug)]
-pub(super) struct HeaderRule {
-    /// The code in the table of rules.
-    pub(super) code: &'static str,
-    /// Words in a row, in the folded name.
-    phrases: &'static [&'static str],
-    /// Parts of the name once underscores are gone.
-    parts: &'static [&'static str],
-    /// Words that make it something else.
-    unless: &'static [&'static str],
-    /// What values must look like.
-    pub(super) shape: Shape,
+impl From<Shape> for String {
+    fn from(shape: Shape) -> Self {
+        match shape {
+            Shape::Any => "any".to_owned(),
+            Shape::Digits(least) => format!("digits {least}"),
+            Shape::Nine => "nine digits".to_owned(),
+            Shape::Date => "date".to_owned(),
+            Shape::Long(least) => format!("long {least}"),
+            Shape::Word => "word".to_owned(),
+            Shape::Code => "code".to_owned(),
+            Shape::Plate => "plate".to_owned(),
+            Shape::PreciseDegrees => "precise degrees".to_owned(),
+        }
+    }
+}
+
+impl TryFrom<String> for Shape {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let least = |name: &str| text.strip_prefix(name).and_then(|number| number.parse().ok());
+        match text.as_str() {
+            "any" => Ok(Self::Any),
+            "nine digits" => Ok(Self::Nine),
+            "date" => Ok(Self::Date),
+            "word" => Ok(Self::Word),
+            "code" => Ok(Self::Code),
+            "plate" => Ok(Self::Plate),
+            "precise degrees" => Ok(Self::PreciseDegrees),
+            _ => least("digits ").map(Self::Digits).or(least("long ").map(Self::Long)).ok_or_else(|| {
+                format!(
+                    "`fits` is any, digits N, nine digits, date, long N, word, code, plate or precise degrees, and not {text:?}"
+                )
+            }),
+        }
+    }
 }
 
 /// The names of a column as its file and its version spell them, ready for comparison.
@@ -59,71 +88,23 @@ impl Header {
         Self { spellings }
     }
 
-    /// The rules whose words the name has.
-    pub(super) fn rules(&self) -> impl Iterator<Item = &'static HeaderRule> {
-        RULES.iter().filter(|rule| {
-            let named = self.has(rule.phrases)
-                || self.spellings.iter().any(|spelling| {
-                    let squashed = spelling.replace('_', "");
-                    rule.parts.iter().any(|part| squashed.contains(part))
-                });
-            named && !self.has(rule.unless)
-        })
+    /// Whether the name has the words of the rule.
+    pub(super) fn says(&self, rule: &Rule) -> bool {
+        let part =
+            |part: &String| self.spellings.iter().any(|spelling| spelling.replace('_', "").contains(part.as_str()));
+        self.has(&rule.columns) || self.is_one_of(&rule.named) || rule.parts.iter().any(part)
     }
 
-    pub(super) fn context(&self) -> Context {
-        Context {
-            ssn: self.has(&[
-                "ssn",
-                "itin",
-                "social_security",
-                "soc_sec",
-                "ss_number",
-                "ss_no",
-                "tin",
-                "tax_id",
-                "taxpayer_id",
-            ]),
-            phone: self.has(&[
-                "phone",
-                "phones",
-                "telephone",
-                "tel",
-                "fax",
-                "mobile",
-                "cell",
-                "cellphone",
-                "phone1",
-                "phone2",
-            ]) || self.spellings.iter().any(|spelling| spelling.contains("phone")),
-            ip: self.has(&["ip", "ips", "ipaddress", "ip_address", "ipaddr", "remote_addr", "ipv4"]),
-            routing: self.has(&[
-                "routing_number",
-                "routing_no",
-                "routing_num",
-                "bank_routing",
-                "aba",
-                "rtn",
-                "aba_number",
-            ]),
-            card: self.has(&["credit_card", "debit_card", "card_number", "card_no", "cc_number", "cc_num", "card_num"]),
-        }
+    /// Whether the name has words that make it something else.
+    pub(super) fn denies(&self, rule: &Rule) -> bool {
+        self.has(&rule.unless)
     }
 
-    /// Whether the column names people.
-    pub(super) fn names_people(&self) -> bool {
-        let named = |spelling: &String| {
-            let bare = spelling.trim_matches('_');
-            PERSONS.contains(&bare)
-                || ["first_name", "last_name", "full_name", "surname", "person_name", "fname", "lname"]
-                    .iter()
-                    .any(|words| spelling.contains(words))
-                || PERSONS.iter().any(|person| bare.strip_suffix("_name").is_some_and(|who| who == *person))
-        };
-        self.spellings.iter().any(named)
+    pub(super) fn is_one_of(&self, names: &[String]) -> bool {
+        self.spellings.iter().any(|spelling| names.iter().any(|name| spelling.trim_matches('_') == name))
     }
 
-    fn has(&self, phrases: &[&str]) -> bool {
+    fn has(&self, phrases: &[String]) -> bool {
         self.spellings.iter().any(|spelling| phrases.iter().any(|phrase| contains_phrase(spelling, phrase)))
     }
 }
@@ -162,15 +143,48 @@ pub(super) fn fits(shape: Shape, value: &[u8]) -> bool {
         }
         Shape::Long(least) => value.len() >= least,
         Shape::Word => value.iter().any(|byte| byte.is_ascii_alphabetic() || !byte.is_ascii()),
+        Shape::Code => {
+            let code = value.trim_ascii();
+            (4..=6).contains(&code.len()) && code.iter().all(u8::is_ascii_digit)
+        }
+        Shape::Plate => is_plate(value),
+        Shape::PreciseDegrees => has_precise_degrees(value),
     }
+}
+
+fn is_plate(value: &[u8]) -> bool {
+    let (mut letters, mut digits) = (0, 0);
+    for byte in value.trim_ascii() {
+        match byte {
+            b'0'..=b'9' => digits += 1,
+            b'A'..=b'Z' | b'a'..=b'z' => letters += 1,
+            b' ' | b'-' => {}
+            _ => return false,
+        }
+    }
+    digits >= 1 && (2..=8).contains(&(letters + digits)) && digits <= 7
+}
+
+/// Four decimals of a degree are eleven metres of latitude. Bytes without a point in them are a geometry.
+fn has_precise_degrees(value: &[u8]) -> bool {
+    let mut groups = value.split(|byte| !byte.is_ascii_digit() && *byte != b'.');
+    groups.any(|group| {
+        let mut parts = group.splitn(2, |byte| *byte == b'.');
+        let (whole, decimals) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        (1..=3).contains(&whole.len()) && decimals.len() >= 4 && decimals.iter().all(u8::is_ascii_digit)
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::RuleSet;
     use super::*;
 
-    fn codes(name: &str) -> Vec<&'static str> {
-        Header::new(&fold(name), Some(name)).rules().map(|rule| rule.code).collect()
+    fn codes(name: &str) -> Vec<String> {
+        let header = Header::new(&fold(name), Some(name));
+        let rules = RuleSet::default();
+        let of_columns = rules.rules().iter().filter(|rule| rule.is_of_columns());
+        of_columns.filter(|rule| header.says(rule) && !header.denies(rule)).map(|rule| rule.id.clone()).collect()
     }
 
     #[test]
@@ -184,17 +198,26 @@ mod tests {
         for name in ["Driver's License", "DriverLicenseNo", "drivers_license_number", "DL Number", "driver_lic_no"] {
             check(name, "driver_license_column");
         }
+        for name in ["License Plate", "PlateNumber", "tag_no", "Vehicle Plate"] {
+            check(name, "license_plate_column");
+        }
+        for name in ["PIN", "Pin Code", "library_pin", "customer_pin"] {
+            check(name, "pin_column");
+        }
         check("EIN", "taxpayer_id_column");
         check("Passport No.", "passport_column");
         check("bank_account_number", "bank_account_column");
         check("Credit Card Number", "payment_card_column");
+        check("CVV", "payment_card_code_column");
         check("password", "password_column");
+        check("AFIS ID", "biometric_reference_column");
         check("Date of Birth", "birth_date_column");
         check("DOB", "birth_date_column");
         check("DateOfBirth", "birth_date_column");
         check("Mother's Maiden Name", "maiden_name_column");
         check("MRN", "medical_record_column");
         check("acct_no", "account_number_column");
+        check("Home Address", "home_address_column");
     }
 
     #[test]
@@ -202,6 +225,8 @@ mod tests {
         for name in [
             "pwd_district",
             "parcel_pin",
+            "tax PIN",
+            "pin_type",
             "class_number",
             "passport_required",
             "Birth Year",
@@ -222,20 +247,33 @@ mod tests {
             "fingerprint_fee",
             "tinted",
             "dobson",
+            "license_plate_readers",
+            "tree_tag_number",
         ] {
             assert!(codes(name).is_empty(), "{name}: {:?}", codes(name));
         }
     }
 
     #[test]
-    fn people_are_named_by_some_columns() {
-        let check =
-            |name: &str, expect| assert_eq!(Header::new(&fold(name), Some(name)).names_people(), expect, "{name}");
-        for name in ["Name", "Last Name", "LastName", "patient_name", "voter_last_name", "defendant"] {
-            check(name, true);
-        }
-        for name in ["park_name", "street_name", "department", "filename"] {
-            check(name, false);
+    fn values_have_the_shapes_that_names_promise() {
+        for (shape, yes, no) in [
+            (Shape::Code, &["1234", " 004711 "][..], &["123", "1234567", "12a4"][..]),
+            (Shape::Plate, &["ABC-1234", "PKR 4567", "12AB"], &["", "ABC", "12345678", "A/1", "ABCDEFG123"]),
+            (
+                Shape::PreciseDegrees,
+                &["35.9940", "(-78.898619, 35.99)", "POINT (1.23456 2)"],
+                &["35.99", "1234.56789", "5"],
+            ),
+            (Shape::Date, &["02/16/1942", "19420216", "1942-2-6"], &["1942", "hello"]),
+            (Shape::Digits(4), &["1234", "a1b2c3d4"], &["123"]),
+        ] {
+            for value in yes {
+                assert!(fits(shape, value.as_bytes()), "{shape:?} {value}");
+            }
+            for value in no {
+                assert!(!fits(shape, value.as_bytes()), "{shape:?} {value}");
+            }
+            assert_eq!(Shape::try_from(String::from(shape)), Ok(shape));
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use portico_model::finding::FINDING_ROWS_MAX;
 
 use super::scan::Check;
+use crate::profile::convert::count;
 
 /// How many values, and the first rows that hold them.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +20,38 @@ impl Tally {
         if self.rows.len() < FINDING_ROWS_MAX {
             self.rows.push(row);
         }
+    }
+}
+
+/// A tally that knows how many different values there are, up to what the rules ask for.
+#[derive(Clone, Debug)]
+pub(super) struct Hits {
+    pub(super) tally: Tally,
+    different: HashSet<u64>,
+    asked: u64,
+}
+
+impl Hits {
+    /// Hits that tell `asked` different values apart.
+    pub(super) fn new(asked: u64) -> Self {
+        Self { tally: Tally::default(), different: HashSet::new(), asked }
+    }
+
+    /// Another rule asks for so many different values.
+    pub(super) fn ask(&mut self, asked: u64) {
+        self.asked = self.asked.max(asked);
+    }
+
+    pub(super) fn add(&mut self, row: u64, hash: impl FnOnce() -> u64) {
+        self.tally.add(row);
+        if self.asked > 1 && count(self.different.len()) < self.asked {
+            self.different.insert(hash());
+        }
+    }
+
+    /// Different values, or more.
+    pub(super) fn different(&self) -> u64 {
+        if self.asked > 1 { count(self.different.len()) } else { self.tally.count.min(1) }
     }
 }
 

@@ -16,7 +16,7 @@ fn text(value: &str) -> ArrayRef {
 
 fn screened(columns: Vec<(&str, ArrayRef)>, dictionary: Option<&Dictionary>) -> Vec<(String, Severity, u64)> {
     let batch = RecordBatch::try_from_iter(columns).unwrap();
-    let mut screener = Screener::new(&batch.schema(), dictionary);
+    let mut screener = Screener::new(&batch.schema(), dictionary, &RuleSet::default());
     screener.push(&batch, 1);
     screener.finish().into_iter().map(|finding| (finding.rule, finding.severity, finding.count)).collect()
 }
@@ -116,6 +116,11 @@ fn names_of_columns_need_values_that_fit() {
 fn dates_of_birth_block_beside_a_persons_name() {
     let born = || -> ArrayRef { Arc::new(Date32Array::from(vec![-5_000])) };
     let rule = |severity| vec![("birth_date_column".to_owned(), severity, 1)];
+    let screened = |columns, dictionary| {
+        let mut found = screened(columns, dictionary);
+        found.retain(|(rule, ..)| rule != "person_name_column");
+        found
+    };
     assert_eq!(screened(vec![("dob", born()), ("ward", text("1"))], None), rule(Severity::Warning));
     assert_eq!(screened(vec![("dob", born()), ("last_name", text("Doe"))], None), rule(Severity::Blocking));
     assert_eq!(screened(vec![("dob", text("02/16/1942")), ("name", text("Doe"))], None), rule(Severity::Blocking));
@@ -131,7 +136,7 @@ fn a_declared_column_informs_and_a_dropped_one_is_not_looked_at() {
     let dictionary = Dictionary::from_toml(toml).unwrap();
     let columns = vec![("ssn", text("219-09-1234")), ("notes", text("219-09-1234"))];
     let batch = RecordBatch::try_from_iter(columns).unwrap();
-    let mut screener = Screener::new(&batch.schema(), Some(&dictionary));
+    let mut screener = Screener::new(&batch.schema(), Some(&dictionary), &RuleSet::default());
     screener.push(&batch, 1);
     let findings = screener.finish();
     assert_eq!(findings.len(), 2);
@@ -145,7 +150,7 @@ fn a_declared_column_informs_and_a_dropped_one_is_not_looked_at() {
 fn findings_carry_rows_and_never_values() {
     let values: Vec<String> = (0..30).map(|n| format!("mail to person{n}@example.org")).collect();
     let batch = RecordBatch::try_from_iter([("contact", texts(values))]).unwrap();
-    let mut screener = Screener::new(&batch.schema(), None);
+    let mut screener = Screener::new(&batch.schema(), None, &RuleSet::default());
     screener.push(&batch.slice(0, 10), 1);
     screener.push(&batch.slice(10, 20), 11);
     let findings = screener.finish();
@@ -153,15 +158,255 @@ fn findings_carry_rows_and_never_values() {
     assert!(!findings[0].message.contains("person"));
 }
 
+fn found_in(value: &str) -> Vec<String> {
+    let mut rules: Vec<String> = codes("notes", text(value)).into_iter().map(|(rule, _)| rule).collect();
+    rules.sort();
+    rules
+}
+
+/// Rules, what they find in a comment, and what only resembles it.
+const COMMENTS: &[(&str, &[&str], &[&str])] = &[
+    (
+        "driver_license",
+        &[
+            "driver's license A1234567",
+            "DL# 12345678",
+            "Drivers Lic. no: NC 000012345678",
+            "his DLN is S123-4567-8901",
+            "A1234567 is her driver license",
+        ],
+        &[
+            "license 12345678",
+            "driver license fee 25",
+            "driver's license renewed 2021-03-04",
+            "DL 5",
+            "model DL-380 at 5th",
+        ],
+    ),
+    (
+        "license_plate",
+        &["license plate PKR-4567", "plate number ABC 1234", "tag # HDX1290", "black Ford, lic plate: XYZ1234"],
+        &["license plate reader at 5th Ave", "plate glass 1234", "tag number 4512", "license plate not seen"],
+    ),
+    (
+        "pin_code",
+        &["his PIN is 4711", "pin code 004711", "PIN: 1234", "ATM pin 9876"],
+        &["parcel PIN 0821-12-34-5678", "PIN: 082112", "pin 1234", "pine 1234", "PIN number 0821123456"],
+    ),
+    (
+        "password",
+        &[
+            "password: hunter2",
+            "the password is S3cret!",
+            "pwd=abc123",
+            "Password = \"correct\"",
+            "-----BEGIN RSA PRIVATE KEY-----",
+        ],
+        &["password reset requested", "password is required", "password: see the office", "forgot password, account 7"],
+    ),
+    (
+        "maiden_name",
+        &["maiden name Smith", "mother's maiden name is O'Neill", "Jane Roe, n\u{e9}e Doe", "nee Smith"],
+        &["maiden voyage", "maiden name unknown", "Nee Family Cafe", "needs repair"],
+    ),
+    (
+        "date_of_birth",
+        &["DOB: 02/16/1942", "born on February 16, 1942", "date of birth 16 Feb 1942", "born on 1942-02-16"],
+        &["inspected on 02/16/1942", "born in Durham", "dob unknown"],
+    ),
+    (
+        "biometric_reference",
+        &["AFIS 00123456", "fingerprint id FP-20934", "FBI number 123456AB7"],
+        &["fingerprint fee 25", "AFIS fee", "fingerprinted 3 people"],
+    ),
+    (
+        "digital_signature",
+        &["-----BEGIN PGP SIGNATURE-----", "/s/ Jane Roe"],
+        &["signature on file", "w/s/ 12", "begin signature"],
+    ),
+    ("medicare_number", &["card 1EG4-TE5-MK73"], &["permit 1EG4TE5MK7", "1234-567-8901"]),
+    (
+        "passport",
+        &["passport no. C12345678", "C12345678 is the passport", "Passport: 123456789"],
+        &["no passport shown, case 2020123456", "passport 12"],
+    ),
+    (
+        "bank_account",
+        &["checking account 00123456789", "routing 053000196 account 12345678", "bank acct #445566"],
+        &["account 12345678", "accounting code 12345678", "budget account 4512 of 053000196"],
+    ),
+    (
+        "street_address_in_text",
+        &["caller lives at 123 Main St", "moved from 9 Oak Ridge Road", "mail to P.O. Box 1234"],
+        &["on Main St", "2 ways to pay", "3 potholes on Oak St"],
+    ),
+    ("access_code", &["gate code 4711#", "Door code is 1234"], &["code 1234", "zip code 27701", "building code 4711"]),
+    (
+        "phone_number",
+        &[
+            "call me at 0494 92 82 32",
+            "answering at 78 651 450",
+            "+44 20 7946 0958",
+            "cell 919 560 4444",
+            "phone: 560-4444",
+        ],
+        &["call 911", "phone booth 12", "called 2020-01-02", "telephone poles 12 34", "12 34 56 78"],
+    ),
+];
+
 #[test]
-fn every_rule_has_a_code_of_its_own_and_every_finding_a_rule() {
-    let mut codes: Vec<&str> = RULES.iter().map(|rule| rule.code).collect();
-    codes.sort_unstable();
-    codes.dedup();
-    assert_eq!(codes.len(), RULES.len());
-    for (_, code) in scan::Kind::ALL {
-        assert!(rules::by_code(code).is_some(), "{code}");
+fn personal_data_in_comments_are_found_and_what_resembles_them_is_not() {
+    let mut faults = Vec::new();
+    for (rule, positives, negatives) in COMMENTS {
+        let has = |value: &&&str| found_in(value).iter().any(|found| found == rule);
+        faults.extend(positives.iter().filter(|value| !has(value)).map(|value| format!("{rule} is not in {value}")));
+        faults.extend(negatives.iter().filter(has).map(|value| format!("{rule} is in {value}")));
     }
-    assert!(RULES.iter().all(|rule| !rule.basis.is_empty() && !rule.description.ends_with('.')));
+    assert_eq!(faults, [""; 0]);
+}
+
+#[test]
+fn names_of_people_are_told_by_their_share() {
+    let people = ["Mary Jones", "John Smith", "Linda Garcia", "James Szabo", "SMITH, ANN", "Kevin Brown"];
+    let rule = ("person_name".to_owned(), Severity::Warning);
+    assert!(codes("contact", texts(people.map(str::to_owned))).contains(&rule));
+    let parks =
+        ["Jordan Lake", "Grace Park", "Forest Hills", "Martin Luther King Jr Blvd", "Franklin County", "Duke Street"];
+    assert_eq!(codes("place", texts(parks.map(str::to_owned))), []);
+    let few = people.iter().map(|name| (*name).to_owned()).chain((0..40).map(|n| format!("Pothole {n}")));
+    assert_eq!(codes("subject", texts(few)), []);
+    assert!(codes("first_name", text("Zbigniew")).contains(&("person_name_column".to_owned(), Severity::Warning)));
+}
+
+#[test]
+fn places_warn_beside_names_of_people_alone() {
+    let people = || texts(["Mary Jones", "John Smith", "Linda Garcia"].map(str::to_owned));
+    let addresses = || texts(["12 Main St", "7 Oak Ave", "9 Elm Dr Apt 4"].map(str::to_owned));
+    let degrees = || -> ArrayRef { Arc::new(Float64Array::from(vec![35.994_033, 35.123_456, 35.998_877])) };
+    let coarse = || -> ArrayRef { Arc::new(Float64Array::from(vec![35.99, 35.12, 35.5])) };
+    let names = |columns| screened(columns, None).into_iter().map(|(rule, ..)| rule).collect::<Vec<_>>();
+    assert_eq!(names(vec![("site", addresses()), ("latitude", degrees())]), [""; 0]);
+    let all = names(vec![("who", people()), ("site", addresses()), ("latitude", degrees())]);
+    assert_eq!(all, ["person_name", "street_address", "precise_location"]);
+    assert_eq!(names(vec![("who", people()), ("latitude", coarse())]), ["person_name"]);
+    let dropped = Dictionary::from_toml("[[field]]\nname='who'\ntreatment='drop'\nreason='people'").unwrap();
+    assert_eq!(screened(vec![("who", people()), ("latitude", degrees())], Some(&dropped)), []);
+}
+
+#[test]
+fn dates_that_spread_like_births_warn_beside_names() {
+    let people = || texts((0..60).map(|n| format!("{} Smith", ["Mary", "John", "Linda"][n % 3])));
+    let dates = |step: i32| -> ArrayRef { Arc::new(Date32Array::from_iter_values((0..60).map(|n| -9_000 + n * step))) };
+    let found = |column, step| {
+        let columns = vec![(column, dates(step)), ("who", people())];
+        screened(columns, None).iter().any(|(rule, ..)| rule == "birth_date_spread")
+    };
+    assert!(found("date_1", 331));
+    assert!(!found("hire_date", 331) && !found("date_1", 31));
+    assert_eq!(screened(vec![("date_1", dates(331))], None), []);
+}
+
+#[test]
+fn a_code_of_four_digits_blocks_by_its_name_and_a_parcel_does_not() {
+    let codes_of = |digits: u32| texts(numbers(50, digits).map(|n| n.to_string()));
+    assert!(blocks("pin", codes_of(4)) && blocks("library_pin", codes_of(6)));
+    assert!(!blocks("pin", codes_of(10)) && !blocks("parcel_pin", codes_of(4)));
+    let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1_234, 4_711, 9_876]));
+    assert!(blocks("pin", numbers));
+    let small: ArrayRef = Arc::new(arrow::array::Int16Array::from(vec![1_234, 4_711, 9_876]));
+    assert!(blocks("pin_code", small));
+}
+
+#[test]
+fn rules_of_another_state_take_the_place_of_the_built_in_ones() {
+    let rules = RuleSet::from_toml(
+        r#"
+        title = "Elsewhere"
+        [[rule]]
+        id = "badge"
+        title = "badge numbers"
+        clause = "Elsewhere Code 12-3"
+        action = "block"
+        pattern = '\b[0-9]{6}\b'
+        near = ["badge"]
+        columns = ["badge"]
+        checksum = "luhn"
+        distinct = 2
+        [[rule]]
+        id = "us_ssn"
+        title = "Social Security numbers"
+        clause = "42 U.S.C. 405"
+        action = "off"
+        detector = "us_ssn"
+        "#,
+    )
+    .unwrap();
+    let found = |column: &str, values: &[&str]| {
+        let array = texts(values.iter().map(|value| (*value).to_owned()));
+        let batch = RecordBatch::try_from_iter([(column, array)]).unwrap();
+        let mut screener = Screener::new(&batch.schema(), None, &rules);
+        screener.push(&batch, 1);
+        let findings = screener.finish();
+        assert_eq!((findings[0].rule.as_str(), findings[0].severity), ("screened_by", Severity::Info));
+        assert!(findings[0].message.contains("Elsewhere") && findings[0].message.contains("not looked for: us_ssn"));
+        assert!(findings.iter().skip(1).all(|finding| finding.message.contains("Elsewhere Code 12-3")));
+        findings.into_iter().skip(1).map(|finding| (finding.severity, finding.count)).collect::<Vec<_>>()
+    };
+    assert_eq!(found("notes", &["badge 123455", "Badge no. 123463", "219-09-1234"]), [(Severity::Blocking, 2)]);
+    assert_eq!(found("notes", &["badge 123455", "badge no. 123455"]), [(Severity::Blocking, 2)]);
+    assert_eq!(found("notes", &["badge 123455", "badge 123455"]), [(Severity::Warning, 2)]);
+    assert_eq!(found("notes", &["badge 123456", "case 123455"]), []);
+    assert_eq!(found("badge", &["123455", "123463"]), [(Severity::Blocking, 2)]);
+}
+
+#[test]
+fn columns_that_the_dictionary_classifies_block_unless_dropped() {
+    let found = |field: &str| {
+        let dictionary = Dictionary::from_toml(&format!("[[field]]\nname='notes'\n{field}")).unwrap();
+        let batch = RecordBatch::try_from_iter([("notes", text("fine")), ("other", text("fine"))]).unwrap();
+        let mut screener = Screener::new(&batch.schema(), Some(&dictionary), &RuleSet::default());
+        screener.push(&batch, 1);
+        screener.finish()
+    };
+    let blocked = found("classification='personnel'");
+    assert_eq!((blocked[0].rule.as_str(), blocked[0].severity), ("restricted_column", Severity::Blocking));
+    assert!(blocked[0].message.contains("160A-168"), "{}", blocked[0].message);
+    let overridden = found("classification='personnel'\ntreatment='public'\nreason='names of jobs only'");
+    assert_eq!((overridden[0].rule.as_str(), overridden[0].severity), ("restricted_column", Severity::Info));
+    assert!(overridden[0].message.contains("names of jobs only"));
+    assert_eq!(found("classification='personnel'\ntreatment='drop'\nreason='r'"), []);
+    let unknown = found("classification='persnnel'");
+    assert_eq!((unknown[0].rule.as_str(), unknown[0].severity), ("classification_unknown", Severity::Blocking));
+    assert!(!unknown[0].message.contains("persnnel") && unknown[0].message.contains("utility_billing"));
+}
+
+#[test]
+fn texts_of_nothing_but_telling_words_take_one_pass() {
+    // At the square of their length these would take minutes.
+    for piece in [
+        "pin 1234 ",
+        "account 123456 ",
+        "password:",
+        "dl-",
+        "gate code ",
+        "SSN 1 ",
+        "/s/",
+        "call 1-1-1-",
+        "n\u{e9}e ",
+        "123456 ",
+        "1 A ",
+        "plate A ",
+        "219091234 is his ",
+        "@a",
+        "::",
+        "Mary J ",
+    ] {
+        let long = format!("{}{}", " ".repeat(100_000), piece.repeat(300_000 / piece.len()));
+        codes("notes", text(&long));
+    }
+}
+
+#[test]
+fn numbers_are_grouped_for_people() {
     assert_eq!((grouped(7), grouped(1_234_567)), ("7".to_owned(), "1,234,567".to_owned()));
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use portico_intake::IntakeError;
 use portico_intake::options::ReadOptions;
+use portico_intake::screen::RuleSet;
 use portico_model::limits::IntakeLimits;
 use portico_model::problem::{Problem, ProblemKind};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
@@ -36,6 +37,7 @@ const SIGKILL: i32 = 9;
 #[derive(Clone, Debug)]
 pub(crate) struct Jail {
     program: PathBuf,
+    rules: RuleSet,
 }
 
 /// How a reader ended without an answer.
@@ -52,9 +54,14 @@ enum Fate {
 }
 
 impl Jail {
-    /// Readers are `program reader --scratch DIR`.
+    /// Readers are `program reader --scratch DIR`, and screen by the built-in rules.
     pub(crate) fn new(program: PathBuf) -> Self {
-        Self { program }
+        Self { program, rules: RuleSet::default() }
+    }
+
+    /// Readers screen by these rules.
+    pub(crate) fn set_rules(&mut self, rules: RuleSet) {
+        self.rules = rules;
     }
 
     /// Has the file [`SOURCE`] in `scratch` read. Dropping the future ends the reader.
@@ -73,7 +80,7 @@ impl Jail {
         let allowed = |least: u64, per_mib: u64| (bytes / (1024 * 1024)).saturating_mul(per_mib).max(least);
         let cpu_ms = allowed(limits.reader_cpu_ms, limits.reader_cpu_ms_per_mib);
         let wall_ms = allowed(limits.reader_wall_ms, limits.reader_wall_ms_per_mib);
-        let order = messages::encode(&Order { options, limits: limits.clone(), cpu_ms })?;
+        let order = messages::encode(&Order { options, limits: limits.clone(), rules: self.rules.clone(), cpu_ms })?;
         let mut reader = Reader::start(&self.program, scratch)?;
         let (pid, memory_bytes) = (reader.child.id(), limits.reader_memory_bytes);
         let ended = tokio::select! {

@@ -3,6 +3,7 @@
 use std::io::{Error, ErrorKind, Read, Write};
 
 use portico_intake::options::ReadOptions;
+use portico_intake::screen::RuleSet;
 use portico_model::limits::IntakeLimits;
 use portico_model::problem::Problem;
 use serde::de::DeserializeOwned;
@@ -21,6 +22,7 @@ const CHUNK_BYTES: u64 = 64 * 1024;
 pub(super) struct Order {
     pub(super) options: ReadOptions,
     pub(super) limits: IntakeLimits,
+    pub(super) rules: RuleSet,
     /// Processor time, in milliseconds.
     pub(super) cpu_ms: u64,
 }

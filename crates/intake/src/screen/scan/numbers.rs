@@ -1,8 +1,10 @@
 //! Runs of digits, and what they are by their lengths, what stands between them, and the words before them.
 
-use super::super::digits::{is_itin, is_phone, is_routing, is_ssn};
-use super::super::{iban, internet};
-use super::{Check, Checked, Context, Found, Kind, bare, check_card};
+use super::super::detector::{Detector, Detectors};
+use super::super::digits::{is_itin, is_phone, is_routing, is_routing_shape, is_ssn};
+use super::super::words::{Mark, Said};
+use super::super::{iban, internet, words};
+use super::{Check, Checked, Found, bare, check_card};
 use crate::profile::hash;
 
 /// Digits without anything between them.
@@ -18,27 +20,8 @@ impl Run {
     }
 }
 
-/// Words that tell what the number after them is.
-const SSN_WORDS: &[&[u8]] = &[b"ssn", b"social security", b"soc sec", b"soc. sec", b"ss#", b"ss #", b"ss no"];
-const ACCOUNT_WORDS: &[&[u8]] =
-    &[b"bank acc", b"checking acc", b"savings acc", b"bank acct", b"checking acct", b"savings acct"];
-const ROUTING_WORDS: &[&[u8]] = &[b"routing", b"aba no", b"aba num", b"aba #", b"aba#"];
-const LICENSE_WORDS: &[&[u8]] = &[
-    b"driver license",
-    b"drivers license",
-    b"driver's license",
-    b"driver\xe2\x80\x99s license",
-    b"driver lic",
-    b"drivers lic",
-    b"driving license",
-    b"driving licence",
-    b"driver's licence",
-];
-const PASSPORT_WORDS: &[&[u8]] = &[b"passport"];
-const BIRTH_WORDS: &[&[u8]] =
-    &[b"dob", b"d.o.b", b"date of birth", b"birth date", b"birthdate", b"born on", b"birthday"];
-/// How far before a number words may stand, in bytes.
-const WORDS_REACH: usize = 32;
+/// Numbers before and after one among which the bank's may be.
+const NEIGHBOURS: usize = 4;
 
 /// Finds the runs of digits of a text.
 pub(super) fn split(text: &[u8], runs: &mut Vec<Run>) {
@@ -58,15 +41,19 @@ pub(super) fn split(text: &[u8], runs: &mut Vec<Run>) {
 }
 
 /// Looks at the runs of digits of a text.
-pub(super) fn look(text: &[u8], runs: &[Run], context: Context, found: &mut Found) {
-    Numbers { text, runs, context, found }.look();
+pub(super) fn look(text: &[u8], runs: &[Run], marks: &[Mark], told: Detectors, found: &mut Found) {
+    Numbers { text, trimmed: text.trim_ascii().len(), runs, marks, told, found }.look();
 }
 
 /// The runs of digits of one text.
 struct Numbers<'a> {
     text: &'a [u8],
+    /// Bytes of the text without spaces around it.
+    trimmed: usize,
     runs: &'a [Run],
-    context: Context,
+    marks: &'a [Mark],
+    /// What the column's name tells.
+    told: Detectors,
     found: &'a mut Found,
 }
 
@@ -108,8 +95,11 @@ impl<'a> Numbers<'a> {
             }
             if first.length() >= 2 {
                 self.iban(first);
-                self.license(window, first);
             }
+            if matches!(first.length(), 4..=6) {
+                self.pin(first);
+            }
+            self.dialled(window, first);
         }
     }
 
@@ -119,9 +109,9 @@ impl<'a> Numbers<'a> {
             && [(a, b), (b, c), (c, d)].iter().all(|(left, right)| self.between(**left, **right) == b".")
             && self.opens(a.start)
             && self.closes(d.end)
-            && internet::is_public_v4([*a, *b, *c, *d].map(|run| self.slice(run)), self.context.ip)
+            && internet::is_public_v4([*a, *b, *c, *d].map(|run| self.slice(run)), self.told.has(Detector::Ip))
         {
-            self.hit(Kind::Ip);
+            self.hit(Detector::Ip);
         }
         let [a, b, c, ..] = window else { return };
         match (a.length(), b.length(), c.length()) {
@@ -135,17 +125,17 @@ impl<'a> Numbers<'a> {
         let (first, second) = (self.between(a, b), self.between(b, c));
         let dashed = is_dash(first) && is_dash(second);
         let apart = first == second && matches!(first, b" " | b".");
-        let told = self.context.ssn || self.told(a.start, SSN_WORDS);
+        let told = self.told.has(Detector::Ssn) || self.is_told(a.start, &[Said::Ssn]);
         let stands_alone = self.opens(a.start) && self.closes(c.end);
         if (dashed && (stands_alone || told)) || (apart && stands_alone && told) {
             let digits = self.digits(&[a, b, c]);
             if is_ssn(digits.get()) {
-                self.hit(Kind::Ssn);
+                self.hit(Detector::Ssn);
             } else if is_itin(digits.get()) {
-                self.hit(Kind::Itin);
-            } else if dashed && !digits.get().starts_with(b"000") && self.told(a.start, SSN_WORDS) {
+                self.hit(Detector::Itin);
+            } else if dashed && !digits.get().starts_with(b"000") && self.is_told(a.start, &[Said::Ssn]) {
                 // Somebody calls it one: mistyped, it still tells most of the number.
-                self.hit(Kind::Ssn);
+                self.hit(Detector::Ssn);
             }
         }
     }
@@ -161,12 +151,22 @@ impl<'a> Numbers<'a> {
             let code = before.strip_suffix(b"-").or_else(|| before.strip_suffix(b".")).unwrap_or(before);
             code == b"1" || code.ends_with(b" 1") || code.ends_with(b"+1")
         };
-        if first_fits && second_fits && starts && self.closes(c.end) && (!loose || self.context.phone) {
+        if first_fits
+            && second_fits
+            && starts
+            && (self.closes(c.end) || self.is_extended(c.end))
+            && (!loose || self.told.has(Detector::Phone))
+        {
             let digits = self.digits(&[a, b, c]);
             if is_phone(digits.get()) {
-                self.hit(Kind::Phone);
+                self.hit(Detector::Phone);
             }
         }
+    }
+
+    /// Whether an extension follows: `x12`.
+    fn is_extended(&self, end: usize) -> bool {
+        matches!(self.text.get(end..), Some([b'x' | b'X', next, ..]) if next.is_ascii_digit())
     }
 
     /// A date with words of birth before it.
@@ -177,9 +177,9 @@ impl<'a> Numbers<'a> {
         if fits
             && separator == self.between(*b, *c)
             && matches!(separator, b"/" | b"-" | b".")
-            && self.told(first.start, BIRTH_WORDS)
+            && self.is_told(first.start, &[Said::Birth])
         {
-            self.hit(Kind::Birth);
+            self.hit(Detector::Birth);
         }
     }
 
@@ -206,31 +206,71 @@ impl<'a> Numbers<'a> {
     fn single(&mut self, run: Run) {
         let digits = self.slice(run);
         let stands_alone = self.opens(run.start) && self.closes(run.end);
-        let in_text = self.text.trim_ascii().len() > digits.len();
-        if stands_alone && bare(digits, self.context, in_text, self.found) {
+        let in_text = self.trimmed > digits.len();
+        if stands_alone && bare(digits, self.told, in_text, self.found) {
             return;
         }
         match digits.len() {
-            9 if is_ssn(digits) && self.told(run.start, SSN_WORDS) => self.hit(Kind::Ssn),
-            9 if is_itin(digits) && self.told(run.start, SSN_WORDS) => self.hit(Kind::Itin),
-            9 if self.told(run.start, ROUTING_WORDS) && is_routing(digits) => self.hit(Kind::Account),
+            9 if is_ssn(digits) && (self.is_told(run.start, &[Said::Ssn]) || self.is_told_after(run.end)) => {
+                self.hit(Detector::Ssn);
+            }
+            9 if is_itin(digits) && self.is_told(run.start, &[Said::Ssn]) => self.hit(Detector::Itin),
+            9 if self.is_told(run.start, &[Said::Routing]) && is_routing(digits) => self.hit(Detector::Account),
             _ => {}
         }
-        if digits.len() <= 17 && self.told(run.start, ACCOUNT_WORDS) {
-            self.hit(Kind::Account);
+        if digits.len() <= 17 && self.is_told(run.start, &[Said::Account]) {
+            self.hit(Detector::Account);
         }
-        if digits.len() <= 9 && self.told(run.start, PASSPORT_WORDS) {
-            self.hit(Kind::Passport);
+        if digits.len() <= 17 && stands_alone && self.is_told(run.start, &[Said::AnyAccount]) && self.has_routing(run) {
+            self.hit(Detector::Account);
         }
     }
 
-    /// Six to 14 digits, in one piece or in groups with dashes, after words of a licence.
-    fn license(&mut self, window: &[Run], first: Run) {
-        let joined =
-            window.iter().zip(window.iter().skip(1)).take_while(|(left, right)| self.between(**left, **right) == b"-");
-        let digits = first.length() + joined.map(|(_, right)| right.length()).sum::<usize>();
-        if (6..=14).contains(&digits) && self.told(first.start, LICENSE_WORDS) {
-            self.hit(Kind::License);
+    /// Whether another number of the text is a bank's.
+    fn has_routing(&self, but: Run) -> bool {
+        let is_bank = |run: &&Run| is_routing_shape(self.slice(**run)) && is_routing(self.slice(**run));
+        let here = self.runs.partition_point(|run| run.start < but.start);
+        let near = self.runs.iter().skip(here.saturating_sub(NEIGHBOURS)).take(2 * NEIGHBOURS + 1);
+        near.filter(|run| run.start != but.start).any(|run| is_bank(&run))
+    }
+
+    /// Four to six digits after words of a personal code; after a mere `pin:`, which parcels have too, four.
+    fn pin(&mut self, run: Run) {
+        let long = self.is_told(run.start, &[Said::Pin]);
+        let short = run.length() == 4
+            && words::ending(self.marks, run.start.saturating_sub(words::REACH), run.start).any(|mark| {
+                let between = self.text.get(mark.end..run.start).unwrap_or_default();
+                mark.said == Said::ShortPin && matches!(between, b": " | b":" | b" : " | b"=" | b" = " | b" #" | b"#")
+            });
+        if (long || short) && self.opens(run.start) && self.closes(run.end) {
+            self.hit(Detector::Pin);
+        }
+    }
+
+    /// A number after `+`, or in groups after words of a telephone.
+    fn dialled(&mut self, window: &[Run], first: Run) {
+        let plus = self.before(first.start).ends_with(b"+");
+        if !plus && !self.is_told(first.start, &[Said::Phone]) {
+            return;
+        }
+        let (mut groups, mut total, mut end) = (1, first.length(), first.end);
+        for (left, right) in window.iter().zip(window.iter().skip(1)) {
+            let between = self.between(*left, *right);
+            let joins = is_dash(between) || matches!(between, b" " | b"." | b") " | b")" | b")-" | b"/" | b" (");
+            if !joins || total + right.length() > 15 {
+                break;
+            }
+            groups += 1;
+            total += right.length();
+            end = right.end;
+        }
+        let lengths: [usize; 3] = std::array::from_fn(|place| window.get(place).map_or(0, |run| run.length()));
+        let is_date = groups == 3 && matches!(lengths, [4, 1..=2, 1..=2] | [1..=2, 1..=2, 4 | 2]) && total <= 8;
+        let single = groups == 1 && matches!(total, 10 | 11) && !self.slice(first).starts_with(b"0");
+        let fits = if plus { (8..=15).contains(&total) } else { single || (groups >= 2 && (7..=13).contains(&total)) };
+        let is_date = is_date && self.between(first, window.get(1).copied().unwrap_or(first)) != b" ";
+        if fits && !is_date && self.closes(end) {
+            self.hit(Detector::Phone);
         }
     }
 
@@ -249,10 +289,8 @@ impl<'a> Numbers<'a> {
         }
     }
 
-    fn hit(&mut self, kind: Kind) {
-        if !self.found.kinds.contains(&kind) {
-            self.found.kinds.push(kind);
-        }
+    fn hit(&mut self, detector: Detector) {
+        self.found.hits.add(detector);
     }
 
     fn digits(&self, runs: &[Run]) -> Digits {
@@ -293,27 +331,16 @@ impl<'a> Numbers<'a> {
         }
     }
 
-    /// Whether one of the words stands shortly before, as a word of its own, with nothing but words between: in the
-    /// address of a page about passports a number is none.
-    fn told(&self, start: usize, words: &[&[u8]]) -> bool {
-        let before = self.before(start);
-        let near = before.get(before.len().saturating_sub(WORDS_REACH)..).unwrap_or_default();
-        let is_prose = |byte: &u8| byte.is_ascii_alphabetic() || b" :#.,'()-\n\t".contains(byte) || !byte.is_ascii();
-        let mut rest = near;
-        let mut inside = false;
-        while let Some((first, after)) = rest.split_first() {
-            let starts = !inside && first.is_ascii_alphabetic();
-            inside = first.is_ascii_alphabetic();
-            let told = |word: &&[u8]| {
-                let said = rest.split_at_checked(word.len());
-                said.is_some_and(|(said, between)| said.eq_ignore_ascii_case(word) && between.iter().all(is_prose))
-            };
-            if starts && words.iter().any(told) {
-                return true;
-            }
-            rest = after;
-        }
-        false
+    /// Whether words of Social Security tell what stood before them.
+    fn is_told_after(&self, end: usize) -> bool {
+        let near = words::ending(self.marks, end, end + words::WORDS_BYTES);
+        let ssn = near.filter(|mark| mark.said == Said::Ssn);
+        ssn.filter_map(|mark| words::told_before(self.text, mark)).any(|before| before.len() == end)
+    }
+
+    /// Whether words that say so stand shortly before.
+    fn is_told(&self, start: usize, said: &[Said]) -> bool {
+        words::told(self.text, self.marks, start, said)
     }
 }
 

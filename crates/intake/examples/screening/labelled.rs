@@ -1,0 +1,611 @@
+//! Made-up values and columns whose kind is known, from a seed, with those that only resemble them.
+//!
+//! Nothing here belongs to anybody: numbers are random within their formats, and names are put together at random.
+
+use rand::seq::IndexedRandom as _;
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+/// A text and what is in it.
+pub(crate) struct Labelled {
+    pub(crate) text: String,
+    /// The rules that shall find something.
+    pub(crate) labels: Vec<&'static str>,
+}
+
+/// A column of a table and what it is.
+pub(crate) struct LabelledColumn {
+    pub(crate) name: &'static str,
+    pub(crate) values: Vec<String>,
+    /// Whether a column of people's names stands beside it.
+    pub(crate) beside_people: bool,
+    /// The rule that shall tell it, if any.
+    pub(crate) label: Option<&'static str>,
+}
+
+/// Makes values; the same seed makes the same.
+pub(crate) struct Maker {
+    random: ChaCha8Rng,
+}
+
+/// First names, common and rare ones.
+const FIRST: &[&str] = &[
+    "James",
+    "Mary",
+    "Robert",
+    "Patricia",
+    "John",
+    "Jennifer",
+    "Michael",
+    "Linda",
+    "DeShawn",
+    "Elizabeth",
+    "William",
+    "Barbara",
+    "Keisha",
+    "Susan",
+    "Thomas",
+    "Jessica",
+    "Luis",
+    "Sarah",
+    "Daniel",
+    "Karen",
+    "Matthew",
+    "Lisa",
+    "Nguyet",
+    "Betty",
+    "Mark",
+    "Sandra",
+    "Carlos",
+    "Ashley",
+    "Zbigniew",
+    "Kimberly",
+    "Paul",
+    "Emily",
+    "Andrew",
+    "Donna",
+    "Joshua",
+    "Michelle",
+    "Ravi",
+    "Carol",
+    "Kevin",
+    "Amanda",
+    "Brian",
+    "Melissa",
+    "George",
+    "Deborah",
+    "Siobhan",
+    "Rebecca",
+    "Timothy",
+    "Sharon",
+    "Ebony",
+    "Cynthia",
+];
+/// Surnames, likewise.
+const LAST: &[&str] = &[
+    "Smith",
+    "Johnson",
+    "Williams",
+    "Brown",
+    "Jones",
+    "Garcia",
+    "Miller",
+    "Davis",
+    "Abernathy",
+    "Martinez",
+    "Hernandez",
+    "Lopez",
+    "Yarborough",
+    "Wilson",
+    "Anderson",
+    "Thomas",
+    "Taylor",
+    "Moore",
+    "Szymanski",
+    "Martin",
+    "Lee",
+    "Perez",
+    "Okonkwo",
+    "White",
+    "Harris",
+    "Sanchez",
+    "Blalock",
+    "Ramirez",
+    "Lewis",
+    "Robinson",
+    "Umstead",
+    "Young",
+    "Allen",
+    "King",
+    "Featherstone",
+    "Scott",
+    "Torres",
+    "Nguyen",
+    "Mangum",
+    "Flores",
+    "Green",
+    "Adams",
+    "Chaudhary",
+    "Baker",
+    "Hall",
+    "Rivera",
+    "Pettiford",
+    "Carter",
+];
+const STREETS: &[&str] = &[
+    "Main St",
+    "N Roxboro Rd",
+    "Fayetteville Street",
+    "Chapel Hill Blvd",
+    "Oak Ridge Dr",
+    "Ninth St",
+    "W Club Blvd",
+    "Holloway Street",
+    "Cornwallis Rd",
+    "Martin Luther King Jr Pkwy",
+    "Guess Rd",
+    "E Geer St",
+];
+const SUBJECTS: &[&str] = &[
+    "pothole",
+    "missed collection",
+    "street light out",
+    "graffiti",
+    "barking dog",
+    "water leak",
+    "illegal dumping",
+    "tree down",
+];
+
+impl Maker {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { random: ChaCha8Rng::seed_from_u64(seed) }
+    }
+
+    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+        from.choose(&mut self.random).copied().unwrap_or_default()
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.random.random_range(0..end)
+    }
+
+    fn digits(&mut self, count: usize) -> String {
+        (0..count).map(|_| self.random.random_range('0'..='9')).collect()
+    }
+
+    fn letters(&mut self, count: usize) -> String {
+        (0..count).map(|_| self.random.random_range('A'..='Z')).collect()
+    }
+
+    /// `#` is a digit, `@` a letter.
+    fn form(&mut self, form: &str) -> String {
+        let one = |character| match character {
+            '#' => self.digits(1),
+            '@' => self.letters(1),
+            other => other.to_string(),
+        };
+        form.chars().map(one).collect()
+    }
+
+    fn ssn(&mut self) -> String {
+        let area = [self.random.random_range(1..666), self.random.random_range(667..900)];
+        let area = area.choose(&mut self.random).copied().unwrap_or(1);
+        format!("{area:03}-{:02}-{:04}", self.random.random_range(1..100), self.random.random_range(1..10_000))
+    }
+
+    fn itin(&mut self) -> String {
+        format!("9{:02}-{:02}-{:04}", self.below(100), self.random.random_range(70..89), self.below(10_000))
+    }
+
+    fn card(&mut self) -> String {
+        let (prefix, length) = [
+            ("4", 16),
+            ("51", 16),
+            ("55", 16),
+            ("2221", 16),
+            ("34", 15),
+            ("37", 15),
+            ("6011", 16),
+            ("36", 14),
+            ("3530", 16),
+        ]
+        .choose(&mut self.random)
+        .copied()
+        .unwrap_or(("4", 16));
+        let mut number = format!("{prefix}{}", self.digits(length - prefix.len() - 1));
+        number.push(luhn_digit(&number));
+        if self.below(3) == 0 && number.len() == 16 {
+            let separator = self.pick(&[" ", "-"]);
+            let groups: Vec<&str> =
+                [0..4, 4..8, 8..12, 12..16].into_iter().filter_map(|part| number.get(part)).collect();
+            return groups.join(separator);
+        }
+        number
+    }
+
+    fn routing(&mut self) -> String {
+        let start =
+            self.pick(&["01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12", "26", "31", "32"]);
+        let number = format!("{start}{}", self.digits(6));
+        let weights = [3, 7, 1, 3, 7, 1, 3, 7];
+        let sum: u32 =
+            number.chars().zip(weights).map(|(digit, weight)| digit.to_digit(10).unwrap_or(0) * weight).sum();
+        format!("{number}{}", (10 - sum % 10) % 10)
+    }
+
+    fn iban(&mut self) -> String {
+        let (country, bank) = match self.below(3) {
+            0 => ("DE", self.digits(18)),
+            1 => ("GB", format!("{}{}", self.letters(4), self.digits(14))),
+            _ => ("FR", self.digits(23)),
+        };
+        let checked = format!("{bank}{country}00");
+        let remainder = checked.chars().fold(0_u32, |rest, character| {
+            let value = character.to_digit(36).unwrap_or(0);
+            (if value > 9 { rest * 100 + value } else { rest * 10 + value }) % 97
+        });
+        format!("{country}{:02}{bank}", 98 - remainder)
+    }
+
+    fn license(&mut self) -> String {
+        let form = self.pick(&[
+            "########",
+            "#######",
+            "@#######",
+            "@########",
+            "@############",
+            "#########",
+            "@###-####-####",
+            "@@######",
+        ]);
+        self.form(form)
+    }
+
+    fn plate(&mut self) -> String {
+        let form = self.pick(&["@@@-####", "@@@ ####", "@@@####", "###-@@@", "@@#####"]);
+        self.form(form)
+    }
+
+    fn first(&mut self) -> &'static str {
+        self.pick(FIRST)
+    }
+
+    fn last(&mut self) -> &'static str {
+        self.pick(LAST)
+    }
+
+    fn name(&mut self) -> String {
+        format!("{} {}", self.first(), self.last())
+    }
+
+    fn date(&mut self, from: u64, to: u64) -> String {
+        let (year, month, day) = (self.random.random_range(from..to), self.below(12) + 1, self.below(28) + 1);
+        match self.below(3) {
+            0 => format!("{month:02}/{day:02}/{year}"),
+            1 => format!("{year}-{month:02}-{day:02}"),
+            _ => format!("{month}/{day}/{year}"),
+        }
+    }
+
+    fn address(&mut self) -> String {
+        format!("{} {}", self.below(9_000) + 100, self.pick(STREETS))
+    }
+
+    fn phone(&mut self) -> String {
+        let (area, exchange, line) =
+            (self.pick(&["919", "984", "336", "704"]), self.below(700) + 200, self.below(10_000));
+        match self.below(4) {
+            0 => format!("({area}) {exchange}-{line:04}"),
+            1 => format!("{area}.{exchange}.{line:04}"),
+            2 => format!("+1 {area}-{exchange}-{line:04}"),
+            _ => format!("{area}-{exchange}-{line:04}"),
+        }
+    }
+
+    fn ip(&mut self) -> String {
+        format!("{}.{}.{}.{}", self.random.random_range(11..100), self.below(256), self.below(256), self.below(256))
+    }
+
+    fn medicare(&mut self) -> String {
+        let letter = |maker: &mut Self| {
+            maker.pick(&["A", "C", "D", "E", "F", "G", "H", "J", "K", "M", "N", "P", "Q", "R", "T"]).to_owned()
+        };
+        let (a, b, c, d, e) = (letter(self), letter(self), letter(self), letter(self), letter(self));
+        format!(
+            "{}{a}{b}{}-{c}{}{}-{d}{e}{}",
+            self.below(9) + 1,
+            self.digits(1),
+            self.digits(1),
+            self.digits(1),
+            self.digits(2)
+        )
+    }
+
+    fn email(&mut self) -> String {
+        format!(
+            "{}.{}{}@{}",
+            self.first().to_lowercase(),
+            self.last().to_lowercase(),
+            self.below(90),
+            self.pick(&["example.org", "mail.example.com", "city.example.gov"])
+        )
+    }
+
+    fn password(&mut self) -> String {
+        let word = self.pick(&["Bulls", "tobacco", "Sunshine", "letmein", "qwerty", "Summer"]);
+        format!("{word}{}{}", self.digits(2), self.pick(&["", "!", "#", "$x"]))
+    }
+}
+
+fn luhn_digit(number: &str) -> char {
+    let sum: u32 = number
+        .chars()
+        .rev()
+        .enumerate()
+        .map(|(place, character)| {
+            let digit = character.to_digit(10).unwrap_or(0);
+            let doubled = if place % 2 == 0 { digit * 2 } else { digit };
+            if doubled > 9 { doubled - 9 } else { doubled }
+        })
+        .sum();
+    char::from_digit((10 - sum % 10) % 10, 10).unwrap_or('0')
+}
+
+/// What is put into a sentence, and the rules that shall find it.
+type Kind = (&'static [&'static str], fn(&mut Maker) -> String, &'static [&'static str]);
+
+/// Labels, values, and sentences with `{}` where the value stands.
+const KINDS: &[Kind] = &[
+    (&["us_ssn"], Maker::ssn, &["caller gave {}", "SSN {}", "soc sec no. is {}, verified", "{}", "re {} (benefits)"]),
+    (
+        &["us_ssn"],
+        |maker| maker.ssn().replace('-', ""),
+        &["SSN {}", "his social security number is {}", "SSN: {} on file", "ss {}", "{} is the SSN"],
+    ),
+    (&["us_itin"], Maker::itin, &["taxpayer {}", "ITIN {}", "{}", "no SSN, uses {}"]),
+    (
+        &["payment_card"],
+        Maker::card,
+        &["paid with {} today", "card {} declined", "{}", "visa: {}", "cc#{}", "{}exp 04/27"],
+    ),
+    (&["iban"], Maker::iban, &["refund to {}", "IBAN {}", "{}"]),
+    (&["bank_account"], Maker::routing, &["routing number {}", "ABA no. {}", "bank routing: {}", "rtn {}"]),
+    (
+        &["bank_account"],
+        |maker| maker.digits(11),
+        &[
+            "checking account {}",
+            "bank account number: {}",
+            "savings acct no {}",
+            "his bank acct is {}",
+            "deposited to {} at First Bank",
+            "chk acct {}",
+        ],
+    ),
+    (
+        &["bank_account"],
+        |maker| format!("{} account {}", maker.routing(), maker.digits(10)),
+        &["deposit to {}", "routing {}", "wire: {}"],
+    ),
+    (
+        &["driver_license"],
+        Maker::license,
+        &[
+            "driver's license {}",
+            "DL# {}",
+            "drivers license number is {}",
+            "Driver License No. {} NC",
+            "showed DLN {}",
+            "NCDL {}",
+            "license of driver: {}",
+            "{} is her driver license",
+        ],
+    ),
+    (
+        &["passport"],
+        |maker| maker.form("@########"),
+        &[
+            "passport {}",
+            "passport no. {}",
+            "his passport number is {}",
+            "pspt {}",
+            "passport from Mexico, issued last year, {}",
+        ],
+    ),
+    (&["passport"], |maker| maker.digits(9), &["US passport {}", "Passport: {}"]),
+    (
+        &["license_plate"],
+        Maker::plate,
+        &[
+            "license plate {}",
+            "plate number {}",
+            "tag # {}",
+            "gray van, lic plate: {}",
+            "blue Civic, plate {}",
+            "NC tag {}",
+            "tags {} expired",
+        ],
+    ),
+    (
+        &["pin_code"],
+        |maker| maker.digits(4),
+        &["his PIN is {}", "pin code {}", "PIN: {}", "ATM PIN {}", "pin no {}", "her pin, {}", "uses {} as PIN"],
+    ),
+    (
+        &["password"],
+        Maker::password,
+        &["password: {}", "the password is {}", "pwd={}", "Password = {}", "pw {}", "login with {}"],
+    ),
+    (
+        &["maiden_name"],
+        |maker| maker.last().to_owned(),
+        &["maiden name {}", "mother's maiden name is {}", "maiden name: {}", "born {}", "formerly {}"],
+    ),
+    (
+        &["date_of_birth"],
+        |maker| maker.date(1930, 2010),
+        &["DOB {}", "born on {}", "date of birth: {}", "d.o.b. {}", "birthdate {}", "born {}", "child ({}) fell"],
+    ),
+    (
+        &["person_name_in_text"],
+        Maker::name,
+        &[
+            "spoke with {} about the leak",
+            "resident {} called again today",
+            "the owner is {} and she left",
+            "{} says no one came",
+            "per {}: fixed",
+        ],
+    ),
+    (
+        &["street_address_in_text"],
+        Maker::address,
+        &["he lives at {}", "complaint about {}, upstairs", "from {} to the corner", "she moved to {}"],
+    ),
+    (
+        &["biometric_reference"],
+        |maker| maker.digits(9),
+        &["AFIS {}", "fingerprint no. {}", "FBI number {}", "FBI# {}", "prints on file as {}"],
+    ),
+    (&["digital_signature", "person_name_in_text"], Maker::name, &["/s/ {}", "/s/{}", "signed electronically by {}"]),
+    (&["medicare_number"], Maker::medicare, &["medicare {}", "{}", "card no {}"]),
+    (&["email_address"], Maker::email, &["write to {}", "{}", "cc: {};"]),
+    (&["phone_number"], Maker::phone, &["call {}", "{}", "office phone {} ext 12", "fax {}", "{}x12"]),
+    (&["ip_address"], Maker::ip, &["from {}", "{}", "login at {} failed"]),
+];
+
+/// What resembles something and is nothing.
+const HARD: &[(&str, &[&str])] = &[
+    ("####-##-##-####", &["parcel {}", "{}", "PIN {}"]),
+    ("##########", &["parcel {}", "PIN: {}", "REID {}", "tax PIN {}"]),
+    ("#########", &["permit {}", "{}", "application {} approved"]),
+    ("BLD-20##-#####", &["permit {}", "see {}"]),
+    ("CE-##-######", &["case {}", "{}"]),
+    ("20##-######", &["case {}", "incident {} closed"]),
+    ("##CRS######", &["file {}", "docket {}"]),
+    ("@@@####", &["asset {}", "bus stop {}"]),
+    ("####", &["badge {}", "unit {}", "code {}", "pin count {}"]),
+    ("1#####", &["work order {}", "meter {}", "account {}"]),
+    ("27###-####", &["zip {}", "Durham NC {}"]),
+    ("35.9#####, -78.9#####", &["{}", "at {}"]),
+    ("#.#.#.#", &["version {}", "section {}"]),
+    ("16##########", &["ts {}", "{}"]),
+    ("4###############", &["tracking {}"]),
+    ("$#,###,###", &["budget {}", "cost {}"]),
+    ("20##-##-##", &["inspected on {}", "due {}"]),
+];
+
+/// Sentences about the work of a town.
+const PLAIN: &[&str] = &[
+    "password reset requested",
+    "license plate reader broken",
+    "driver license office closed",
+    "passport fair on Saturday",
+    "maiden voyage of the ferry",
+    "pin oak needs pruning",
+    "bank of Eno River eroded",
+    "fingerprint fee waived",
+    "{} at Holloway Street",
+    "{} near Jordan Lake",
+    "{} at Martin Luther King Jr Pkwy",
+    "{} by Washington Park",
+    "{} @ Main St",
+    "call center closed",
+    "{}",
+];
+
+impl Maker {
+    /// `each` sentences for each kind, and as many of each that only resembles one.
+    pub(crate) fn texts(&mut self, each: usize) -> Vec<Labelled> {
+        let mut made = Vec::new();
+        for (labels, value, sentences) in KINDS {
+            for _ in 0..each {
+                let value = value(self);
+                made.push(Labelled { text: self.pick(sentences).replace("{}", &value), labels: labels.to_vec() });
+            }
+        }
+        for (form, sentences) in HARD {
+            for _ in 0..each {
+                let value = self.form(form);
+                made.push(Labelled { text: self.pick(sentences).replace("{}", &value), labels: Vec::new() });
+            }
+        }
+        for _ in 0..each * 4 {
+            let subject = self.pick(SUBJECTS);
+            made.push(Labelled { text: self.pick(PLAIN).replace("{}", subject), labels: Vec::new() });
+        }
+        made
+    }
+
+    /// `each` columns of each kind, with `rows` values.
+    pub(crate) fn columns(&mut self, each: usize, rows: usize) -> Vec<LabelledColumn> {
+        let mut made = Vec::new();
+        for (label, names, beside_people, value) in COLUMNS {
+            for _ in 0..each {
+                let values = (0..rows).map(|row| value(self, row)).collect();
+                let name = names.choose(&mut self.random).copied().unwrap_or_default();
+                made.push(LabelledColumn { name, values, beside_people: *beside_people, label: *label });
+            }
+        }
+        made
+    }
+
+    /// Names of people, for the column beside.
+    pub(crate) fn people(&mut self, rows: usize) -> Vec<String> {
+        (0..rows).map(|_| self.name()).collect()
+    }
+}
+
+type ColumnKind = (Option<&'static str>, &'static [&'static str], bool, fn(&mut Maker, usize) -> String);
+
+/// Labels, names of columns, whether people are named beside, and values by row.
+const COLUMNS: &[ColumnKind] = &[
+    (Some("ssn_column"), &["ssn", "SocialSecurityNumber", "Applicant SSN"], false, |maker, _| {
+        maker.ssn().replace('-', "")
+    }),
+    (Some("us_ssn"), &["notes", "id", "reference"], false, |maker, _| maker.ssn()),
+    (Some("taxpayer_id_column"), &["EIN", "tax_id", "fein"], false, |maker, _| maker.form("##-#######")),
+    (Some("payment_card"), &["payment_ref", "notes", "reference"], false, |maker, _| maker.card()),
+    (Some("bank_routing"), &["vendor_code", "aba", "routing_number"], false, |maker, _| maker.routing()),
+    (Some("bank_account_column"), &["bank_account", "checking_acct_no"], false, |maker, _| maker.digits(11)),
+    (Some("driver_license_column"), &["DL Number", "drivers_license", "OLN"], false, |maker, _| maker.license()),
+    (Some("license_plate_column"), &["license_plate", "Plate No", "tag_number"], false, |maker, _| maker.plate()),
+    (Some("pin_column"), &["pin", "PIN Code", "library_pin"], false, |maker, _| maker.digits(4)),
+    (Some("password_column"), &["password", "user_pwd"], false, |maker, _| maker.password()),
+    (Some("maiden_name_column"), &["maiden_name", "MothersMaidenName"], false, |maker, _| maker.last().to_owned()),
+    (Some("birth_date_column"), &["dob", "BirthDate", "date_of_birth"], true, |maker, _| maker.date(1930, 2015)),
+    (Some("person_name"), &["contact", "requested_by", "who"], false, |maker, _| maker.name()),
+    (Some("person_name"), &["name", "party"], false, |maker, _| {
+        format!("{}, {}", maker.last().to_uppercase(), maker.first().to_uppercase())
+    }),
+    (Some("street_address"), &["address", "residence", "site"], true, |maker, _| maker.address()),
+    (Some("biometric_reference_column"), &["fingerprint_id", "AFIS Number"], false, |maker, _| maker.digits(9)),
+    (Some("email_address"), &["contact", "email"], false, |maker, _| maker.email()),
+    (Some("phone_number"), &["phone", "telephone"], false, |maker, _| {
+        maker.form("919#######").replacen("9190", "9192", 1).replacen("9191", "9193", 1)
+    }),
+    (None, &["parcel_pin", "PIN", "parcel_id"], false, |maker, _| maker.digits(10)),
+    (None, &["case_number", "incident"], false, |maker, row| format!("CE-{:02}-{row:06}", maker.below(25))),
+    (None, &["permit_no", "application", "account"], false, |maker, _| maker.digits(9)),
+    (None, &["objectid", "row_id"], false, |_, row| (100_000_000 + row).to_string()),
+    (None, &["gl_account_number", "fund"], false, |maker, _| maker.form("###-####-######")),
+    (None, &["order_id", "tracking"], false, |maker, _| maker.form("4###############")),
+    (None, &["parcel", "map_number"], false, |maker, _| maker.form("####-##-##-####")),
+    (None, &["park_name", "facility"], false, |maker, _| {
+        format!(
+            "{} {}",
+            maker.last(),
+            maker.pick(&["Park", "Recreation Center", "Elementary School", "Library", "Trail"])
+        )
+    }),
+    (None, &["street", "street_name"], false, |maker, _| maker.pick(STREETS).to_owned()),
+    (None, &["address", "location"], false, |maker, _| maker.address()),
+    (None, &["opened", "inspection_date"], true, |maker, _| maker.date(2012, 2025)),
+    (None, &["subject", "type"], false, |maker, _| maker.pick(SUBJECTS).to_owned()),
+    (None, &["tree_tag_number", "asset_tag"], false, |maker, _| maker.digits(6)),
+    (None, &["epoch_ms", "stamp"], false, |maker, _| (1_643_673_600_000 + maker.below(1 << 36)).to_string()),
+    (None, &["latitude", "y"], false, |maker, _| format!("35.9{}", maker.digits(5))),
+    (None, &["zip4", "postal"], false, |maker, _| maker.form("277##-####")),
+    (None, &["census_block", "geoid"], false, |maker, _| maker.form("37063###########")),
+];
