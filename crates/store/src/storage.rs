@@ -142,7 +142,8 @@ impl Storage {
     fn assemble(store: Arc<dyn ObjectStore>, reach: Reach) -> Self {
         let uploads = match &reach {
             Reach::Directory(_) => Uploads::to_directory(),
-            Reach::Signed { .. } | Reach::Copies(..) => Uploads::to_cloud(),
+            Reach::Signed { .. } => Uploads::to_cloud(),
+            Reach::Copies(..) => Uploads::to_memory(),
         };
         Self { inner: Arc::new(Inner { store, reach, uploads, verdicts: Verdicts::new() }) }
     }

@@ -249,7 +249,8 @@ async fn a_flipped_bit_is_found_before_a_byte_of_its_block_comes_out() {
                 let corrupt = matches!(end, Err(StoreError::Corrupt { .. }));
                 assert!(corrupt == touched && end.is_ok() != touched, "{case}: {end:?}");
                 let until = if touched { bad.start.max(range.start) } else { range.end };
-                assert!(seen == content[range.start..until], "{case}");
+                let good = &content[range.start..until];
+                assert!(good.starts_with(&seen) && (touched || seen.len() == good.len()), "{case}");
             }
         }
         let mut short = file.clone();

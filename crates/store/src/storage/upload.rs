@@ -58,6 +58,8 @@ pub(super) struct Uploads {
     free: Arc<Semaphore>,
     /// Buffers in all.
     buffers: usize,
+    /// The storage keeps the bytes that it is given, as one in memory does: it is given copies.
+    keeps: bool,
 }
 
 impl Uploads {
@@ -71,9 +73,14 @@ impl Uploads {
         Self::new(DIRECTORY_PART_BYTES, DIRECTORY_PARTS, DIRECTORY_BYTES)
     }
 
+    /// To the memory of this process.
+    pub(super) fn to_memory() -> Self {
+        Self { keeps: true, ..Self::to_cloud() }
+    }
+
     fn new(part_bytes: u64, parts: usize, bytes: u64) -> Self {
         let buffers = buffers_of(bytes);
-        Self { part_bytes, parts, free: Arc::new(Semaphore::new(buffers)), buffers }
+        Self { part_bytes, parts, free: Arc::new(Semaphore::new(buffers)), buffers, keeps: false }
     }
 
     /// Writes a local file as an object; the digests are those of the bytes written.
@@ -93,7 +100,7 @@ impl Uploads {
                 IfExists::Refuse => PutMode::Create,
             };
             let taken = reader.whole(size).await?;
-            let put = store.put_opts(path, PutPayload::from_iter(bytes), PutOptions::from(mode)).await;
+            let put = store.put_opts(path, PutPayload::from_iter(self.given(bytes)), PutOptions::from(mode)).await;
             return put.map(|_| taken).map_err(|error| StoreError::object("file", error));
         }
         if if_exists == IfExists::Refuse && exists(store, path).await? {
@@ -130,10 +137,16 @@ impl Uploads {
             if part.is_empty() {
                 break;
             }
-            part.into_iter().for_each(|buffer| writer.put(buffer));
+            self.given(part).for_each(|buffer| writer.put(buffer));
             left -= bytes;
         }
         reader.whole(size).await
+    }
+
+    /// Buffers as the storage gets them.
+    fn given(&self, buffers: Vec<Bytes>) -> impl Iterator<Item = Bytes> {
+        let keeps = self.keeps;
+        buffers.into_iter().map(move |buffer| if keeps { Bytes::copy_from_slice(&buffer) } else { buffer })
     }
 
     /// Waits for room for so many bytes. It is free again when the last of the bytes is dropped, which does not take
@@ -287,6 +300,21 @@ mod tests {
         assert!(most_of(few, 17 * BUFFER_BYTES + 5).await <= 10 * BUFFER_BYTES);
         let many = Uploads::new(2 * buffer, 3, 1_000 * buffer);
         assert!(most_of(many, 17 * BUFFER_BYTES + 5).await <= FILES * 3 * 2 * BUFFER_BYTES);
+    }
+
+    #[tokio::test]
+    async fn a_storage_that_keeps_what_it_is_given_holds_no_room() {
+        let directory = tempfile::tempdir().unwrap();
+        let local = directory.path().join("local");
+        let (uploads, store) =
+            (Uploads { buffers: 4, free: Arc::new(Semaphore::new(4)), ..Uploads::to_memory() }, InMemory::new());
+        for length in [1, BUFFER_BYTES, 9 * 1024 * 1024] {
+            std::fs::write(&local, vec![7; length]).unwrap();
+            for number in 0..5 {
+                uploads.put(&store, &Path::from(format!("{number}")), &local, IfExists::Replace).await.unwrap();
+            }
+        }
+        assert_eq!(uploads.free.available_permits(), 4);
     }
 
     #[tokio::test]
