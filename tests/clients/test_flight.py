@@ -7,6 +7,9 @@ import pandas
 import pyarrow
 import pyarrow.flight as flight
 import pytest
+import requests
+
+from conftest import run
 
 
 @pytest.fixture
@@ -110,3 +113,28 @@ def test_flightsql_dbapi_reads(server):
     client = FlightSQLClient(host=host, port=int(port), insecure=True)
     info = client.execute("select count(*) as n from bus_stops")
     assert client.do_get(info.endpoints[0].ticket).read_all().to_pylist() == [{"n": 860}]
+
+
+def test_batches_of_staff_become_a_revision(start, tmp_path):
+    def field(number, text):
+        return bytes([number << 3 | 2, len(text)]) + text
+
+    data = str(tmp_path / "portal")
+    server = start("serve", "--data", data, "--listen", "127.0.0.1:0")
+    made = run("token", "create", "ana", "--role", "steward", "--department", "Parks", "--data", data)
+    bearer = "Bearer " + made.stdout.strip()
+    command = field(1, b"type.googleapis.com/portico.v1.StageCommand") + field(2, field(1, b"trees") + field(2, b"Parks"))
+    species = pyarrow.array(["oak", "ash", None] * 10_000).dictionary_encode()
+    table = pyarrow.table({"id": pyarrow.array(range(30_000)), "species": species})
+    options = flight.FlightCallOptions(headers=[(b"authorization", bearer.encode())])
+    client = flight.connect(server.grpc)
+    writer, reader = client.do_put(flight.FlightDescriptor.for_command(command), table.schema, options)
+    writer.write_table(table, max_chunksize=8_192)
+    writer.done_writing()
+    revision = bytes(reader.read())[2:28].decode()
+    writer.close()
+    api = f"{server.url}/api/staff/revisions/{revision}"
+    screened = requests.post(f"{api}/screen", headers={"authorization": bearer}).json()
+    assert (screened["state"], screened["profile"]["rows"]) == ("screened", 30_000)
+    rows = requests.get(f"{api}/rows", headers={"authorization": bearer}).json()
+    assert rows["rows"][:3] == [{"id": 0, "species": "oak"}, {"id": 1, "species": "ash"}, {"id": 2, "species": None}]

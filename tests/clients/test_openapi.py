@@ -8,6 +8,8 @@ import sys
 
 import requests
 
+from conftest import run
+
 
 def test_the_document_is_valid_openapi(server):
     from openapi_spec_validator import validate
@@ -34,4 +36,18 @@ def test_a_thousand_requests_and_no_server_error(server, tmp_path):
     assert done.returncode == 0, text[-6000:]
     generated = re.search(r"(\d[\d,]*) generated", text)
     assert generated and int(generated.group(1).replace(",", "")) >= cases, text[-2000:]
+    assert server.alive()
+
+
+def test_requests_of_staff_and_no_server_error(start, tmp_path):
+    server = start("serve", "--data", str(tmp_path / "portal"), "--listen", "127.0.0.1:0")
+    roles = [word for role in ["steward", "open-data", "cio", "admin"] for word in ["--role", role]]
+    token = run("token", "create", "all", *roles, "--everywhere", "--data", str(tmp_path / "portal")).stdout.strip()
+    schemathesis = pathlib.Path(sys.executable).parent / "schemathesis"
+    done = subprocess.run(
+        [str(schemathesis), "run", f"{server.url}/openapi.json", "--checks", "not_a_server_error",
+         "--include-path-regex", "^/api/staff", "--header", f"Authorization: Bearer {token}", "--max-examples", "20",
+         "--phases", "examples,coverage,fuzzing", "--workers", "1", "--request-timeout", "60", "--seed", "7"],
+        capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout[-6000:]
     assert server.alive()
