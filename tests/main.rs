@@ -10,6 +10,7 @@
 )]
 #![allow(clippy::print_stdout, reason = "tests say what they skip")]
 
+mod calendar;
 mod command;
 mod confinement;
 mod durable;

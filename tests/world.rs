@@ -208,6 +208,11 @@ impl Reply {
         String::from_utf8(self.body.clone()).unwrap()
     }
 
+    /// The text of a body that may be a file of bytes.
+    pub(crate) fn text_lossy(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap()
     }

@@ -38,11 +38,13 @@ pub(crate) struct Publishing {
     /// person does it all says false: then whoever holds the roles may approve their own work, and the audit log shows
     /// it. The command line on the server itself is not bound by it.
     pub(crate) separation_of_duties: bool,
+    /// The time zone that times of releases are in where people do not say one, such as `America/New_York`.
+    pub(crate) time_zone: String,
 }
 
 impl Default for Publishing {
     fn default() -> Self {
-        Self { separation_of_duties: true }
+        Self { separation_of_duties: true, time_zone: "UTC".to_owned() }
     }
 }
 

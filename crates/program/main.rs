@@ -7,6 +7,7 @@
 
 mod args;
 mod backup;
+mod calendar;
 mod check;
 mod city;
 mod config;
@@ -78,6 +79,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Publish(publish) => interruptible(publish::run(*publish)).await,
         Command::Dataset(dataset) => staff::dataset(dataset).await,
         Command::Revision(revision) => interruptible(staff::revision(revision)).await,
+        Command::Schedule(schedule) => calendar::run(*schedule).await,
         Command::Token(said) => token::run(said).await,
         Command::Query(query) => query::run(query).await,
         Command::Check(check) => check::run(check).await,

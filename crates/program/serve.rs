@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use crate::args::Serve;
+use crate::calendar;
 use crate::config::Config;
 use crate::parts::{self, Scratch};
 
@@ -50,7 +51,8 @@ pub(crate) async fn serve_store(
         title: config.server.title.clone(),
         public_url: Some(config.server.public_url.clone()).filter(|url| !url.is_empty()),
     };
-    let staff = Staff::new(parts::open_publisher(config, &store, &scratch)?, &config.limits.staff);
+    let publisher = parts::open_publisher(config, &store, &scratch)?;
+    let staff = Staff::new(publisher.clone(), &config.limits.staff);
     let limits = config.limits.clone();
     let site = Arc::new(Site { store, questions, staff, limits, settings, clock: parts::clock() });
     let connections = ConnectionSettings { limits: config.limits.http.clone(), tls: tls(config)?, trusted_proxies };
@@ -74,7 +76,16 @@ pub(crate) async fn serve_store(
     greet(&address);
     println!("portico ready {address}");
     tracing::info!(%address, "ready");
+    let (keeping, stopped) = (calendar::keep(publisher), stop.stopped());
+    // Dropped at the end of a step or in the middle of one: the next server completes it.
+    let clock = tokio::spawn(async move {
+        tokio::select! {
+            () = keeping => {}
+            () = stopped => {}
+        }
+    });
     portico_serve::run(listener, router, connections, stop.stopped()).await?;
+    clock.await?;
     while let Some(ended) = servers.join_next().await {
         ended??;
     }

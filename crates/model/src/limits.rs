@@ -23,6 +23,8 @@ pub struct Limits {
     pub intake: IntakeLimits,
     /// What staff may do over the network.
     pub staff: StaffLimits,
+    /// Releases at a time that was set.
+    pub schedule: ScheduleLimits,
 }
 
 /// What a statement may look like, checked on its syntax tree before anything plans.
@@ -297,5 +299,27 @@ pub struct StaffLimits {
 impl Default for StaffLimits {
     fn default() -> Self {
         Self { upload_bytes: 16 * GIB, upload_idle_ms: 30_000, uploads: 4, screenings: 2, token_days: 366 }
+    }
+}
+
+/// Releases at a time that was set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScheduleLimits {
+    /// How far ahead a release may be scheduled, in days: beyond two years it is a slip of the pen.
+    pub days_ahead: u64,
+    /// Times that a release which fails is tried before it waits for people; the waits between them come to half a day.
+    pub tries: u64,
+    /// Wait before it is tried again, in milliseconds; twice as long each time.
+    pub retry_ms: u64,
+    /// Longest such wait, in milliseconds.
+    pub retry_max_ms: u64,
+    /// Releases that wait for their time at once: each is a screened file in staging.
+    pub waiting: u64,
+}
+
+impl Default for ScheduleLimits {
+    fn default() -> Self {
+        Self { days_ahead: 732, tries: 17, retry_ms: 60_000, retry_max_ms: 3_600_000, waiting: 1_000 }
     }
 }

@@ -40,6 +40,8 @@ pub enum Action {
     Approve,
     /// Make an approved revision public.
     Release,
+    /// Set, move or lift the time at which the clock releases an approved revision.
+    Schedule,
     /// Give a revision up.
     Discard,
     /// Stop answering from a released version.
@@ -54,7 +56,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Read,
         Self::See,
         Self::Stage,
@@ -64,6 +66,7 @@ impl Action {
         Self::Return,
         Self::Approve,
         Self::Release,
+        Self::Schedule,
         Self::Discard,
         Self::Withdraw,
         Self::Preview,
@@ -84,6 +87,7 @@ impl Action {
             Self::Return => "return",
             Self::Approve => "approve",
             Self::Release => "release",
+            Self::Schedule => "schedule",
             Self::Discard => "discard",
             Self::Withdraw => "withdraw",
             Self::Preview => "preview",
@@ -105,7 +109,7 @@ impl Action {
             Self::Recommend => &[Role::Steward],
             Self::Return => &[Role::Steward, Role::Cio],
             Self::Approve => &[Role::Cio],
-            Self::Release | Self::Withdraw => &[Role::OpenData, Role::Cio],
+            Self::Release | Self::Schedule | Self::Withdraw => &[Role::OpenData, Role::Cio],
             Self::ReadAudit => &[Role::Steward, Role::OpenData, Role::Cio, Role::Admin],
             Self::ManageTokens => &[Role::Admin],
         }
@@ -191,6 +195,7 @@ pub fn decide(principal: &Principal, action: Action, subject: &Subject, now_ms: 
         Principal::Anonymous => return Decision::Hidden,
         // At the server's own command line: holds every role, everywhere, and is one person.
         Principal::Operator { .. } => Ok(()),
+        Principal::Clock => return keep_time(action, subject, now_ms, granted),
         Principal::Staff { name, roles, scope } => match subject.is_in(scope) {
             Some(false) => return Decision::Hidden,
             within => check_role(name, roles, action, subject, within.is_some() || *scope == Scope::All),
@@ -205,6 +210,22 @@ pub fn decide(principal: &Principal, action: Action, subject: &Subject, now_ms: 
         }
         Ok(()) => granted(None),
     }
+}
+
+/// What the clock may do: release what people have scheduled, once its time has come, and nothing else.
+fn keep_time(
+    action: Action,
+    subject: &Subject,
+    now_ms: i64,
+    granted: impl Fn(Option<VersionRef>) -> Decision,
+) -> Decision {
+    let (Action::Release, Subject::Revision(facts)) = (action, subject) else { return Decision::Hidden };
+    let is_due = match facts.state {
+        RevisionState::Scheduled => facts.release_at_ms.is_some_and(|release_at_ms| release_at_ms <= now_ms),
+        RevisionState::Released => true,
+        _ => false,
+    };
+    if is_due { granted(None) } else { Decision::Denied(Denial::State) }
 }
 
 /// Why it does not go on.
@@ -233,26 +254,32 @@ fn check_role(name: &str, roles: &[Role], action: Action, subject: &Subject, cov
 /// Whether the action begins where the subject stands, or was done already: every step may be repeated. `alone` is
 /// somebody who does all the steps alone and leaves out those that pass a revision on to others.
 fn check_state(action: Action, subject: &Subject, alone: bool) -> Result<(), Stop> {
-    use RevisionState::{Approved, Blocked, Discarded, InReview, Released, Returned, Screened, Staged, Superseded};
+    use RevisionState::{
+        Approved, Blocked, Discarded, InReview, Released, Returned, Scheduled, Screened, Staged, Superseded,
+    };
     let begins = match (subject, action) {
         (Subject::Portal, Action::ManageTokens | Action::ReadAudit) => true,
         (Subject::Dataset { .. }, Action::See | Action::Stage | Action::Withdraw | Action::ReadAudit) => true,
         (Subject::Revision(facts), action) => match action {
             Action::See | Action::ReadAudit => true,
             Action::Stage => matches!(facts.state, Staged | Screened | Blocked | Returned),
-            Action::Screen => matches!(facts.state, Staged | Screened | Blocked | Returned | InReview | Approved),
+            Action::Screen => {
+                matches!(facts.state, Staged | Screened | Blocked | Returned | InReview | Approved | Scheduled)
+            }
             Action::Submit => matches!(facts.state, Screened | Returned | InReview),
             Action::Recommend => matches!(facts.state, InReview),
             Action::Return => matches!(facts.state, InReview | Returned),
             Action::Approve => match facts.state {
-                Approved => true,
+                Approved | Scheduled => true,
                 InReview => facts.recommended || alone,
                 Screened => alone,
                 Staged | Blocked | Returned | Released | Discarded | Superseded => false,
             },
+            // What is scheduled waits for its time, whoever asks: the schedule is lifted first, with a reason.
             Action::Release => matches!(facts.state, Approved | Released),
+            Action::Schedule => matches!(facts.state, Approved | Scheduled),
             Action::Discard => !matches!(facts.state, Released | Superseded),
-            Action::Preview => matches!(facts.state, Screened | Blocked | InReview | Returned | Approved),
+            Action::Preview => matches!(facts.state, Screened | Blocked | InReview | Returned | Approved | Scheduled),
             Action::Read | Action::Withdraw | Action::ManageTokens => false,
         },
         (Subject::Portal | Subject::Dataset { .. } | Subject::Version { .. }, _) => false,

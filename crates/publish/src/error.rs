@@ -40,6 +40,9 @@ pub enum PublishError {
         /// Its limit.
         chars_max: usize,
     },
+    /// A time at which nothing can be released.
+    #[error("{0}")]
+    BadTime(String),
     /// A token that makes no sense.
     #[error("{0}")]
     BadToken(String),
@@ -91,7 +94,7 @@ impl PublishError {
                 ProblemKind::ReleaseBlocked
             }
             Self::WrongState { .. } | Self::DigestChanged => ProblemKind::Conflict,
-            Self::BadText { .. } | Self::BadToken(_) => ProblemKind::InvalidRequest,
+            Self::BadText { .. } | Self::BadTime(_) | Self::BadToken(_) => ProblemKind::InvalidRequest,
             Self::NoSteward | Self::UnknownSortColumn(_) | Self::UnknownColumn { .. } | Self::NothingLeft => {
                 ProblemKind::InvalidRequest
             }
@@ -128,7 +131,10 @@ fn begins(action: Action) -> &'static str {
         Action::Submit => "what is screened and not blocked is submitted",
         Action::Recommend | Action::Return => "what is in review is recommended or returned",
         Action::Approve => "what is in review and recommended is approved",
-        Action::Release => "what is approved is released",
+        Action::Release => {
+            "what is approved is released; what is scheduled, at its time, or once the schedule is lifted"
+        }
+        Action::Schedule => "what is approved is scheduled",
         Action::Discard => "what is released is withdrawn, not discarded",
         Action::Preview => "there are rows to see once it is screened and until it is decided",
         Action::Read | Action::See | Action::Withdraw | Action::ReadAudit | Action::ManageTokens => {

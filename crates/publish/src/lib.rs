@@ -1,4 +1,4 @@
-//! The road in, as steps: stage, screen, submit, recommend, approve, release, sweep. The only crate that writes.
+//! The road in, as steps: stage, screen, submit, recommend, approve, schedule, release, sweep. The only crate that writes.
 //!
 //! ```text
 //! file ─▶ stage ─▶ screen ──────────────────────────▶ submit ─▶ recommend ─▶ approve ─▶ release
@@ -26,9 +26,11 @@ mod release;
 mod returned;
 mod revision;
 mod rows;
+mod schedule;
 mod screening;
 mod sort;
 mod sweep;
+mod times;
 mod tokens;
 
 pub use error::PublishError;
@@ -37,6 +39,7 @@ pub use publisher::{Amendment, Publisher, StageRequest};
 pub use reader::read_staged;
 pub use revision::Revision;
 pub use rows::Rows;
+pub use schedule::{Due, Scheduled};
 pub use screening::Progress;
 pub use sweep::Swept;
 pub use tokens::{TokenRequest, TokenText};

@@ -1,13 +1,15 @@
 //! The first steps of the road in, which work on the file: stage, amend, screen.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use chrono_tz::Tz;
 use portico_intake::IntakeError;
 use portico_intake::options::ReadOptions;
 use portico_intake::screen::RuleSet;
 use portico_model::dataset::DatasetMetadata;
 use portico_model::finding::Finding;
-use portico_model::limits::IntakeLimits;
+use portico_model::limits::{IntakeLimits, ScheduleLimits};
 use portico_model::manifest::ReleasedFile;
 use portico_model::name::DatasetName;
 use portico_model::policy::{Action, Principal};
@@ -15,6 +17,7 @@ use portico_model::profile::TableProfile;
 use portico_model::revision::RevisionState;
 use portico_store::{Prepared, Review, RevisionRecord, Store};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 use ulid::Ulid;
 
 use crate::error::PublishError;
@@ -31,6 +34,10 @@ pub struct Publisher {
     pub(crate) store: Store,
     pub(crate) limits: IntakeLimits,
     pub(crate) separate_duties: bool,
+    pub(crate) schedules: ScheduleLimits,
+    pub(crate) time_zone: Tz,
+    /// Tells whoever keeps the calendar that it has changed.
+    pub(crate) rescheduled: Arc<Notify>,
     jail: Jail,
     scratch: PathBuf,
 }
@@ -60,7 +67,16 @@ impl Publisher {
     /// `program reader --scratch DIR`, which calls [`read_staged`](crate::read_staged); normally this very program.
     #[must_use]
     pub fn new(store: Store, limits: IntakeLimits, program: PathBuf, scratch: PathBuf) -> Self {
-        Self { store, limits, separate_duties: true, jail: Jail::new(program), scratch }
+        Self {
+            store,
+            limits,
+            separate_duties: true,
+            schedules: ScheduleLimits::default(),
+            time_zone: Tz::UTC,
+            rescheduled: Arc::new(Notify::new()),
+            jail: Jail::new(program),
+            scratch,
+        }
     }
 
     /// Whether a revision has to be approved by somebody other than who staged or submitted it. It has, unless this
@@ -68,6 +84,19 @@ impl Publisher {
     #[must_use]
     pub fn with_separate_duties(self, separate_duties: bool) -> Self {
         Self { separate_duties, ..self }
+    }
+
+    /// The same road in, with these limits of releases at a time that was set.
+    #[must_use]
+    pub fn with_schedule_limits(self, schedules: ScheduleLimits) -> Self {
+        Self { schedules, ..self }
+    }
+
+    /// The same road in, for people whose clocks show the time of a zone such as `America/New_York`; UTC unless it is said.
+    /// `None` when there is no zone of that name.
+    #[must_use]
+    pub fn with_time_zone(self, name: &str) -> Option<Self> {
+        Some(Self { time_zone: name.parse().ok()?, ..self })
     }
 
     /// The same road in, which screens by these rules instead of the built-in ones.
@@ -201,7 +230,7 @@ impl Publisher {
     ) -> Result<Revision, PublishError> {
         let record = self.record(id).await?;
         let grant = self.permit(principal, Action::Screen, &record, now_ms).await?;
-        if matches!(record.state, RevisionState::InReview | RevisionState::Approved) {
+        if matches!(record.state, RevisionState::InReview | RevisionState::Approved | RevisionState::Scheduled) {
             return Revision::of(record);
         }
         let scratch = self.scratch("screen-")?;

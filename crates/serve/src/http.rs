@@ -3,6 +3,7 @@
 pub(crate) mod asker;
 pub(crate) mod body;
 pub(crate) mod cache;
+pub(crate) mod calendar;
 pub(crate) mod compress;
 pub(crate) mod conditional;
 pub(crate) mod datasets;

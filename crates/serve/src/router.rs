@@ -23,7 +23,7 @@ use crate::finish::{self, finish, is_grpc};
 use crate::flight;
 use crate::http::asker::{Asker, Visit};
 use crate::http::downloads::{self, Named, Wanted};
-use crate::http::{datasets, names, parts, service, sql, staff};
+use crate::http::{calendar, datasets, names, parts, service, sql, staff};
 use crate::observe::observe;
 use crate::pages;
 use crate::problem::{Refusal, problem_of_status};
@@ -106,6 +106,8 @@ fn api_routes() -> Vec<Route> {
             get(datasets::version),
         ),
         route("/api/datasets/{name}/changes", &["/api/datasets/{name}/changes"], get(datasets::changes)),
+        route("/api/calendar", &["/api/calendar"], get(calendar::json)),
+        route("/calendar.ics", &["/calendar.ics"], get(calendar::ics)),
         route("/api/limits", &["/api/limits"], get(service::limits)),
         route("/openapi.json", &["/openapi.json"], get(service::openapi)),
         route("/robots.txt", &["/robots.txt"], get(service::robots)),
@@ -118,6 +120,7 @@ fn api_routes() -> Vec<Route> {
 fn page_routes() -> Vec<Route> {
     vec![
         route("/", &["/"], get(pages::list)),
+        route("/calendar", &["/calendar"], get(pages::calendar)),
         route("/docs/problems", &["/docs/problems"], get(pages::problems)),
         route("/assets/{leaf}", &["/assets/{file}"], get(pages::asset)),
     ]
@@ -125,7 +128,7 @@ fn page_routes() -> Vec<Route> {
 
 /// The road in. Every handler asks for a token first.
 fn staff_routes() -> Vec<Route> {
-    use staff::{datasets, revisions, tokens, upload};
+    use staff::{datasets, revisions, schedules, tokens, upload};
     let read =
         |pattern: &'static str, documented: &'static [&'static str], answers| route(pattern, documented, answers);
     let step = |pattern: &'static str, documented: &'static [&'static str], answers| {
@@ -155,6 +158,13 @@ fn staff_routes() -> Vec<Route> {
         step("/api/staff/revisions/{id}/submit", &["/api/staff/revisions/{id}/submit"], post(revisions::submit)),
         step("/api/staff/revisions/{id}/review", &["/api/staff/revisions/{id}/review"], post(revisions::review)),
         step("/api/staff/revisions/{id}/approve", &["/api/staff/revisions/{id}/approve"], post(revisions::approve)),
+        step("/api/staff/revisions/{id}/schedule", &["/api/staff/revisions/{id}/schedule"], post(schedules::schedule)),
+        step(
+            "/api/staff/revisions/{id}/unschedule",
+            &["/api/staff/revisions/{id}/unschedule"],
+            post(schedules::unschedule),
+        ),
+        read("/api/staff/schedules", &["/api/staff/schedules"], get(schedules::list)),
         step("/api/staff/revisions/{id}/release", &["/api/staff/revisions/{id}/release"], post(revisions::release)),
         step("/api/staff/revisions/{id}/discard", &["/api/staff/revisions/{id}/discard"], post(revisions::discard)),
         route("/api/staff/tokens", &["/api/staff/tokens"], get(tokens::list).post(tokens::create))

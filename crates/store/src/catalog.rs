@@ -23,6 +23,7 @@ mod lease;
 mod records;
 mod releases;
 mod revisions;
+mod schedules;
 mod seals;
 mod search;
 mod tokens;
@@ -32,6 +33,7 @@ pub use audit::AuditEntry;
 pub(crate) use dump::DumpedRow;
 pub use interruption::{CatalogMoment, Interrupt};
 pub use records::{DatasetRecord, Prepared, ReleaseRecord, Review, RevisionRecord, VersionRecord, VersionSummary};
+pub use schedules::ScheduleRecord;
 pub use search::{DatasetFilter, Facets};
 pub use tokens::TokenRecord;
 

@@ -48,7 +48,7 @@ mod storage;
 pub use backup::{CopyEvent, CopySummary};
 pub use catalog::{
     AuditEntry, Catalog, CatalogMoment, DatasetFilter, DatasetRecord, Facets, Interrupt, Prepared, ReleaseRecord,
-    Review, RevisionRecord, TokenRecord, VersionRecord, VersionSummary,
+    Review, RevisionRecord, ScheduleRecord, TokenRecord, VersionRecord, VersionSummary,
 };
 pub use error::{Cause, StoreError};
 pub use scrub::{ScrubEvent, Scrubbed, Wrong};

@@ -45,6 +45,8 @@ pub struct RevisionFacts {
     pub state: RevisionState,
     /// Whether a steward has recommended it since it was submitted.
     pub recommended: bool,
+    /// When the clock is to release it, in milliseconds since the epoch; none unless it is scheduled.
+    pub release_at_ms: Option<i64>,
     /// Who staged it.
     pub staged_by: String,
     /// Who may not approve it, because they staged or submitted it; nobody where duties are not separate.

@@ -4,7 +4,8 @@
 //! GET  /api/staff/whoami        GET /api/staff/datasets[/{name}[/revisions]]     GET /api/staff/audit
 //! POST /api/staff/datasets/{name}/revisions      (the file's bytes)     POST …/versions/{version}/withdraw
 //! GET  /api/staff/revisions/{id}[/rows]          PUT /api/staff/revisions/{id}/proposal
-//! POST /api/staff/revisions/{id}/screen  submit  review  approve  release  discard
+//! POST /api/staff/revisions/{id}/screen  submit  review  approve  schedule  unschedule  release  discard
+//! GET  /api/staff/schedules
 //! GET, POST /api/staff/tokens                    DELETE /api/staff/tokens/{id}
 //! ```
 //!
@@ -15,6 +16,7 @@ pub(crate) mod datasets;
 mod documents;
 mod json;
 pub(crate) mod revisions;
+pub(crate) mod schedules;
 pub(crate) mod tokens;
 pub(crate) mod upload;
 

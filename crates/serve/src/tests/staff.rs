@@ -28,7 +28,8 @@ enum Who {
 /// The expectation, one line for each route and method.
 fn expected(pattern: &str, method: &str) -> Option<Who> {
     use Action::{
-        Approve, Discard, ManageTokens, Preview, ReadAudit, Recommend, Release, Screen, See, Stage, Submit, Withdraw,
+        Approve, Discard, ManageTokens, Preview, ReadAudit, Recommend, Release, Schedule, Screen, See, Stage, Submit,
+        Withdraw,
     };
     Some(match (method, pattern) {
         ("GET", "/" | "/docs/problems" | "/assets/{leaf}" | "/datasets/{leaf}") => Who::Anyone,
@@ -36,6 +37,7 @@ fn expected(pattern: &str, method: &str) -> Option<Who> {
         ("GET" | "POST", "/sql") | ("GET", "/sql/explain") | ("DELETE", "/sql/{query_id}") => Who::Anyone,
         ("GET", "/api/datasets" | "/api/datasets/{name}" | "/api/datasets/{name}/versions") => Who::Anyone,
         ("GET", "/api/datasets/{name}/versions/{version}" | "/api/datasets/{name}/changes") => Who::Anyone,
+        ("GET", "/calendar" | "/calendar.ics" | "/api/calendar") => Who::Anyone,
         ("GET", "/api/limits" | "/openapi.json" | "/robots.txt" | "/healthz" | "/readyz") => Who::Anyone,
         ("GET", "/api/staff/whoami" | "/api/staff/datasets") => Who::Member,
         ("GET", "/api/staff/audit") => Who::May(ReadAudit),
@@ -49,6 +51,8 @@ fn expected(pattern: &str, method: &str) -> Option<Who> {
         ("POST", "/api/staff/revisions/{id}/submit") => Who::May(Submit),
         ("POST", "/api/staff/revisions/{id}/review") => Who::May(Recommend),
         ("POST", "/api/staff/revisions/{id}/approve") => Who::May(Approve),
+        ("POST", "/api/staff/revisions/{id}/schedule" | "/api/staff/revisions/{id}/unschedule") => Who::May(Schedule),
+        ("GET", "/api/staff/schedules") => Who::Member,
         ("POST", "/api/staff/revisions/{id}/release") => Who::May(Release),
         ("POST", "/api/staff/revisions/{id}/discard") => Who::May(Discard),
         ("GET" | "POST", "/api/staff/tokens") | ("DELETE", "/api/staff/tokens/{id}") => Who::May(ManageTokens),
@@ -61,7 +65,8 @@ fn body(pattern: &str) -> &'static str {
     match pattern.rsplit('/').next().unwrap() {
         "review" => r#"{"recommend":{"digest":"d"}}"#,
         "approve" => r#"{"digest":"d"}"#,
-        "withdraw" => r#"{"reason":"wrong"}"#,
+        "withdraw" | "unschedule" => r#"{"reason":"wrong"}"#,
+        "schedule" => r#"{"release_at":"2024-01-01T09:00"}"#,
         "tokens" => r#"{"name":"eve","roles":["cio"],"scope":"all","days":1}"#,
         _ => "{}",
     }

@@ -27,7 +27,7 @@ struct Table {
 }
 
 /// The tables in an order in which every row finds what it refers to. Leases are nobody's but the living's.
-const TABLES: [Table; 7] = [
+const TABLES: [Table; 8] = [
     Table {
         name: "dataset",
         select: "SELECT name, root, metadata, name_order, search_text, department, department_key, current_version, \
@@ -52,6 +52,15 @@ const TABLES: [Table; 7] = [
                  VALUES ($1, $2, $3, $4, $5, $6, $7)",
         columns: "tttnntt",
         sealed: Some(&seals::REVISION),
+    },
+    Table {
+        name: "schedule",
+        select: "SELECT revision, dataset, release_at_ms, next_try_ms, tries, record, seal FROM schedule \
+                 ORDER BY revision",
+        insert: "INSERT INTO schedule (revision, dataset, release_at_ms, next_try_ms, tries, record, seal) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        columns: "ttnnntt",
+        sealed: Some(&seals::SCHEDULE),
     },
     Table {
         name: "version",

@@ -10,7 +10,7 @@ use super::audit::What;
 use super::change::Change;
 use super::records::{self, ReleaseRecord, RevisionRecord, VersionRecord};
 use super::seals::{self, version_columns};
-use super::{Catalog, datasets, lease, revisions};
+use super::{Catalog, datasets, lease, revisions, schedules};
 use crate::error::StoreError;
 
 impl Catalog {
@@ -40,6 +40,30 @@ impl Catalog {
         principal: &str,
         now_ms: i64,
     ) -> Result<VersionRef, StoreError> {
+        self.release_from(RevisionState::Approved, release, principal, now_ms).await
+    }
+
+    /// As [`Catalog::release`], for a revision that is scheduled and whose time has come. One that people have moved or
+    /// taken off the calendar meanwhile is not released.
+    ///
+    /// # Errors
+    /// Those of [`Catalog::release`]; [`StoreError::Conflict`], too, when it is not scheduled or not due.
+    pub async fn release_scheduled(
+        &self,
+        release: &ReleaseRecord,
+        principal: &str,
+        now_ms: i64,
+    ) -> Result<VersionRef, StoreError> {
+        self.release_from(RevisionState::Scheduled, release, principal, now_ms).await
+    }
+
+    async fn release_from(
+        &self,
+        expected: RevisionState,
+        release: &ReleaseRecord,
+        principal: &str,
+        now_ms: i64,
+    ) -> Result<VersionRef, StoreError> {
         check(release)?;
         let record = &release.version;
         let dataset = &record.version.dataset;
@@ -52,8 +76,11 @@ impl Catalog {
         if let (RevisionState::Released, Some(version)) = (revision.state, revision.version) {
             return Ok(VersionRef { dataset: dataset.clone(), version });
         }
-        if revision.state != RevisionState::Approved {
+        if revision.state != expected {
             return Err(StoreError::conflict(format!("the revision is {}", revision.state.as_str())));
+        }
+        if expected == RevisionState::Scheduled {
+            schedules::check_due(&mut change, &revision.id, now_ms).await?;
         }
         datasets::find(&mut change, dataset).await?.ok_or(StoreError::not_found("dataset"))?;
         lease::check(&mut change, dataset, &release.revision_id).await?;

@@ -61,6 +61,14 @@ macro_rules! token_columns {
 }
 pub(super) use token_columns;
 
+/// The columns of a schedule that its seal covers, and the seal.
+macro_rules! schedule_columns {
+    () => {
+        "revision, dataset, release_at_ms, next_try_ms, tries, record, seal"
+    };
+}
+pub(super) use schedule_columns;
+
 pub(super) const DATASET: Sealed = Sealed {
     table: "dataset",
     columns: &[
@@ -105,6 +113,18 @@ pub(super) const VERSION: Sealed = Sealed {
 pub(super) const TOKEN: Sealed = Sealed {
     table: "token",
     columns: &[("id", Kind::Text), ("sha256", Kind::Text), ("record", Kind::Text), ("revoked_ms", Kind::Number)],
+};
+
+pub(super) const SCHEDULE: Sealed = Sealed {
+    table: "schedule",
+    columns: &[
+        ("revision", Kind::Text),
+        ("dataset", Kind::Text),
+        ("release_at_ms", Kind::Number),
+        ("next_try_ms", Kind::Number),
+        ("tries", Kind::Number),
+        ("record", Kind::Text),
+    ],
 };
 
 /// Checks a row that was read with all the columns of its seal.
@@ -178,6 +198,20 @@ pub(super) async fn seal_token(connection: &mut AnyConnection, id: &str) -> Resu
     sqlx::query("UPDATE token SET seal = $1 WHERE id = $2")
         .bind(of_row(&TOKEN, &row)?)
         .bind(id)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Seals a schedule that this transaction has written.
+pub(super) async fn seal_schedule(connection: &mut AnyConnection, revision: &str) -> Result<(), StoreError> {
+    let row = sqlx::query(concat!("SELECT ", schedule_columns!(), " FROM schedule WHERE revision = $1"))
+        .bind(revision)
+        .fetch_one(&mut *connection)
+        .await?;
+    sqlx::query("UPDATE schedule SET seal = $1 WHERE revision = $2")
+        .bind(of_row(&SCHEDULE, &row)?)
+        .bind(revision)
         .execute(connection)
         .await?;
     Ok(())
