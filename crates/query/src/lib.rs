@@ -17,6 +17,8 @@ pub mod answer;
 pub mod exports;
 pub mod gate;
 mod information;
+mod judging;
+mod priority;
 pub mod questions;
 pub mod queue;
 mod resolve;

@@ -18,6 +18,7 @@ use crate::exports::key::tag;
 use crate::exports::production::Productions;
 use crate::exports::spool::hex;
 use crate::gate;
+use crate::judging::Judging;
 use crate::queue::Queue;
 use crate::resolve::{self, Resolved};
 use crate::runner::Runner;
@@ -29,6 +30,7 @@ pub struct Questions {
     pub(crate) runner: Arc<Runner>,
     pub(crate) productions: Productions,
     running: Running,
+    judging: Arc<Judging>,
 }
 
 impl Questions {
@@ -41,6 +43,7 @@ impl Questions {
             runner: Arc::new(Runner { store, workers, queue, limits }),
             productions: Productions::new(spool_dir),
             running: Running::default(),
+            judging: Arc::new(Judging::new()),
         }
     }
 
@@ -106,7 +109,7 @@ impl Questions {
     pub(crate) async fn prepare(&self, ask: &Ask, stored_order: bool) -> Result<Question, Problem> {
         let limits = &self.runner.limits.statement;
         let limits = StatementLimits { text_bytes: ask.text_bytes_max.min(limits.text_bytes), ..limits.clone() };
-        let parsed = gate::parse(&ask.sql, &limits)?;
+        let parsed = self.judging.parse(&ask.sql, limits).await?;
         if ask.work == Work::Answer {
             check_parameters(parsed.parameters(), &ask.parameters)?;
         }
