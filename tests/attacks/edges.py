@@ -1,6 +1,6 @@
 """Slow clients (F22), floods of HTTP/2 frames (F23) and a stop with exports under way (F45), on the real binary.
 
-    PYTHONPATH=tests/clients python tests/attacks/edges.py [--short] [slow|floods|stop ...]
+    PYTHONPATH=tests:tests/clients python -m attacks.edges [--short] [F22 F23 F45]
 
 Each line is a figure: `F22 | what | target | measured | pass | command`. Attackers have addresses of their own
 (127.0.1.x), and so has the probe, a small query asked five times a second all the while. ATTACK_CITY may name the data
@@ -453,10 +453,10 @@ def stop(start, _short):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="*", choices=["slow", "floods", "stop", []])
+    parser.add_argument("what", nargs="*", help="of F22, F23, F45; all when absent")
     parser.add_argument("--short", action="store_true")
     options = parser.parse_args()
-    wanted = options.what or ["slow", "floods", "stop"]
+    wanted = options.what or ["F22", "F23", "F45"]
     with tempfile.TemporaryDirectory() as directory:
         data = pathlib.Path(directory) / "data"
         started = []
@@ -471,13 +471,13 @@ def main():
             return started[-1]
 
         try:
-            if {"slow", "floods"} & set(wanted):
+            if {"F22", "F23"} & set(wanted):
                 server = start()
-                for name, part in [("slow", slow_clients), ("floods", floods)]:
+                for name, part in [("F22", slow_clients), ("F23", floods)]:
                     if name in wanted:
                         part(server, options.short)
                 server.stop()
-            if "stop" in wanted:
+            if "F45" in wanted:
                 stop(start, options.short)
         finally:
             for server in started:
