@@ -4,7 +4,8 @@
 
 Each line is a figure: `F22 | what | target | measured | pass | command`. Attackers have addresses of their own
 (127.0.1.x), and so has the probe, a small query asked five times a second all the while. ATTACK_CITY may name the data
-of a demo, which is copied; without one it is made.
+of a demo, which is copied for the first two; without one it is made, as it is for the stop, where the time of grace has to do
+for every file.
 """
 
 import argparse
@@ -458,21 +459,20 @@ def main():
     options = parser.parse_args()
     wanted = options.what or ["F22", "F23", "F45"]
     with tempfile.TemporaryDirectory() as directory:
-        data = pathlib.Path(directory) / "data"
         started = []
 
-        def start():
+        def start(city=None):
+            data = pathlib.Path(directory) / ("named" if city else "demo")
+            if city and not data.exists():
+                shutil.copytree(city, data)
             arguments = ["serve"] if data.exists() else ["demo"]
-            if not started and os.environ.get("ATTACK_CITY"):
-                shutil.copytree(os.environ["ATTACK_CITY"], data)
-                arguments = ["serve"]
             started.append(Server([*arguments, "--listen", "127.0.0.1:0", "--data", str(data)], ready_s=600))
             Watch(started[-1]).ask()
             return started[-1]
 
         try:
             if {"F22", "F23"} & set(wanted):
-                server = start()
+                server = start(os.environ.get("ATTACK_CITY"))
                 for name, part in [("F22", slow_clients), ("F23", floods)]:
                     if name in wanted:
                         part(server, options.short)
