@@ -27,7 +27,7 @@ impl Catalog {
     }
 
     /// Makes an approved revision public: the version's row, the current pointer, the metadata, the revision's
-    /// state and the audit row, all or nothing. For a revision that was released before it answers the version
+    /// state, the audit row and the end of the revision's lease, all or nothing. For a revision that was released before it answers the version
     /// that it became and changes nothing, so that a caller who does not know whether it worked asks again.
     ///
     /// # Errors
@@ -78,6 +78,7 @@ impl Catalog {
             "approved_digest": released.approved_digest,
         });
         change.audit(principal, now_ms, what, detail).await?;
+        lease::end(&mut change, dataset, &release.revision_id).await?;
         change.commit().await?;
         Ok(record.version.clone())
     }
