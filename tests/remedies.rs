@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::StreamExt as _;
 use portico_intake::dictionary::{Dictionary, Treatment};
+use portico_model::name::DatasetName;
 use portico_model::policy::VersionState;
 use portico_publish::{Amendment, Revision};
 use portico_store::{Catalog, Storage, Store};
@@ -78,7 +79,7 @@ fn file() -> Vec<u8> {
 
 /// Every byte of a released version, unpacked as far as its own format packs it.
 async fn released_bytes(world: &World, dataset: &str) -> Vec<u8> {
-    let name = dataset.parse().unwrap();
+    let name = DatasetName::parse(dataset).unwrap();
     let record = world.store.catalog.current_version(&name).await.unwrap().unwrap();
     assert_eq!(record.state, VersionState::Released);
     let mut all = serde_json::to_vec(&*record.manifest).unwrap();
@@ -98,7 +99,6 @@ async fn released_bytes(world: &World, dataset: &str) -> Vec<u8> {
 
 /// The pages of a Parquet file, dictionaries included, as they are before compression.
 fn unpacked(bytes: &[u8]) -> Vec<u8> {
-    use parquet::column::page::PageReader as _;
     use parquet::file::reader::{FileReader as _, SerializedFileReader};
 
     let reader = SerializedFileReader::new(bytes::Bytes::copy_from_slice(bytes)).unwrap();
@@ -267,7 +267,7 @@ async fn the_key_is_kept_through_a_backup_and_shown_to_nobody() {
     let world = World::over(store.clone(), portico_model::limits::Limits::default()).await;
     let dictionary = "[[field]]\nname = 'owner'\nremedy = 'pseudonym'\n";
     world.release(&world.screen("pets", "pets.csv", b"owner\nAda\n", dictionary).await).await;
-    let name = "pets".parse().unwrap();
+    let name = DatasetName::parse("pets").unwrap();
     let key = store.catalog.dataset_key(&name).await.unwrap().unwrap();
     assert_eq!(key.len(), 64);
     let audit = store.catalog.audit(None, 0, 1_000).await.unwrap();

@@ -227,9 +227,12 @@ fn batches(
     (survey.findings, batches)
 }
 
+/// How many of how many.
+type Share = (u32, u32);
+
 /// Planted cases that were noticed and all of them, by kind, and clean releases that were stopped and all of them.
-pub(crate) fn figures(seed: u64) -> (BTreeMap<&'static str, (u32, u32)>, (u32, u32)) {
-    let (mut cases, mut clean) = (BTreeMap::<&str, (u32, u32)>::new(), (0, 0));
+pub(crate) fn figures(seed: u64) -> (BTreeMap<&'static str, Share>, Share) {
+    let (mut cases, mut clean) = (BTreeMap::<&str, Share>::new(), (0, 0));
     for release in releases(seed) {
         let findings = judge(&release);
         match release.case {
@@ -254,7 +257,7 @@ pub(crate) fn figures(seed: u64) -> (BTreeMap<&'static str, (u32, u32)>, (u32, u
 /// Prints the figures of `seeds` seeds together.
 #[allow(dead_code, reason = "the tests assert the figures and print nothing")]
 pub(crate) fn measure(seeds: u64) {
-    let (mut cases, mut clean) = (BTreeMap::<&str, (u32, u32)>::new(), (0, 0));
+    let (mut cases, mut clean) = (BTreeMap::<&str, Share>::new(), (0, 0));
     for seed in 1..=seeds {
         let (found, stopped) = figures(seed);
         for (case, (right, all)) in found {

@@ -42,14 +42,19 @@ pub(super) fn suppress(cells: &[Cell], dimensions: usize, k: u64) -> Suppressed 
         }
     }
     loop {
-        while lines.iter().fold(false, |any, line| hide_beside(line, cells, &mut hidden, k) || any) {}
-        // A line without another cell to hide stays as it is; what all lines together tell is a matter of two dimensions.
-        let told = if dimensions == 2 { told(cells, &hidden) } else { Vec::new() };
-        let more = told.into_iter().fold(false, |any, cell| {
+        let mut more = false;
+        for line in &lines {
+            more |= hide_beside(line, cells, &mut hidden, k);
+        }
+        if more {
+            continue;
+        }
+        // What all lines together tell is a matter of two dimensions.
+        for cell in if dimensions == 2 { told(cells, &hidden) } else { Vec::new() } {
             let mut of = lines_of.get(cell).into_iter().flatten().filter_map(|line| lines.get(*line));
             // One more cell of one of its lines, if there is one.
-            of.any(|line| hide_smallest(line, cells, &mut hidden)) || any
-        });
+            more |= of.any(|line| hide_smallest(line, cells, &mut hidden));
+        }
         if !more {
             break;
         }
