@@ -95,7 +95,7 @@ proptest! {
         for (zip, sex) in zips.iter().zip(sexes) {
             *sizes.entry((zip, sex)).or_default() += 1;
         }
-        let few = (rows.len() as u64) < k;
+        let few = u64::try_from(rows.len()).unwrap() < k;
         prop_assert!(few || sizes.values().all(|size| *size >= k), "{sizes:?}");
         prop_assert!(drops || left.num_rows() == rows.len());
     }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryBuilder, Int64Array, PrimitiveArray, StringArray,
-    StringBuilder, new_null_array,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryBuilder, Float64Array, Int64Array, StringArray, StringBuilder,
+    new_null_array,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{
@@ -68,7 +68,10 @@ impl Convert {
             Remedy::Round(decimals) if float => (has.clone(), How::Round(decimals)),
             Remedy::Round(decimals) if geometry => (has.clone(), How::RoundGeometry(decimals)),
             Remedy::Round(decimals) => match has {
-                DataType::Decimal128(_, scale) => (has.clone(), rounded_decimal(*scale, decimals)),
+                DataType::Decimal128(precision, scale) => {
+                    let kept = i8::try_from(decimals).unwrap_or(i8::MAX).min(*scale);
+                    (DataType::Decimal128(*precision, kept), rounded_decimal(*scale, decimals))
+                }
                 _ => return wrong("numbers with decimals, or a geometry"),
             },
             Remedy::Bands(width) if has.is_numeric() => (DataType::Utf8, How::Bands(i64::from(width))),
@@ -108,8 +111,9 @@ impl Convert {
             }
             How::Round(decimals) => round(array, *decimals)?,
             How::RoundDecimal(unit) => {
-                let unit = *unit;
-                Arc::new(mapped::<Decimal128Type>(array, |value| round_to(value, unit)))
+                let (unit, decimals) = (*unit, array.as_primitive::<Decimal128Type>());
+                let rounded = decimals.unary::<_, Decimal128Type>(|value| round_to(value, unit) / unit);
+                Arc::new(rounded.with_data_type(self.data_type.clone()))
             }
             How::RoundGeometry(decimals) => round_geometries(array, *decimals),
             How::Bands(width) => bands(array, *width)?,
@@ -142,10 +146,6 @@ fn dates(array: &ArrayRef) -> Vec<Option<NaiveDate>> {
     }
 }
 
-fn mapped<T: ArrowPrimitiveType>(array: &ArrayRef, change: impl Fn(T::Native) -> T::Native) -> PrimitiveArray<T> {
-    array.as_primitive::<T>().unary::<_, T>(change).with_data_type(array.data_type().clone())
-}
-
 fn rounded_decimal(scale: i8, decimals: u8) -> How {
     let beyond = i16::from(scale).saturating_sub(i16::from(decimals));
     How::RoundDecimal(u32::try_from(beyond).ok().and_then(|places| 10_i128.checked_pow(places)).unwrap_or(1))
@@ -161,10 +161,14 @@ fn round_to(value: i128, unit: i128) -> i128 {
 fn round(array: &ArrayRef, decimals: u8) -> Result<ArrayRef, ArrowError> {
     if *array.data_type() == DataType::Float32 {
         let wide = cast(array, &DataType::Float64)?;
-        let rounded = mapped::<Float64Type>(&wide, |value| decimal(value, decimals));
+        let rounded = floats(&wide, decimals);
         return cast(&rounded, &Float32Type::DATA_TYPE);
     }
-    Ok(Arc::new(mapped::<Float64Type>(array, |value| decimal(value, decimals))))
+    Ok(Arc::new(floats(array, decimals)))
+}
+
+fn floats(array: &ArrayRef, decimals: u8) -> Float64Array {
+    array.as_primitive::<Float64Type>().unary::<_, Float64Type>(|value| decimal(value, decimals))
 }
 
 /// A number with so many decimals, spelt as such: adding a half and dividing leaves digits behind that tell.
