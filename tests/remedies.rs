@@ -282,3 +282,22 @@ async fn the_key_is_kept_through_a_backup_and_shown_to_nobody() {
     again.restore(&kept, None, &mut |_| {}).await.unwrap();
     assert_eq!(again.catalog.dataset_key(&name).await.unwrap().unwrap(), key);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_counts_and_what_would_give_them_away_are_not_released() {
+    let world = World::new().await;
+    let file =
+        b"district,year,cases,rate\nNorth,2023,3,0.1\nNorth,2024,4711,1.5\nNorth,2025,9001,2.9\nSouth,2023,50,0.7\n\
+        South,2024,60,0.8\nSouth,2025,9002,2.9\n";
+    let dictionary = "[counts]\ncolumn = 'cases'\nby = ['district', 'year']\nk = 5\nalso = ['rate']\n";
+    let first = world.screen("illness", "illness.csv", file, dictionary).await;
+    assert!(said(&first).contains(&("counts_suppressed", false)), "{:?}", said(&first));
+    world.release(&first).await;
+    let kept =
+        world.rows("select district, year from illness where cases is not null and rate is not null order by 1").await;
+    assert_eq!(kept, "North,2025\nSouth,2025\n");
+    assert_absent(&released_bytes(&world, "illness").await, &["4711"], "the released bytes");
+    // The next file's bringer knows nothing of it.
+    let second = world.screen("illness", "illness.csv", &[&file[..], b"West,2025,8000,1.0\n"].concat(), "").await;
+    assert!(said(&second).iter().any(|(rule, _)| rule.starts_with("counts_")), "{:?}", said(&second));
+}
