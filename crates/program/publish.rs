@@ -316,12 +316,12 @@ fn advice(findings: &[Finding], rules: &RuleSet) -> &'static str {
     match (blocking.clone().any(|finding| decidable(&finding.rule)), blocking.any(|finding| !decidable(&finding.rule)))
     {
         (true, false) => {
-            "Drop the columns (--drop COLUMN), or declare them public with a reason (--public COLUMN=REASON), and publish \
-             again."
+            "Drop the columns (--drop COLUMN), apply a remedy (--redact, --pseudonym, --generalise, --round, --empty), or declare \
+             them public with a reason (--public COLUMN=REASON), and publish again."
         }
         (true, true) => {
-            "Drop the columns that hold personal data (--drop COLUMN), or declare them public with a reason (--public \
-             COLUMN=REASON); the other findings say what to correct. Then publish again."
+            "Drop the columns that hold personal data (--drop COLUMN), apply a remedy (--redact, --pseudonym, --generalise, \
+             --round, --empty), or declare them public with a reason (--public COLUMN=REASON); the other findings say what to correct. Then publish again."
         }
         (false, _) => "The findings say what to correct; do that and publish again.",
     }

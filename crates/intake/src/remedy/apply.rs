@@ -14,7 +14,7 @@ use super::rows::{RowTest, filter};
 use super::{Remedy, RowRule};
 use crate::dictionary::{Dictionary, means_column};
 use crate::profile::convert::count;
-use crate::screen::RuleSet;
+use crate::screen::{RuleSet, grouped};
 
 /// Why remedies cannot be applied. The text may be shown to staff.
 #[derive(Debug, thiserror::Error)]
@@ -178,7 +178,9 @@ impl Remedies {
         let mut findings = self.findings;
         for column in &self.columns {
             if let Some((remedy, _)) = &column.remedy {
-                let message = format!("The remedy {remedy} was applied: what is released is what it leaves.");
+                let values = grouped(column.changed);
+                let message =
+                    format!("The remedy {remedy} changed {values} values: what is released is what it leaves.");
                 let rule = "remedy_applied";
                 findings.push(Finding::on_column(
                     rule,
@@ -191,8 +193,10 @@ impl Remedies {
             }
         }
         if !self.rows.is_empty() {
-            let message =
-                "Rows that the data dictionary drops are not part of the release; rows are counted without them.";
+            let message = format!(
+                "{} rows are left out as the data dictionary says; rows of other findings are counted without them.",
+                grouped(self.rows_dropped)
+            );
             let mut finding = Finding::on_file("rows_dropped", Severity::Info, message);
             finding.count = self.rows_dropped;
             findings.push(finding);
