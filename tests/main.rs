@@ -18,6 +18,7 @@ mod hygiene;
 mod jail;
 mod policy;
 mod refusals;
+mod remedies;
 mod roads;
 mod staff;
 mod supply;

@@ -189,6 +189,8 @@ pub(crate) struct Reading {
     /// Declare a column public in spite of a finding: COLUMN=REASON; may be given several times
     #[arg(long = "public", value_name = "COLUMN=REASON")]
     pub(crate) public: Vec<String>,
+    #[command(flatten)]
+    pub(crate) remedies: crate::remedies::Remedies,
 }
 
 /// `portico dataset`
@@ -264,7 +266,7 @@ pub(crate) enum RevisionStep {
     },
     /// Put a file into staging
     Stage(Box<Stage>),
-    /// Say otherwise how a staged file is read: drop a column, declare one public; then screen it again
+    /// Say otherwise how a staged file is read: drop a column, make it coarser, declare it public; then screen it again
     Amend {
         #[command(flatten)]
         named: Named,

@@ -14,6 +14,7 @@ mod demo;
 mod parts;
 mod publish;
 mod query;
+mod remedies;
 mod remote;
 mod road;
 mod scratch;

@@ -251,6 +251,9 @@ pub struct IntakeLimits {
     pub preview_rows: u64,
     /// Bytes of these rows as JSON; where rows are wide there are fewer.
     pub preview_bytes: u64,
+    /// Rows that agree in all quasi-identifiers at least, and rows of a group of people whose size is told, where the data
+    /// dictionary says no other number: what small-cell rules of health departments ask for lies between 5 and 11.
+    pub class_rows: u64,
 }
 
 impl Default for IntakeLimits {
@@ -273,6 +276,7 @@ impl Default for IntakeLimits {
             reader_wall_ms_per_mib: 3_000,
             preview_rows: 100,
             preview_bytes: MIB,
+            class_rows: 5,
         }
     }
 }

@@ -69,6 +69,12 @@ pub enum PublishError {
     /// The file cannot be read.
     #[error(transparent)]
     Intake(#[from] portico_intake::IntakeError),
+    /// A remedy does not fit the table.
+    #[error(transparent)]
+    Remedy(#[from] portico_intake::remedy::RemedyError),
+    /// Classes of rows cannot be counted.
+    #[error(transparent)]
+    Classes(#[from] portico_intake::classes::ClassError),
     /// The dictionary's constraints cannot be checked.
     #[error(transparent)]
     Check(#[from] portico_intake::check::CheckError),
@@ -99,7 +105,8 @@ impl PublishError {
             Self::Intake(error) => error.kind(),
             Self::Check(error) => error.kind(),
             Self::Store(error) => error.kind(),
-            Self::Write(_) => ProblemKind::Internal,
+            Self::Remedy(error) => error.kind(),
+            Self::Classes(_) | Self::Write(_) => ProblemKind::Internal,
         }
     }
 }

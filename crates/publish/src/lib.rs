@@ -17,8 +17,11 @@
 //!
 //! What it deliberately does not do: it answers no questions, knows no wire, and asks no clock.
 
+mod background;
+mod classes;
 mod decisions;
 mod error;
+mod inherited;
 mod layout;
 mod publisher;
 mod reader;

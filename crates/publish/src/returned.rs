@@ -17,11 +17,11 @@ use crate::error::PublishError;
 use crate::publisher::from_json;
 
 /// What one earlier release did with the columns of its file.
-struct Decision {
+pub(crate) struct Decision {
     /// Its columns are public.
-    public: bool,
-    schema: Schema,
-    dictionary: Dictionary,
+    pub(crate) public: bool,
+    pub(crate) schema: Schema,
+    pub(crate) dictionary: Dictionary,
 }
 
 /// A blocking finding for each column of `schema` that the newest release to know it left out, unless `options` declare it
@@ -45,8 +45,8 @@ pub(crate) async fn returned(
         .collect())
 }
 
-/// Newest first.
-async fn decisions(catalog: &Catalog, dataset: &DatasetName) -> Result<Vec<Decision>, PublishError> {
+/// What earlier releases did, newest first.
+pub(crate) async fn decisions(catalog: &Catalog, dataset: &DatasetName) -> Result<Vec<Decision>, PublishError> {
     let versions = catalog.versions(dataset).await?;
     let public: HashSet<_> = versions
         .into_iter()

@@ -19,6 +19,7 @@ mod datasets;
 mod dump;
 mod integrity;
 mod interruption;
+mod keys;
 mod lease;
 mod records;
 mod releases;

@@ -107,6 +107,7 @@ impl Scrub<'_> {
         self.seen.datasets += 1;
         let catalog = &self.store.catalog;
         let found = self.or_wrong(name, catalog.dataset(name).await)?;
+        self.or_wrong(name, catalog.dataset_key(name).await)?;
         if found.is_some() {
             let is_found = self.or_wrong(name, catalog.is_found_by_its_metadata(name).await)?;
             if is_found == Some(false) {

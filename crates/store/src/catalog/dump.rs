@@ -27,7 +27,7 @@ struct Table {
 }
 
 /// The tables in an order in which every row finds what it refers to. Leases are nobody's but the living's.
-const TABLES: [Table; 7] = [
+const TABLES: [Table; 8] = [
     Table {
         name: "dataset",
         select: "SELECT name, root, metadata, name_order, search_text, department, department_key, current_version, \
@@ -71,6 +71,13 @@ const TABLES: [Table; 7] = [
                  VALUES ($1, $2, $3, $4, $5, $6)",
         columns: "tttnnt",
         sealed: Some(&seals::TOKEN),
+    },
+    Table {
+        name: "dataset_key",
+        select: "SELECT dataset, secret, created_ms, seal FROM dataset_key ORDER BY dataset",
+        insert: "INSERT INTO dataset_key (dataset, secret, created_ms, seal) VALUES ($1, $2, $3, $4)",
+        columns: "ttnt",
+        sealed: Some(&seals::DATASET_KEY),
     },
     Table {
         name: "audit",

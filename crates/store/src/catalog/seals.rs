@@ -61,6 +61,14 @@ macro_rules! token_columns {
 }
 pub(super) use token_columns;
 
+/// The columns of a dataset's key that its seal covers, and the seal.
+macro_rules! dataset_key_columns {
+    () => {
+        "dataset, secret, created_ms, seal"
+    };
+}
+pub(super) use dataset_key_columns;
+
 pub(super) const DATASET: Sealed = Sealed {
     table: "dataset",
     columns: &[
@@ -105,6 +113,11 @@ pub(super) const VERSION: Sealed = Sealed {
 pub(super) const TOKEN: Sealed = Sealed {
     table: "token",
     columns: &[("id", Kind::Text), ("sha256", Kind::Text), ("record", Kind::Text), ("revoked_ms", Kind::Number)],
+};
+
+pub(super) const DATASET_KEY: Sealed = Sealed {
+    table: "dataset_key",
+    columns: &[("dataset", Kind::Text), ("secret", Kind::Text), ("created_ms", Kind::Number)],
 };
 
 /// Checks a row that was read with all the columns of its seal.
@@ -178,6 +191,20 @@ pub(super) async fn seal_token(connection: &mut AnyConnection, id: &str) -> Resu
     sqlx::query("UPDATE token SET seal = $1 WHERE id = $2")
         .bind(of_row(&TOKEN, &row)?)
         .bind(id)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Seals a dataset's key that this transaction has written.
+pub(super) async fn seal_dataset_key(connection: &mut AnyConnection, dataset: &str) -> Result<(), StoreError> {
+    let row = sqlx::query(concat!("SELECT ", dataset_key_columns!(), " FROM dataset_key WHERE dataset = $1"))
+        .bind(dataset)
+        .fetch_one(&mut *connection)
+        .await?;
+    sqlx::query("UPDATE dataset_key SET seal = $1 WHERE dataset = $2")
+        .bind(of_row(&DATASET_KEY, &row)?)
+        .bind(dataset)
         .execute(connection)
         .await?;
     Ok(())
