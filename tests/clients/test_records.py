@@ -1,5 +1,6 @@
 """Withdrawals across processes, and the audit log checked by the few lines that the documentation gives."""
 
+import hashlib
 import json
 import re
 import time
@@ -12,10 +13,12 @@ RECIPE = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "records.md").read_t
 
 
 def write_rows(path, rows):
+    """Rows that no compression makes small, of letters alone: digits by chance look like somebody's account."""
+    letters = str.maketrans("0123456789", "ghijklmnop")
     with open(path, "w") as out:
         out.write("tree_id,note\n")
         for row in range(rows):
-            out.write(f"{row},{hash((row, 1)) & (2**64 - 1):016x}{hash((row, 2)) & (2**64 - 1):016x}\n")
+            out.write(f"{row},{hashlib.sha256(str(row).encode()).hexdigest()[:40].translate(letters)}\n")
 
 
 def test_the_recipe_checks_the_audit_log_and_finds_what_was_changed(tmp_path, monkeypatch):
