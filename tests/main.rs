@@ -17,6 +17,7 @@ mod entries;
 mod hygiene;
 mod jail;
 mod policy;
+mod records;
 mod refusals;
 mod remedies;
 mod roads;

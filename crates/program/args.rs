@@ -5,6 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod records;
+
+pub(crate) use records::{AfterWithdrawal, Audit, AuditFormat, AuditStep, Report, ReportStep};
+
 /// Publish a government's data as immutable versions, and answer anyone's questions about them.
 #[derive(Debug, Parser)]
 #[command(name = "portico", version, about, after_help = "Try it: portico demo")]
@@ -28,6 +32,10 @@ pub(crate) enum Command {
     Revision(Revision),
     /// What members of staff show to a server
     Token(Token),
+    /// Check or export the log of who did what
+    Audit(Audit),
+    /// The annual report: draft it, publish it, read what the public says
+    Report(Report),
     /// Ask one question and print the answer
     Query(Query),
     /// Show the effective configuration, try storage, catalog and a worker, say what is wrong
@@ -224,9 +232,14 @@ pub(crate) enum DatasetStep {
         /// What the public is told
         #[arg(long)]
         reason: String,
+        /// The column that is the trouble: other versions that have it are listed
+        #[arg(long)]
+        column: Option<String>,
         #[command(flatten)]
         reach: Reach,
     },
+    #[command(flatten)]
+    After(AfterWithdrawal),
 }
 
 /// `portico revision`

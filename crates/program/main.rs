@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, reason = "a command line program answers on standard output")]
 
 mod args;
+mod audit;
 mod backup;
 mod check;
 mod city;
@@ -13,9 +14,12 @@ mod config;
 mod demo;
 mod parts;
 mod publish;
+mod purge;
 mod query;
 mod remedies;
+mod records;
 mod remote;
+mod report;
 mod road;
 mod scratch;
 mod scrub;
@@ -80,6 +84,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Dataset(dataset) => staff::dataset(dataset).await,
         Command::Revision(revision) => interruptible(staff::revision(revision)).await,
         Command::Token(said) => token::run(said).await,
+        Command::Audit(said) => audit::run(said).await,
+        Command::Report(said) => report::run(said).await,
         Command::Query(query) => query::run(query).await,
         Command::Check(check) => check::run(check).await,
         Command::Sweep(sweep) => sweep::run(sweep).await,

@@ -11,6 +11,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::args::Serve;
 use crate::config::Config;
 use crate::parts::{self, Scratch};
+use crate::records;
 
 /// Serves until SIGTERM or SIGINT.
 pub(crate) async fn run(serve: Serve) -> anyhow::Result<ExitCode> {
@@ -50,7 +51,9 @@ pub(crate) async fn serve_store(
         title: config.server.title.clone(),
         public_url: Some(config.server.public_url.clone()).filter(|url| !url.is_empty()),
     };
-    let staff = Staff::new(parts::open_publisher(config, &store, &scratch)?, &config.limits.staff);
+    let publisher = parts::open_publisher(config, &store, &scratch)?;
+    let keeping = records::keep(publisher.clone(), questions.clone());
+    let staff = Staff::new(publisher, &config.limits.staff);
     let limits = config.limits.clone();
     let site = Arc::new(Site { store, questions, staff, limits, settings, clock: parts::clock() });
     let connections = ConnectionSettings { limits: config.limits.http.clone(), tls: tls(config)?, trusted_proxies };
@@ -78,6 +81,7 @@ pub(crate) async fn serve_store(
     while let Some(ended) = servers.join_next().await {
         ended??;
     }
+    keeping.end().await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

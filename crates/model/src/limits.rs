@@ -123,6 +123,9 @@ pub struct QueryLimits {
     pub work_burst_ms: u64,
     /// Bytes of spooled exports on disk; the oldest go first.
     pub spool_bytes: u64,
+    /// How often answers under way look whether what they are made from was withdrawn, in milliseconds: one small
+    /// question to the catalog for all of them.
+    pub withdrawal_ms: u64,
 }
 
 impl Default for QueryLimits {
@@ -146,6 +149,7 @@ impl Default for QueryLimits {
             work_ms_per_s: 1_000,
             work_burst_ms: 120_000,
             spool_bytes: 32 * GIB,
+            withdrawal_ms: 1_000,
         }
     }
 }
@@ -187,6 +191,8 @@ pub struct HttpLimits {
     pub grace_ms: u64,
     /// Datasets on one page of a listing.
     pub page_rows: u64,
+    /// Comments on annual reports from one address block in an hour: a family, or an office. 0 is no limit.
+    pub comments_per_hour: u64,
 }
 
 impl Default for HttpLimits {
@@ -207,6 +213,7 @@ impl Default for HttpLimits {
             streams: 128,
             grace_ms: 10_000,
             page_rows: 100,
+            comments_per_hour: 20,
         }
     }
 }

@@ -44,17 +44,25 @@ pub enum Action {
     Discard,
     /// Stop answering from a released version.
     Withdraw,
+    /// Ask that the bytes of a withdrawn version be removed for good.
+    AskPurge,
+    /// Consent to that, as a second person.
+    ConfirmPurge,
     /// Read staging: the rows that would be public.
     Preview,
     /// Read the audit log.
     ReadAudit,
     /// Make, list and revoke tokens.
     ManageTokens,
+    /// Draft the annual report, write its recommendations, moderate comments on it.
+    WriteReport,
+    /// Freeze the annual report and open it to public comment.
+    PublishReport,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::Read,
         Self::See,
         Self::Stage,
@@ -69,6 +77,10 @@ impl Action {
         Self::Preview,
         Self::ReadAudit,
         Self::ManageTokens,
+        Self::AskPurge,
+        Self::ConfirmPurge,
+        Self::WriteReport,
+        Self::PublishReport,
     ];
 
     /// What is done, as a person says it after "may not".
@@ -86,9 +98,13 @@ impl Action {
             Self::Release => "release",
             Self::Discard => "discard",
             Self::Withdraw => "withdraw",
+            Self::AskPurge => "ask for a purge",
+            Self::ConfirmPurge => "confirm a purge",
             Self::Preview => "preview",
             Self::ReadAudit => "read the audit log",
             Self::ManageTokens => "manage tokens",
+            Self::WriteReport => "write the annual report",
+            Self::PublishReport => "publish the annual report",
         }
     }
 
@@ -104,8 +120,8 @@ impl Action {
             }
             Self::Recommend => &[Role::Steward],
             Self::Return => &[Role::Steward, Role::Cio],
-            Self::Approve => &[Role::Cio],
-            Self::Release | Self::Withdraw => &[Role::OpenData, Role::Cio],
+            Self::Approve | Self::ConfirmPurge | Self::PublishReport => &[Role::Cio],
+            Self::Release | Self::Withdraw | Self::AskPurge | Self::WriteReport => &[Role::OpenData, Role::Cio],
             Self::ReadAudit => &[Role::Steward, Role::OpenData, Role::Cio, Role::Admin],
             Self::ManageTokens => &[Role::Admin],
         }
@@ -169,7 +185,8 @@ pub enum Denial {
     Scope,
     /// It does not begin where the subject stands.
     State,
-    /// Whoever staged or submitted a revision leaves its approval to somebody else.
+    /// Whoever staged or submitted a revision leaves its approval to somebody else; whoever asked for a purge its
+    /// confirmation.
     OwnWork,
 }
 
@@ -183,7 +200,7 @@ pub fn decide(principal: &Principal, action: Action, subject: &Subject, now_ms: 
     if let (Action::Read, Subject::Version { dataset, version }) = (action, subject) {
         return match *version {
             Some((version, VersionState::Released)) => granted(Some(VersionRef { dataset: dataset.clone(), version })),
-            Some((_, VersionState::Withdrawn)) => Decision::Withdrawn,
+            Some((_, VersionState::Withdrawn | VersionState::Purged)) => Decision::Withdrawn,
             None => Decision::Hidden,
         };
     }
@@ -200,7 +217,11 @@ pub fn decide(principal: &Principal, action: Action, subject: &Subject, now_ms: 
     match checked.and_then(|()| check_state(action, subject, alone)) {
         Err(Stop::Hidden) => Decision::Hidden,
         Err(Stop::Denied(denial)) => Decision::Denied(denial),
-        Ok(()) if !alone && action == Action::Approve && subject.is_work_of(principal.name()) => {
+        Ok(())
+            if !alone
+                && matches!(action, Action::Approve | Action::ConfirmPurge)
+                && subject.is_work_of(principal.name()) =>
+        {
             Decision::Denied(Denial::OwnWork)
         }
         Ok(()) => granted(None),
@@ -218,7 +239,7 @@ enum Stop {
 fn check_role(name: &str, roles: &[Role], action: Action, subject: &Subject, covered: bool) -> Result<(), Stop> {
     let others_work = match subject {
         Subject::Revision(facts) => !facts.staged_by.eq_ignore_ascii_case(name),
-        Subject::Version { .. } | Subject::Dataset { .. } | Subject::Portal => false,
+        Subject::Version { .. } | Subject::Dataset { .. } | Subject::Purge { .. } | Subject::Portal => false,
     };
     if others_work && roles.iter().all(|role| *role == Role::Contributor) {
         return Err(Stop::Hidden);
@@ -235,8 +256,14 @@ fn check_role(name: &str, roles: &[Role], action: Action, subject: &Subject, cov
 fn check_state(action: Action, subject: &Subject, alone: bool) -> Result<(), Stop> {
     use RevisionState::{Approved, Blocked, Discarded, InReview, Released, Returned, Screened, Staged, Superseded};
     let begins = match (subject, action) {
-        (Subject::Portal, Action::ManageTokens | Action::ReadAudit) => true,
-        (Subject::Dataset { .. }, Action::See | Action::Stage | Action::Withdraw | Action::ReadAudit) => true,
+        (Subject::Portal, Action::ManageTokens | Action::ReadAudit | Action::WriteReport | Action::PublishReport) => {
+            true
+        }
+        (
+            Subject::Dataset { .. },
+            Action::See | Action::Stage | Action::Withdraw | Action::AskPurge | Action::ReadAudit,
+        ) => true,
+        (Subject::Purge { .. }, Action::ConfirmPurge) => true,
         (Subject::Revision(facts), action) => match action {
             Action::See | Action::ReadAudit => true,
             Action::Stage => matches!(facts.state, Staged | Screened | Blocked | Returned),
@@ -253,9 +280,15 @@ fn check_state(action: Action, subject: &Subject, alone: bool) -> Result<(), Sto
             Action::Release => matches!(facts.state, Approved | Released),
             Action::Discard => !matches!(facts.state, Released | Superseded),
             Action::Preview => matches!(facts.state, Screened | Blocked | InReview | Returned | Approved),
-            Action::Read | Action::Withdraw | Action::ManageTokens => false,
+            Action::Read
+            | Action::Withdraw
+            | Action::AskPurge
+            | Action::ConfirmPurge
+            | Action::ManageTokens
+            | Action::WriteReport
+            | Action::PublishReport => false,
         },
-        (Subject::Portal | Subject::Dataset { .. } | Subject::Version { .. }, _) => false,
+        (Subject::Portal | Subject::Dataset { .. } | Subject::Purge { .. } | Subject::Version { .. }, _) => false,
     };
     if begins { Ok(()) } else { Err(Stop::Denied(Denial::State)) }
 }

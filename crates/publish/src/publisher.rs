@@ -33,8 +33,9 @@ pub struct Publisher {
     pub(crate) store: Store,
     pub(crate) limits: IntakeLimits,
     pub(crate) separate_duties: bool,
-    jail: Jail,
-    scratch: PathBuf,
+    pub(crate) own_steward: Option<String>,
+    pub(crate) jail: Jail,
+    pub(crate) scratch: PathBuf,
 }
 
 /// What somebody proposes.
@@ -62,7 +63,7 @@ impl Publisher {
     /// `program reader --scratch DIR`, which calls [`read_staged`](crate::read_staged); normally this very program.
     #[must_use]
     pub fn new(store: Store, limits: IntakeLimits, program: PathBuf, scratch: PathBuf) -> Self {
-        Self { store, limits, separate_duties: true, jail: Jail::new(program), scratch }
+        Self { store, limits, separate_duties: true, own_steward: None, jail: Jail::new(program), scratch }
     }
 
     /// Whether a revision has to be approved by somebody other than who staged or submitted it. It has, unless this

@@ -58,12 +58,14 @@ pub(crate) async fn decisions(catalog: &Catalog, dataset: &DatasetName) -> Resul
     released.sort_by_key(|revision| std::cmp::Reverse(revision.version));
     let decision = |revision: &portico_store::RevisionRecord| {
         let options: ReadOptions = from_json(&revision.options_json)?;
-        let prepared = revision.prepared()?.ok_or(PublishError::DigestChanged)?;
-        Ok(Decision {
-            public: revision.version.is_some_and(|version| public.contains(&version)),
-            schema: prepared.schema.as_ref().clone(),
-            dictionary: options.dictionary.unwrap_or_default(),
-        })
+        let public = revision.version.is_some_and(|version| public.contains(&version));
+        // Of a purged version nothing is left but what it did not show.
+        let schema = match revision.prepared()? {
+            Some(prepared) => prepared.schema.as_ref().clone(),
+            None if public => return Err(PublishError::DigestChanged),
+            None => Schema::empty(),
+        };
+        Ok(Decision { public, schema, dictionary: options.dictionary.unwrap_or_default() })
     };
     released.iter().map(decision).collect()
 }

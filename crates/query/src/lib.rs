@@ -23,6 +23,8 @@ pub mod questions;
 pub mod queue;
 mod resolve;
 mod runner;
+mod uses;
+mod watch;
 pub mod workers;
 
 #[cfg(test)]

@@ -63,6 +63,11 @@ impl Jail {
         self.rules = rules;
     }
 
+    /// The rules that readers screen by.
+    pub(crate) const fn rules(&self) -> &RuleSet {
+        &self.rules
+    }
+
     /// Has the file [`SOURCE`] in `scratch` read. Dropping the future ends the reader.
     ///
     /// # Errors

@@ -156,6 +156,7 @@ async fn list(site: &Arc<Site>, dataset: &DatasetRecord) -> Result<Vec<VersionEn
         state: match summary.state {
             VersionState::Released => "released",
             VersionState::Withdrawn => "withdrawn",
+            VersionState::Purged => "purged",
         },
         released: timestamp(summary.released_ms),
         rows: summary.rows,

@@ -72,7 +72,6 @@ impl Catalog {
         };
         let files: Vec<&str> = record.manifest.files.iter().map(|file| file.sha256.as_str()).collect();
         let detail = json!({
-            "rows": record.manifest.rows,
             "files": files,
             "approved_by": record.approved_by,
             "approved_digest": released.approved_digest,
@@ -107,7 +106,7 @@ impl Catalog {
                 .ok_or(StoreError::not_found("version"))?;
         seals::check(&seals::VERSION, &row)?;
         let state: String = row.try_get("state")?;
-        if records::parse_state(&state)? == VersionState::Withdrawn {
+        if records::parse_state(&state)? != VersionState::Released {
             return Ok(());
         }
         sqlx::query("UPDATE version SET state = $1, withdrawn_reason = $2 WHERE dataset = $3 AND version = $4")

@@ -68,6 +68,37 @@ macro_rules! dataset_key_columns {
     };
 }
 pub(super) use dataset_key_columns;
+/// The columns of a purge that its seal covers, and the seal.
+macro_rules! purge_columns {
+    () => {
+        "dataset, version, record, done_ms, seal"
+    };
+}
+pub(super) use purge_columns;
+
+/// The columns of a count that its seal covers, and the seal.
+macro_rules! use_count_columns {
+    () => {
+        "month, dataset, version, protocol, format, name, uses, seal"
+    };
+}
+pub(super) use use_count_columns;
+
+/// The columns of a report that its seal covers, and the seal.
+macro_rules! report_columns {
+    () => {
+        "year, record, seal"
+    };
+}
+pub(super) use report_columns;
+
+/// The columns of a comment that its seal covers, and the seal.
+macro_rules! report_comment_columns {
+    () => {
+        "id, year, at_ms, state, record, seal"
+    };
+}
+pub(super) use report_comment_columns;
 
 pub(super) const DATASET: Sealed = Sealed {
     table: "dataset",
@@ -119,6 +150,44 @@ pub(super) const DATASET_KEY: Sealed = Sealed {
     table: "dataset_key",
     columns: &[("dataset", Kind::Text), ("secret", Kind::Text), ("created_ms", Kind::Number)],
 };
+
+pub(super) const PURGE: Sealed = Sealed {
+    table: "purge",
+    columns: &[("dataset", Kind::Text), ("version", Kind::Number), ("record", Kind::Text), ("done_ms", Kind::Number)],
+};
+
+pub(super) const USE_COUNT: Sealed = Sealed {
+    table: "use_count",
+    columns: &[
+        ("month", Kind::Text),
+        ("dataset", Kind::Text),
+        ("version", Kind::Number),
+        ("protocol", Kind::Text),
+        ("format", Kind::Text),
+        ("name", Kind::Text),
+        ("uses", Kind::Number),
+    ],
+};
+
+pub(super) const REPORT: Sealed =
+    Sealed { table: "report", columns: &[("year", Kind::Number), ("record", Kind::Text)] };
+
+pub(super) const REPORT_COMMENT: Sealed = Sealed {
+    table: "report_comment",
+    columns: &[
+        ("id", Kind::Text),
+        ("year", Kind::Number),
+        ("at_ms", Kind::Number),
+        ("state", Kind::Text),
+        ("record", Kind::Text),
+    ],
+};
+
+/// The seal of a row that is about to be written with these values, in the order of its sealed columns.
+pub(super) fn of_values<const N: usize>(sealed: &Sealed, values: [Value; N]) -> String {
+    debug_assert_eq!(sealed.columns.len(), N, "a seal covers every column");
+    digest(&Value::Array(std::iter::once(json!(sealed.table)).chain(values).collect()))
+}
 
 /// Checks a row that was read with all the columns of its seal.
 pub(super) fn check(sealed: &Sealed, row: &AnyRow) -> Result<(), StoreError> {
