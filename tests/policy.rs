@@ -84,6 +84,10 @@ fn table() -> (String, usize) {
             &Subject::Dataset { dataset: trees(), department: String::new() },
         );
         for own in [false, true] {
+            let asked_by = if own { "cy" } else { "ana" }.to_owned();
+            let barred = Some(asked_by);
+            let subject = Subject::Purge { dataset: trees(), department: "Parks".to_owned(), barred };
+            row(format!("a purge that {} asked for", if own { "one" } else { "another" }), &subject);
             let whose = if own { "one's own" } else { "another's" };
             for state in RevisionState::ALL {
                 row(format!("{whose}, {}", state.as_str()), &revision(state, own, false, true));

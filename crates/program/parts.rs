@@ -93,6 +93,7 @@ pub(crate) fn open_publisher(config: &Config, store: &Store, scratch: &Scratch) 
     let publisher = publisher
         .with_time_zone(zone)
         .with_context(|| format!("publishing.time_zone: there is no {zone:?}; one is called as America/New_York"))?;
+    let publisher = publisher.with_own_steward(&config.publishing.own_steward);
     Ok(publisher.with_rules(config.screening.read()?))
 }
 

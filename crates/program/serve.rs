@@ -12,6 +12,7 @@ use crate::args::Serve;
 use crate::calendar;
 use crate::config::Config;
 use crate::parts::{self, Scratch};
+use crate::records;
 
 /// Serves until SIGTERM or SIGINT.
 pub(crate) async fn run(serve: Serve) -> anyhow::Result<ExitCode> {
@@ -52,6 +53,7 @@ pub(crate) async fn serve_store(
         public_url: Some(config.server.public_url.clone()).filter(|url| !url.is_empty()),
     };
     let publisher = parts::open_publisher(config, &store, &scratch)?;
+    let keeping = records::keep(publisher.clone(), questions.clone());
     let staff = Staff::new(publisher.clone(), &config.limits.staff);
     let limits = config.limits.clone();
     let site = Arc::new(Site { store, questions, staff, limits, settings, clock: parts::clock() });
@@ -76,11 +78,11 @@ pub(crate) async fn serve_store(
     greet(&address);
     println!("portico ready {address}");
     tracing::info!(%address, "ready");
-    let (keeping, stopped) = (calendar::keep(publisher), stop.stopped());
+    let (releasing, stopped) = (calendar::keep(publisher), stop.stopped());
     // Dropped at the end of a step or in the middle of one: the next server completes it.
     let clock = tokio::spawn(async move {
         tokio::select! {
-            () = keeping => {}
+            () = releasing => {}
             () = stopped => {}
         }
     });
@@ -89,6 +91,7 @@ pub(crate) async fn serve_store(
     while let Some(ended) = servers.join_next().await {
         ended??;
     }
+    keeping.end().await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

@@ -125,6 +125,9 @@ pub struct QueryLimits {
     pub work_burst_ms: u64,
     /// Bytes of spooled exports on disk; the oldest go first.
     pub spool_bytes: u64,
+    /// How often answers under way look whether what they are made from was withdrawn, in milliseconds: one small
+    /// question to the catalog for all of them.
+    pub withdrawal_ms: u64,
 }
 
 impl Default for QueryLimits {
@@ -148,6 +151,7 @@ impl Default for QueryLimits {
             work_ms_per_s: 1_000,
             work_burst_ms: 120_000,
             spool_bytes: 32 * GIB,
+            withdrawal_ms: 1_000,
         }
     }
 }
@@ -189,6 +193,8 @@ pub struct HttpLimits {
     pub grace_ms: u64,
     /// Datasets on one page of a listing.
     pub page_rows: u64,
+    /// Comments on annual reports from one address block in an hour: a family, or an office. 0 is no limit.
+    pub comments_per_hour: u64,
 }
 
 impl Default for HttpLimits {
@@ -209,6 +215,7 @@ impl Default for HttpLimits {
             streams: 128,
             grace_ms: 10_000,
             page_rows: 100,
+            comments_per_hour: 20,
         }
     }
 }
@@ -253,6 +260,9 @@ pub struct IntakeLimits {
     pub preview_rows: u64,
     /// Bytes of these rows as JSON; where rows are wide there are fewer.
     pub preview_bytes: u64,
+    /// Rows that agree in all quasi-identifiers at least, and rows of a group of people whose size is told, where the data
+    /// dictionary says no other number: what small-cell rules of health departments ask for lies between 5 and 11.
+    pub class_rows: u64,
 }
 
 impl Default for IntakeLimits {
@@ -275,6 +285,7 @@ impl Default for IntakeLimits {
             reader_wall_ms_per_mib: 3_000,
             preview_rows: 100,
             preview_bytes: MIB,
+            class_rows: 5,
         }
     }
 }

@@ -46,17 +46,25 @@ pub enum Action {
     Discard,
     /// Stop answering from a released version.
     Withdraw,
+    /// Ask that the bytes of a withdrawn version be removed for good.
+    AskPurge,
+    /// Consent to that, as a second person.
+    ConfirmPurge,
     /// Read staging: the rows that would be public.
     Preview,
     /// Read the audit log.
     ReadAudit,
     /// Make, list and revoke tokens.
     ManageTokens,
+    /// Draft the annual report, write its recommendations, moderate comments on it.
+    WriteReport,
+    /// Freeze the annual report and open it to public comment.
+    PublishReport,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 19] = [
         Self::Read,
         Self::See,
         Self::Stage,
@@ -72,6 +80,10 @@ impl Action {
         Self::Preview,
         Self::ReadAudit,
         Self::ManageTokens,
+        Self::AskPurge,
+        Self::ConfirmPurge,
+        Self::WriteReport,
+        Self::PublishReport,
     ];
 
     /// What is done, as a person says it after "may not".
@@ -90,9 +102,13 @@ impl Action {
             Self::Schedule => "schedule",
             Self::Discard => "discard",
             Self::Withdraw => "withdraw",
+            Self::AskPurge => "ask for a purge",
+            Self::ConfirmPurge => "confirm a purge",
             Self::Preview => "preview",
             Self::ReadAudit => "read the audit log",
             Self::ManageTokens => "manage tokens",
+            Self::WriteReport => "write the annual report",
+            Self::PublishReport => "publish the annual report",
         }
     }
 
@@ -108,8 +124,10 @@ impl Action {
             }
             Self::Recommend => &[Role::Steward],
             Self::Return => &[Role::Steward, Role::Cio],
-            Self::Approve => &[Role::Cio],
-            Self::Release | Self::Schedule | Self::Withdraw => &[Role::OpenData, Role::Cio],
+            Self::Approve | Self::ConfirmPurge | Self::PublishReport => &[Role::Cio],
+            Self::Release | Self::Schedule | Self::Withdraw | Self::AskPurge | Self::WriteReport => {
+                &[Role::OpenData, Role::Cio]
+            }
             Self::ReadAudit => &[Role::Steward, Role::OpenData, Role::Cio, Role::Admin],
             Self::ManageTokens => &[Role::Admin],
         }
@@ -173,7 +191,8 @@ pub enum Denial {
     Scope,
     /// It does not begin where the subject stands.
     State,
-    /// Whoever staged or submitted a revision leaves its approval to somebody else.
+    /// Whoever staged or submitted a revision leaves its approval to somebody else; whoever asked for a purge its
+    /// confirmation.
     OwnWork,
 }
 
@@ -187,7 +206,7 @@ pub fn decide(principal: &Principal, action: Action, subject: &Subject, now_ms: 
     if let (Action::Read, Subject::Version { dataset, version }) = (action, subject) {
         return match *version {
             Some((version, VersionState::Released)) => granted(Some(VersionRef { dataset: dataset.clone(), version })),
-            Some((_, VersionState::Withdrawn)) => Decision::Withdrawn,
+            Some((_, VersionState::Withdrawn | VersionState::Purged)) => Decision::Withdrawn,
             None => Decision::Hidden,
         };
     }
@@ -205,7 +224,11 @@ pub fn decide(principal: &Principal, action: Action, subject: &Subject, now_ms: 
     match checked.and_then(|()| check_state(action, subject, alone)) {
         Err(Stop::Hidden) => Decision::Hidden,
         Err(Stop::Denied(denial)) => Decision::Denied(denial),
-        Ok(()) if !alone && action == Action::Approve && subject.is_work_of(principal.name()) => {
+        Ok(())
+            if !alone
+                && matches!(action, Action::Approve | Action::ConfirmPurge)
+                && subject.is_work_of(principal.name()) =>
+        {
             Decision::Denied(Denial::OwnWork)
         }
         Ok(()) => granted(None),
@@ -239,7 +262,7 @@ enum Stop {
 fn check_role(name: &str, roles: &[Role], action: Action, subject: &Subject, covered: bool) -> Result<(), Stop> {
     let others_work = match subject {
         Subject::Revision(facts) => !facts.staged_by.eq_ignore_ascii_case(name),
-        Subject::Version { .. } | Subject::Dataset { .. } | Subject::Portal => false,
+        Subject::Version { .. } | Subject::Dataset { .. } | Subject::Purge { .. } | Subject::Portal => false,
     };
     if others_work && roles.iter().all(|role| *role == Role::Contributor) {
         return Err(Stop::Hidden);
@@ -258,8 +281,14 @@ fn check_state(action: Action, subject: &Subject, alone: bool) -> Result<(), Sto
         Approved, Blocked, Discarded, InReview, Released, Returned, Scheduled, Screened, Staged, Superseded,
     };
     let begins = match (subject, action) {
-        (Subject::Portal, Action::ManageTokens | Action::ReadAudit) => true,
-        (Subject::Dataset { .. }, Action::See | Action::Stage | Action::Withdraw | Action::ReadAudit) => true,
+        (Subject::Portal, Action::ManageTokens | Action::ReadAudit | Action::WriteReport | Action::PublishReport) => {
+            true
+        }
+        (
+            Subject::Dataset { .. },
+            Action::See | Action::Stage | Action::Withdraw | Action::AskPurge | Action::ReadAudit,
+        ) => true,
+        (Subject::Purge { .. }, Action::ConfirmPurge) => true,
         (Subject::Revision(facts), action) => match action {
             Action::See | Action::ReadAudit => true,
             Action::Stage => matches!(facts.state, Staged | Screened | Blocked | Returned),
@@ -280,9 +309,15 @@ fn check_state(action: Action, subject: &Subject, alone: bool) -> Result<(), Sto
             Action::Schedule => matches!(facts.state, Approved | Scheduled),
             Action::Discard => !matches!(facts.state, Released | Superseded),
             Action::Preview => matches!(facts.state, Screened | Blocked | InReview | Returned | Approved | Scheduled),
-            Action::Read | Action::Withdraw | Action::ManageTokens => false,
+            Action::Read
+            | Action::Withdraw
+            | Action::AskPurge
+            | Action::ConfirmPurge
+            | Action::ManageTokens
+            | Action::WriteReport
+            | Action::PublishReport => false,
         },
-        (Subject::Portal | Subject::Dataset { .. } | Subject::Version { .. }, _) => false,
+        (Subject::Portal | Subject::Dataset { .. } | Subject::Purge { .. } | Subject::Version { .. }, _) => false,
     };
     if begins { Ok(()) } else { Err(Stop::Denied(Denial::State)) }
 }

@@ -12,7 +12,7 @@ use crate::publisher::Publisher;
 use crate::revision::Revision;
 
 /// Characters of a reason or a remark: a page.
-const TEXT_CHARS_MAX: usize = 4_000;
+pub(crate) const TEXT_CHARS_MAX: usize = 4_000;
 /// Datasets that are read at a time.
 const PAGE: u64 = 500;
 
@@ -224,6 +224,15 @@ impl Publisher {
         Ok(self.store.catalog.audit(dataset, after, limit).await?)
     }
 
+    /// The number and the hash of the audit log's last row.
+    ///
+    /// # Errors
+    /// [`PublishError::Denied`].
+    pub async fn audit_head(&self, principal: &Principal, now_ms: i64) -> Result<(i64, String), PublishError> {
+        permit_portal(principal, Action::ReadAudit, now_ms)?;
+        Ok(self.store.catalog.audit_head().await?)
+    }
+
     /// Whether a dataset may be proposed to be as these metadata say, before its file is there.
     ///
     /// # Errors
@@ -298,7 +307,7 @@ impl Publisher {
         }
     }
 
-    fn permit_dataset(
+    pub(crate) fn permit_dataset(
         &self,
         principal: &Principal,
         action: Action,
@@ -337,7 +346,7 @@ pub(crate) fn permit_portal(principal: &Principal, action: Action, now_ms: i64) 
     }
 }
 
-fn denied(principal: &Principal, action: Action, denial: Denial) -> PublishError {
+pub(crate) fn denied(principal: &Principal, action: Action, denial: Denial) -> PublishError {
     PublishError::Denied { principal: principal.name().to_owned(), action, denial }
 }
 

@@ -17,12 +17,19 @@
 //!
 //! What it deliberately does not do: it answers no questions, knows no wire, and asks no clock.
 
+mod affected;
+mod background;
+mod classes;
 mod decisions;
 mod error;
+mod inherited;
 mod layout;
+mod own;
 mod publisher;
+mod purge;
 mod reader;
 mod release;
+mod report;
 mod returned;
 mod revision;
 mod rows;
@@ -32,14 +39,19 @@ mod sort;
 mod sweep;
 mod times;
 mod tokens;
+mod usage;
 
+pub use affected::{Affected, AffectedBy, Suspicion};
 pub use error::PublishError;
 pub use portico_intake::options::ReadOptions;
 pub use publisher::{Amendment, Publisher, StageRequest};
+pub use purge::Purge;
 pub use reader::read_staged;
+pub use report::COMMENT_MS;
 pub use revision::Revision;
 pub use rows::Rows;
 pub use schedule::{Due, Scheduled};
 pub use screening::Progress;
 pub use sweep::Swept;
 pub use tokens::{TokenRequest, TokenText};
+pub use usage::UsageRow;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use portico_intake::IntakeError;
 use portico_intake::options::ReadOptions;
+use portico_intake::remedy::PseudonymKey;
 use portico_intake::screen::RuleSet;
 use portico_model::dataset::DatasetMetadata;
 use portico_model::finding::Finding;
@@ -21,7 +22,8 @@ use tokio::sync::Notify;
 use ulid::Ulid;
 
 use crate::error::PublishError;
-use crate::reader::{Jail, SOURCE};
+use crate::inherited::{inherit, weakened};
+use crate::reader::{Asked, Jail, SOURCE};
 use crate::release::digest;
 use crate::returned::returned;
 use crate::revision::Revision;
@@ -33,13 +35,14 @@ use crate::screening::{Progress, Screened, worst_first};
 pub struct Publisher {
     pub(crate) store: Store,
     pub(crate) limits: IntakeLimits,
-    pub(crate) separate_duties: bool,
     pub(crate) schedules: ScheduleLimits,
     pub(crate) time_zone: Tz,
     /// Tells whoever keeps the calendar that it has changed.
     pub(crate) rescheduled: Arc<Notify>,
-    jail: Jail,
-    scratch: PathBuf,
+    pub(crate) separate_duties: bool,
+    pub(crate) own_steward: Option<String>,
+    pub(crate) jail: Jail,
+    pub(crate) scratch: PathBuf,
 }
 
 /// What somebody proposes.
@@ -71,6 +74,7 @@ impl Publisher {
             store,
             limits,
             separate_duties: true,
+            own_steward: None,
             schedules: ScheduleLimits::default(),
             time_zone: Tz::UTC,
             rescheduled: Arc::new(Notify::new()),
@@ -122,6 +126,7 @@ impl Publisher {
         let dataset = request.metadata.name.clone();
         let grant = self.permit_proposal(principal, &request.metadata, now_ms).await?;
         self.check_size(&request.file)?;
+        let options = inherit(&self.store.catalog, &dataset, request.options).await?;
         if self.store.catalog.dataset(&dataset).await?.is_none() {
             self.store.catalog.make_dataset(&request.metadata, grant.principal(), now_ms).await?;
             // Somebody else may have made it meanwhile.
@@ -129,7 +134,7 @@ impl Publisher {
         }
         let id = Ulid::new().to_string();
         let staged = self.store.storage.put_staged(&format!("{id}.source"), &request.file).await?;
-        let options_json = json(&request.options)?;
+        let options_json = json(&options)?;
         let metadata_json = json(&request.metadata)?;
         let earlier = self.store.catalog.revisions(&dataset).await?;
         let own = |record: &&RevisionRecord| record.created_by == grant.principal();
@@ -149,7 +154,7 @@ impl Publisher {
             dataset,
             state: RevisionState::Staged,
             staged,
-            file_name: request.options.file_name.clone(),
+            file_name: options.file_name.clone(),
             options_json,
             metadata_json,
             prepared_json: None,
@@ -195,6 +200,7 @@ impl Publisher {
             Some(options) => ReadOptions { file_name: record.file_name.clone(), ..options },
             None => from_json(&record.options_json)?,
         };
+        let options = inherit(&self.store.catalog, &record.dataset, options).await?;
         let amended = RevisionRecord {
             state: RevisionState::Staged,
             options_json: json(&options)?,
@@ -236,7 +242,8 @@ impl Publisher {
         let scratch = self.scratch("screen-")?;
         self.store.storage.fetch_staged(&record.staged, &scratch.path().join(SOURCE)).await?;
         let options: ReadOptions = from_json(&record.options_json)?;
-        let screened = self.read(&record.dataset, options, scratch.path(), &mut progress).await?;
+        let key = self.pseudonym_key(&record.dataset, &options, Some(grant.principal()), now_ms).await?;
+        let screened = self.read(&record.dataset, (options, key), scratch.path(), &mut progress).await?;
         let prepared = json(&self.put_prepared(id, &screened, scratch.path()).await?)?;
         let blocked = screened.findings.iter().any(Finding::blocks);
         let updated = RevisionRecord {
@@ -267,7 +274,9 @@ impl Publisher {
         self.check_size(&request.file)?;
         let scratch = self.scratch("screen-")?;
         tokio::fs::copy(&request.file, scratch.path().join(SOURCE)).await?;
-        let screened = self.read(dataset, request.options, scratch.path(), &mut progress).await?;
+        let options = inherit(&self.store.catalog, dataset, request.options).await?;
+        let key = self.pseudonym_key(dataset, &options, None, now_ms).await?;
+        let screened = self.read(dataset, (options, key), scratch.path(), &mut progress).await?;
         Ok((screened.findings, screened.profile))
     }
 
@@ -292,12 +301,18 @@ impl Publisher {
     async fn read(
         &self,
         dataset: &DatasetName,
-        options: ReadOptions,
+        (options, key): (ReadOptions, Option<PseudonymKey>),
         scratch: &Path,
         progress: &mut (impl FnMut(Progress) + Send),
     ) -> Result<Screened, PublishError> {
-        let mut screened = self.jail.read(options.clone(), &self.limits, scratch, progress).await?;
-        screened.findings.extend(returned(&self.store.catalog, dataset, &options, &screened.schema).await?);
+        let current = self.fetch_current(dataset, &options, scratch).await?;
+        let asked = Asked { options: options.clone(), key, current };
+        let mut screened = self.jail.read(asked, &self.limits, scratch, progress).await?;
+        let catalog = &self.store.catalog;
+        screened.findings.extend(returned(catalog, dataset, &options, &screened.schema).await?);
+        screened
+            .findings
+            .extend(weakened(catalog, dataset, (&options, self.limits.class_rows), &screened.schema).await?);
         worst_first(&mut screened.findings);
         Ok(screened)
     }

@@ -13,6 +13,7 @@ use portico_store::{DeltaCommit, Prepared, ReleaseRecord, RevisionRecord, Versio
 use sha2::{Digest as _, Sha256};
 
 use crate::error::PublishError;
+use crate::inherited::weakened;
 use crate::publisher::{Publisher, from_json, json, prepared_key};
 use crate::returned::returned;
 
@@ -67,9 +68,14 @@ impl Publisher {
             return Err(PublishError::DigestChanged);
         }
         let prepared = record.prepared()?.ok_or(PublishError::DigestChanged)?;
-        // A release that came in between may have left out what this one shows.
+        // A release that came in between may have left out, or made coarser, what this one shows.
         let options: ReadOptions = from_json(&record.options_json)?;
-        if !returned(&self.store.catalog, &record.dataset, &options, &prepared.schema).await?.is_empty() {
+        let catalog = &self.store.catalog;
+        if !returned(catalog, &record.dataset, &options, &prepared.schema).await?.is_empty()
+            || !weakened(catalog, &record.dataset, (&options, self.limits.class_rows), &prepared.schema)
+                .await?
+                .is_empty()
+        {
             return Err(PublishError::DigestChanged);
         }
         Ok(Approved { root, prepared, metadata, digest })

@@ -9,6 +9,7 @@ mod dataset;
 mod examples;
 mod list;
 mod problem;
+mod report;
 mod text;
 
 use axum::response::Response;
@@ -19,6 +20,7 @@ pub(crate) use calendar::calendar;
 pub(crate) use dataset::dataset;
 pub(crate) use list::list;
 pub(crate) use problem::{problem, problems};
+pub(crate) use report::report;
 
 use crate::http::cache::CachePolicy;
 use crate::http::reply;

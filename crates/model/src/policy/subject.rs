@@ -7,8 +7,10 @@ use super::{DatasetName, RevisionState, Scope, VersionNumber};
 pub enum VersionState {
     /// Public.
     Released,
-    /// Withdrawn: the record stays, the data are gone.
+    /// Withdrawn: nobody reads it; the record and the bytes stay.
     Withdrawn,
+    /// Withdrawn, and its bytes removed for good: a tombstone says when, why and by whom.
+    Purged,
 }
 
 /// The thing that an action is about.
@@ -27,6 +29,15 @@ pub enum Subject {
         dataset: DatasetName,
         /// The department that has it, as the catalog says; empty if none has.
         department: String,
+    },
+    /// The purge of a version that somebody has asked for.
+    Purge {
+        /// The dataset.
+        dataset: DatasetName,
+        /// The department that has it; empty if none has.
+        department: String,
+        /// Who asked, and therefore may not confirm it; nobody where duties are not separate.
+        barred: Option<String>,
     },
     /// A revision.
     Revision(RevisionFacts),
@@ -64,7 +75,9 @@ impl Subject {
     pub(super) fn is_in(&self, scope: &Scope) -> Option<bool> {
         match self {
             Self::Version { dataset, .. } => Some(scope.covers(dataset, "")),
-            Self::Dataset { dataset, department } => Some(scope.covers(dataset, department)),
+            Self::Dataset { dataset, department } | Self::Purge { dataset, department, .. } => {
+                Some(scope.covers(dataset, department))
+            }
             Self::Revision(facts) => Some(scope.covers(&facts.dataset, &facts.department)),
             Self::Portal => None,
         }
@@ -74,6 +87,7 @@ impl Subject {
     pub(super) fn is_work_of(&self, name: &str) -> bool {
         match self {
             Self::Revision(facts) => facts.barred.iter().any(|barred| barred.eq_ignore_ascii_case(name)),
+            Self::Purge { barred, .. } => barred.as_ref().is_some_and(|barred| barred.eq_ignore_ascii_case(name)),
             Self::Version { .. } | Self::Dataset { .. } | Self::Portal => false,
         }
     }

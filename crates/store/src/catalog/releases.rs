@@ -27,7 +27,7 @@ impl Catalog {
     }
 
     /// Makes an approved revision public: the version's row, the current pointer, the metadata, the revision's
-    /// state and the audit row, all or nothing. For a revision that was released before it answers the version
+    /// state, the audit row and the end of the revision's lease, all or nothing. For a revision that was released before it answers the version
     /// that it became and changes nothing, so that a caller who does not know whether it worked asks again.
     ///
     /// # Errors
@@ -99,12 +99,12 @@ impl Catalog {
         };
         let files: Vec<&str> = record.manifest.files.iter().map(|file| file.sha256.as_str()).collect();
         let detail = json!({
-            "rows": record.manifest.rows,
             "files": files,
             "approved_by": record.approved_by,
             "approved_digest": released.approved_digest,
         });
         change.audit(principal, now_ms, what, detail).await?;
+        lease::end(&mut change, dataset, &release.revision_id).await?;
         change.commit().await?;
         Ok(record.version.clone())
     }
@@ -133,7 +133,7 @@ impl Catalog {
                 .ok_or(StoreError::not_found("version"))?;
         seals::check(&seals::VERSION, &row)?;
         let state: String = row.try_get("state")?;
-        if records::parse_state(&state)? == VersionState::Withdrawn {
+        if records::parse_state(&state)? != VersionState::Released {
             return Ok(());
         }
         sqlx::query("UPDATE version SET state = $1, withdrawn_reason = $2 WHERE dataset = $3 AND version = $4")
