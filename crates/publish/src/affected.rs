@@ -125,8 +125,8 @@ impl Publisher {
             }
             local.flush().await?;
             drop(local);
-            let options = ReadOptions::named("version.parquet");
-            let screened = self.jail.read(options, &self.limits, scratch.path(), &mut |_| {}).await?;
+            let asked = ReadOptions::named("version.parquet").into();
+            let screened = self.jail.read(asked, &self.limits, scratch.path(), &mut |_| {}).await?;
             for finding in screened.findings.iter().filter(|finding| sought.wants(finding)) {
                 let Finding { rule, column, count, .. } = finding.clone();
                 found.insert(AffectedBy::Screened { rule, column, count });

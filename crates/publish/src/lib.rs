@@ -17,9 +17,9 @@
 //!
 //! What it deliberately does not do: it answers no questions, knows no wire, and asks no clock.
 
+mod affected;
 mod background;
 mod classes;
-mod affected;
 mod decisions;
 mod error;
 mod inherited;
