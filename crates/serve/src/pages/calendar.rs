@@ -47,7 +47,7 @@ fn line(entry: CalendarEntry) -> Line {
             CalendarKind::Release => "Release",
             CalendarKind::Refresh => "Refresh",
         },
-        shown: entry.expected.replace('T', " ").replace(":00Z", " UTC"),
+        shown: entry.expected.replace('T', " ").replace(":00Z", " UTC").replace('Z', " UTC"),
         expected: entry.expected,
     }
 }
