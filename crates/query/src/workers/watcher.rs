@@ -14,7 +14,7 @@ use crate::queue::Turn;
 
 /// How much a question may compute before all others go first on the processors, and one that is expected to be slow.
 const AT_FULL_PRIORITY: Duration = Duration::from_millis(250);
-const AT_FULL_PRIORITY_HEAVY: Duration = Duration::from_millis(20);
+const AT_FULL_PRIORITY_HEAVY: Duration = Duration::from_millis(60);
 
 /// Milliseconds in a unit of `/proc/<pid>/stat`: user space sees 100 ticks a second on every Linux that Rust
 /// builds for, whatever the kernel's own tick is.
