@@ -16,6 +16,7 @@ mod durable;
 mod entries;
 mod hygiene;
 mod jail;
+mod pages;
 mod policy;
 mod refusals;
 mod roads;

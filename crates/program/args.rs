@@ -5,6 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod signin;
+
+pub(crate) use signin::{Link, Session, SessionStep};
+
 /// Publish a government's data as immutable versions, and answer anyone's questions about them.
 #[derive(Debug, Parser)]
 #[command(name = "portico", version, about, after_help = "Try it: portico demo")]
@@ -28,6 +32,8 @@ pub(crate) enum Command {
     Revision(Revision),
     /// What members of staff show to a server
     Token(Token),
+    /// Who is signed in at a browser
+    Session(Session),
     /// Ask one question and print the answer
     Query(Query),
     /// Show the effective configuration, try storage, catalog and a worker, say what is wrong
@@ -342,6 +348,8 @@ pub(crate) enum TokenStep {
         #[command(flatten)]
         reach: Reach,
     },
+    /// Make a one-time link that signs somebody in at a browser, and print it
+    Link(Box<Link>),
     /// List tokens: who holds them, what for, until when
     List {
         #[command(flatten)]

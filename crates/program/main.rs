@@ -11,6 +11,7 @@ mod check;
 mod city;
 mod config;
 mod demo;
+mod identity;
 mod parts;
 mod publish;
 mod query;
@@ -19,6 +20,7 @@ mod road;
 mod scratch;
 mod scrub;
 mod serve;
+mod session;
 mod staff;
 mod sweep;
 mod token;
@@ -79,6 +81,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Dataset(dataset) => staff::dataset(dataset).await,
         Command::Revision(revision) => interruptible(staff::revision(revision)).await,
         Command::Token(said) => token::run(said).await,
+        Command::Session(said) => session::run(said).await,
         Command::Query(query) => query::run(query).await,
         Command::Check(check) => check::run(check).await,
         Command::Sweep(sweep) => sweep::run(sweep).await,

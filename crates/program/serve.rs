@@ -10,6 +10,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::args::Serve;
 use crate::config::Config;
+use crate::identity;
 use crate::parts::{self, Scratch};
 
 /// Serves until SIGTERM or SIGINT.
@@ -50,7 +51,10 @@ pub(crate) async fn serve_store(
         title: config.server.title.clone(),
         public_url: Some(config.server.public_url.clone()).filter(|url| !url.is_empty()),
     };
-    let staff = Staff::new(parts::open_publisher(config, &store, &scratch)?, &config.limits.staff);
+    let mut staff = Staff::new(parts::open_publisher(config, &store, &scratch)?, &config.limits.staff);
+    if let Some(provider) = identity::provider(config)? {
+        staff = staff.with_provider(provider);
+    }
     let limits = config.limits.clone();
     let site = Arc::new(Site { store, questions, staff, limits, settings, clock: parts::clock() });
     let connections = ConnectionSettings { limits: config.limits.http.clone(), tls: tls(config)?, trusted_proxies };

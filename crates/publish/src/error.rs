@@ -40,7 +40,7 @@ pub enum PublishError {
         /// Its limit.
         chars_max: usize,
     },
-    /// A token that makes no sense.
+    /// A token, a link or a holder of one that makes no sense.
     #[error("{0}")]
     BadToken(String),
     /// The revision changed after it was looked at.

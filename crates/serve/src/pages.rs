@@ -8,6 +8,7 @@ mod dataset;
 mod examples;
 mod list;
 mod problem;
+pub(crate) mod staff;
 mod text;
 
 use axum::response::Response;

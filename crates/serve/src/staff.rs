@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use portico_model::limits::StaffLimits;
 use portico_model::problem::{Problem, ProblemKind};
-use portico_publish::Publisher;
+use portico_publish::{Publisher, SessionLife};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::identity::Provider;
 
 /// When to try again after all places are taken, in seconds: a file of some size is read in that time.
 const RETRY_S: u64 = 10;
@@ -15,6 +17,10 @@ const RETRY_S: u64 = 10;
 pub struct Staff {
     /// The steps of the road in.
     pub(crate) publisher: Publisher,
+    /// Where staff sign in, besides one-time links.
+    pub(crate) provider: Option<Arc<Provider>>,
+    /// How long they stay signed in.
+    pub(crate) session_life: SessionLife,
     uploads: Arc<Semaphore>,
     screenings: Arc<Semaphore>,
 }
@@ -27,7 +33,15 @@ impl Staff {
             let count = usize::try_from(count).unwrap_or(Semaphore::MAX_PERMITS);
             Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)))
         };
-        Self { publisher, uploads: places(limits.uploads), screenings: places(limits.screenings) }
+        let session_life = SessionLife { hours: limits.session_hours, idle_minutes: limits.session_idle_minutes };
+        let (uploads, screenings) = (places(limits.uploads), places(limits.screenings));
+        Self { publisher, provider: None, session_life, uploads, screenings }
+    }
+
+    /// The same, for staff who sign in at an identity provider.
+    #[must_use]
+    pub fn with_provider(self, provider: Provider) -> Self {
+        Self { provider: Some(Arc::new(provider)), ..self }
     }
 
     /// A place for one upload.

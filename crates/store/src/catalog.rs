@@ -20,19 +20,23 @@ mod dump;
 mod integrity;
 mod interruption;
 mod lease;
+mod links;
 mod records;
 mod releases;
 mod revisions;
 mod seals;
 mod search;
+mod sessions;
 mod tokens;
 mod versions;
 
 pub use audit::AuditEntry;
 pub(crate) use dump::DumpedRow;
 pub use interruption::{CatalogMoment, Interrupt};
+pub use links::LinkRecord;
 pub use records::{DatasetRecord, Prepared, ReleaseRecord, Review, RevisionRecord, VersionRecord, VersionSummary};
 pub use search::{DatasetFilter, Facets};
+pub use sessions::{SessionOrigin, SessionRecord};
 pub use tokens::TokenRecord;
 
 /// Memory for version records, in bytes of their JSON: a thousand versions of a hundred columns.

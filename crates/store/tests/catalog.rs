@@ -16,6 +16,8 @@ use tempfile::TempDir;
 mod releases;
 #[path = "support/sample.rs"]
 mod sample;
+#[path = "catalog/signin.rs"]
+mod signin;
 #[path = "catalog/tokens.rs"]
 mod tokens;
 

@@ -61,6 +61,22 @@ macro_rules! token_columns {
 }
 pub(super) use token_columns;
 
+/// The columns of a session that its seal covers, and the seal.
+macro_rules! session_columns {
+    () => {
+        "id, sha256, name, record, used_ms, ended_ms, seal"
+    };
+}
+pub(super) use session_columns;
+
+/// The columns of a link that its seal covers, and the seal.
+macro_rules! link_columns {
+    () => {
+        "id, sha256, record, expires_ms, used_ms, seal"
+    };
+}
+pub(super) use link_columns;
+
 pub(super) const DATASET: Sealed = Sealed {
     table: "dataset",
     columns: &[
@@ -105,6 +121,29 @@ pub(super) const VERSION: Sealed = Sealed {
 pub(super) const TOKEN: Sealed = Sealed {
     table: "token",
     columns: &[("id", Kind::Text), ("sha256", Kind::Text), ("record", Kind::Text), ("revoked_ms", Kind::Number)],
+};
+
+pub(super) const SESSION: Sealed = Sealed {
+    table: "session",
+    columns: &[
+        ("id", Kind::Text),
+        ("sha256", Kind::Text),
+        ("name", Kind::Text),
+        ("record", Kind::Text),
+        ("used_ms", Kind::Number),
+        ("ended_ms", Kind::Number),
+    ],
+};
+
+pub(super) const LINK: Sealed = Sealed {
+    table: "link",
+    columns: &[
+        ("id", Kind::Text),
+        ("sha256", Kind::Text),
+        ("record", Kind::Text),
+        ("expires_ms", Kind::Number),
+        ("used_ms", Kind::Number),
+    ],
 };
 
 /// Checks a row that was read with all the columns of its seal.
@@ -177,6 +216,34 @@ pub(super) async fn seal_token(connection: &mut AnyConnection, id: &str) -> Resu
         .await?;
     sqlx::query("UPDATE token SET seal = $1 WHERE id = $2")
         .bind(of_row(&TOKEN, &row)?)
+        .bind(id)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Seals a session that this transaction has written.
+pub(super) async fn seal_session(connection: &mut AnyConnection, id: &str) -> Result<(), StoreError> {
+    let row = sqlx::query(concat!("SELECT ", session_columns!(), " FROM session WHERE id = $1"))
+        .bind(id)
+        .fetch_one(&mut *connection)
+        .await?;
+    sqlx::query("UPDATE session SET seal = $1 WHERE id = $2")
+        .bind(of_row(&SESSION, &row)?)
+        .bind(id)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Seals a link that this transaction has written.
+pub(super) async fn seal_link(connection: &mut AnyConnection, id: &str) -> Result<(), StoreError> {
+    let row = sqlx::query(concat!("SELECT ", link_columns!(), " FROM link WHERE id = $1"))
+        .bind(id)
+        .fetch_one(&mut *connection)
+        .await?;
+    sqlx::query("UPDATE link SET seal = $1 WHERE id = $2")
+        .bind(of_row(&LINK, &row)?)
         .bind(id)
         .execute(connection)
         .await?;
