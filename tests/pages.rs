@@ -121,3 +121,16 @@ async fn a_revision_goes_from_the_file_to_the_public_by_buttons() {
     assert_eq!(ana.post(&format!("/staff/revisions/{other}/conquer"), "").await.problem(), "forbidden");
     world.store.catalog.verify_audit().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_its_time_is_listed_and_not_approved_again() {
+    let world = World::new().await;
+    let ana = Person::new(&world, "ana", &[Role::Steward]).await;
+    let cy = Person::new(&world, "cy", &[Role::Cio]).await;
+    let screened = world.screen("street-trees", "trees.csv", TREES, "").await;
+    let (id, digest) = (&screened.id, screened.digest.as_deref().unwrap());
+    world.publisher.approve(&world.operator, id, digest, NOW_MS).await.unwrap();
+    world.publisher.schedule(&world.operator, id, (NOW_MS + 60_000, None), NOW_MS).await.unwrap();
+    assert!(cy.page("/staff/revisions").await.contains("scheduled"));
+    assert_eq!((ana.steps(id).await, cy.steps(id).await), (vec!["discard".to_owned()], vec![]));
+}

@@ -5,8 +5,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod records;
+mod schedule;
 mod signin;
 
+pub(crate) use records::{AfterWithdrawal, Audit, AuditFormat, AuditStep, Report, ReportStep};
+pub(crate) use schedule::Schedule;
 pub(crate) use signin::{Link, Session, SessionStep};
 
 /// Publish a government's data as immutable versions, and answer anyone's questions about them.
@@ -30,10 +34,16 @@ pub(crate) enum Command {
     Dataset(Dataset),
     /// The steps of the road in, one by one
     Revision(Revision),
+    /// Have the clock release an approved revision at a time, or list what waits for its time
+    Schedule(Box<Schedule>),
     /// What members of staff show to a server
     Token(Token),
     /// Who is signed in at a browser
     Session(Session),
+    /// Check or export the log of who did what
+    Audit(Audit),
+    /// The annual report: draft it, publish it, read what the public says
+    Report(Report),
     /// Ask one question and print the answer
     Query(Query),
     /// Show the effective configuration, try storage, catalog and a worker, say what is wrong
@@ -195,6 +205,8 @@ pub(crate) struct Reading {
     /// Declare a column public in spite of a finding: COLUMN=REASON; may be given several times
     #[arg(long = "public", value_name = "COLUMN=REASON")]
     pub(crate) public: Vec<String>,
+    #[command(flatten)]
+    pub(crate) remedies: crate::remedies::Remedies,
 }
 
 /// `portico dataset`
@@ -228,9 +240,14 @@ pub(crate) enum DatasetStep {
         /// What the public is told
         #[arg(long)]
         reason: String,
+        /// The column that is the trouble: other versions that have it are listed
+        #[arg(long)]
+        column: Option<String>,
         #[command(flatten)]
         reach: Reach,
     },
+    #[command(flatten)]
+    After(AfterWithdrawal),
 }
 
 /// `portico revision`
@@ -270,7 +287,7 @@ pub(crate) enum RevisionStep {
     },
     /// Put a file into staging
     Stage(Box<Stage>),
-    /// Say otherwise how a staged file is read: drop a column, declare one public; then screen it again
+    /// Say otherwise how a staged file is read: drop a column, make it coarser, declare it public; then screen it again
     Amend {
         #[command(flatten)]
         named: Named,

@@ -9,9 +9,11 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use crate::args::Serve;
+use crate::calendar;
 use crate::config::Config;
 use crate::identity;
 use crate::parts::{self, Scratch};
+use crate::records;
 
 /// Serves until SIGTERM or SIGINT.
 pub(crate) async fn run(serve: Serve) -> anyhow::Result<ExitCode> {
@@ -51,7 +53,9 @@ pub(crate) async fn serve_store(
         title: config.server.title.clone(),
         public_url: Some(config.server.public_url.clone()).filter(|url| !url.is_empty()),
     };
-    let mut staff = Staff::new(parts::open_publisher(config, &store, &scratch)?, &config.limits.staff);
+    let publisher = parts::open_publisher(config, &store, &scratch)?;
+    let keeping = records::keep(publisher.clone(), questions.clone());
+    let mut staff = Staff::new(publisher.clone(), &config.limits.staff);
     if let Some(provider) = identity::provider(config)? {
         staff = staff.with_provider(provider);
     }
@@ -78,10 +82,20 @@ pub(crate) async fn serve_store(
     greet(&address);
     println!("portico ready {address}");
     tracing::info!(%address, "ready");
+    let (releasing, stopped) = (calendar::keep(publisher), stop.stopped());
+    // Dropped at the end of a step or in the middle of one: the next server completes it.
+    let clock = tokio::spawn(async move {
+        tokio::select! {
+            () = releasing => {}
+            () = stopped => {}
+        }
+    });
     portico_serve::run(listener, router, connections, stop.stopped()).await?;
+    clock.await?;
     while let Some(ended) = servers.join_next().await {
         ended??;
     }
+    keeping.end().await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

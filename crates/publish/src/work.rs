@@ -82,18 +82,23 @@ impl Publisher {
 
 /// Whether a step was done already: it may be repeated, and nothing would come of it.
 fn is_done(action: Action, record: &RevisionRecord) -> bool {
-    use RevisionState::{Approved, Discarded, InReview, Released, Returned};
+    use RevisionState::{Approved, Discarded, InReview, Released, Returned, Scheduled};
     match action {
-        Action::Screen | Action::Submit => matches!(record.state, InReview | Approved),
+        Action::Screen | Action::Submit => matches!(record.state, InReview | Approved | Scheduled),
         Action::Recommend => record.review.recommended_by.is_some(),
         Action::Return => record.state == Returned,
-        Action::Approve => record.state == Approved,
+        Action::Approve => matches!(record.state, Approved | Scheduled),
         Action::Release => record.state == Released,
         Action::Discard => record.state == Discarded,
         Action::Read
         | Action::See
         | Action::Stage
+        | Action::Schedule
         | Action::Withdraw
+        | Action::AskPurge
+        | Action::ConfirmPurge
+        | Action::WriteReport
+        | Action::PublishReport
         | Action::Preview
         | Action::ReadAudit
         | Action::ManageTokens => false,

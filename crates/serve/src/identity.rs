@@ -32,9 +32,10 @@ use keys::Keys;
 
 /// Sends one request to the provider, within the limits of whoever made it: the program has a client for it, tests have
 /// a provider in memory.
-pub type Fetch = Arc<
-    dyn Fn(http::Request<Vec<u8>>) -> BoxFuture<'static, Result<http::Response<Vec<u8>>, FetchError>> + Send + Sync,
->;
+pub type Fetch = Arc<dyn Fn(http::Request<Vec<u8>>) -> Fetched + Send + Sync>;
+
+/// What the provider will answer.
+type Fetched = BoxFuture<'static, Result<http::Response<Vec<u8>>, FetchError>>;
 
 /// Why the provider did not answer.
 #[derive(Debug, thiserror::Error)]

@@ -3,9 +3,12 @@
 //!
 //! ```text
 //! GET  /api/staff/whoami        GET /api/staff/datasets[/{name}[/revisions]]     GET /api/staff/audit
-//! POST /api/staff/datasets/{name}/revisions      (the file's bytes)     POST …/versions/{version}/withdraw
+//! POST /api/staff/datasets/{name}/revisions      (the file's bytes)     POST …/versions/{version}/withdraw  purge
+//! GET  …/versions/{version}/affected             GET …/purges
 //! GET  /api/staff/revisions/{id}[/rows]          PUT /api/staff/revisions/{id}/proposal
-//! POST /api/staff/revisions/{id}/screen  submit  review  approve  release  discard
+//! POST /api/staff/revisions/{id}/screen  submit  review  approve  schedule  unschedule  release  discard
+//! GET  /api/staff/schedules
+//! GET  /api/staff/reports      POST …/{year}/draft  publish      GET …/{year}/comments      POST /api/staff/comments/{id}/moderate
 //! GET, POST /api/staff/tokens                    DELETE /api/staff/tokens/{id}
 //! POST /api/staff/links      GET, DELETE /api/staff/sessions      DELETE /api/staff/sessions/{id}
 //! GET /staff/signin/provider   callback          POST /staff/signin/link         POST /staff/signout
@@ -15,13 +18,17 @@
 //! The pages under `/staff` are in `pages::staff`.
 
 pub(crate) mod asker;
+pub(crate) mod audit;
 pub(crate) mod cookies;
 pub(crate) mod datasets;
 mod documents;
 pub(crate) mod form;
-mod json;
+pub(crate) mod json;
 pub(crate) mod origin;
+pub(crate) mod purge;
+pub(crate) mod reports;
 pub(crate) mod revisions;
+pub(crate) mod schedules;
 pub(crate) mod sessions;
 pub(crate) mod signin;
 pub(crate) mod tokens;

@@ -8,7 +8,7 @@ use portico_model::problem::Problem;
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::{Fetch, FetchError, failed, is_safe, unavailable};
+use super::{Fetch, FetchError, Fetched, failed, is_safe, unavailable};
 
 /// How long it is believed, in milliseconds: a key that the provider takes back is not used longer than this.
 const FRESH_MS: i64 = 60 * 60 * 1000;
@@ -47,14 +47,7 @@ impl Keys {
     }
 
     /// The client that asks the provider.
-    pub(super) fn client(
-        &self,
-    ) -> impl Fn(
-        http::Request<Vec<u8>>,
-    ) -> futures::future::BoxFuture<'static, Result<http::Response<Vec<u8>>, FetchError>>
-    + Send
-    + Sync
-    + 'static {
+    pub(super) fn client(&self) -> impl Fn(http::Request<Vec<u8>>) -> Fetched + Send + Sync + 'static {
         let fetch = Arc::clone(&self.fetch);
         move |request| {
             // Addresses that the provider names are held to the same rule as its own.

@@ -242,11 +242,14 @@ async fn whoever_is_in_a_group_signs_in_with_its_duties() {
     assert_eq!(late.await.status, StatusCode::SEE_OTHER);
 }
 
+/// What the provider says otherwise.
+type Change = Box<dyn FnOnce(&mut Says)>;
+
 #[tokio::test]
 async fn an_id_token_that_is_not_good_signs_nobody_in() {
     let set = |name: &'static str, value: Value| move |says: &mut Says| says.claims[name] = value;
     let city = City::new().await;
-    let checks: Vec<(&str, Box<dyn FnOnce(&mut Says)>)> = vec![
+    let checks: Vec<(&str, Change)> = vec![
         ("no signature", Box::new(|says| says.signed = Signed::Not)),
         ("a shared secret", Box::new(|says| says.signed = Signed::WithSecret)),
         ("another's key", Box::new(|says| says.signed = Signed::ByAs(2, 1))),

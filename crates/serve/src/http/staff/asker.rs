@@ -59,6 +59,18 @@ impl FromRequestParts<Arc<Site>> for Member {
     }
 }
 
+/// A request that no other site has made a browser send: what changes something without a token asks for that much.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnSite;
+
+impl<S: Sync> FromRequestParts<S> for OwnSite {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
+        origin::check_program(parts).map(|()| Self)
+    }
+}
+
 /// Whoever it is that may be there, for pages that show something to those who are not signed in, too.
 #[derive(Clone, Debug)]
 pub(crate) struct Somebody(pub(crate) Option<Member>);
