@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 mod records;
+mod schedule;
+mod signin;
 
 pub(crate) use records::{AfterWithdrawal, Audit, AuditFormat, AuditStep, Report, ReportStep};
-
-mod schedule;
-
 pub(crate) use schedule::Schedule;
+pub(crate) use signin::{Link, Session, SessionStep};
 
 /// Publish a government's data as immutable versions, and answer anyone's questions about them.
 #[derive(Debug, Parser)]
@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Schedule(Box<Schedule>),
     /// What members of staff show to a server
     Token(Token),
+    /// Who is signed in at a browser
+    Session(Session),
     /// Check or export the log of who did what
     Audit(Audit),
     /// The annual report: draft it, publish it, read what the public says
@@ -363,6 +365,8 @@ pub(crate) enum TokenStep {
         #[command(flatten)]
         reach: Reach,
     },
+    /// Make a one-time link that signs somebody in at a browser, and print it
+    Link(Box<Link>),
     /// List tokens: who holds them, what for, until when
     List {
         #[command(flatten)]

@@ -12,6 +12,8 @@ use portico_intake::screen::RuleSet;
 use portico_model::limits::Limits;
 use serde::{Deserialize, Serialize};
 
+use crate::identity::Identity;
+
 /// The whole configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -26,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) publishing: Publishing,
     /// What is looked for in files.
     pub(crate) screening: Screening,
+    /// How staff sign in at their browsers.
+    pub(crate) identity: Identity,
     /// Every limit.
     pub(crate) limits: Limits,
 }
@@ -209,6 +213,9 @@ impl Config {
         if let Some(url) = variable("PORTICO_CATALOG_URL") {
             self.catalog.url = url;
         }
+        if let (Some(oidc), Some(secret)) = (&mut self.identity.oidc, variable("PORTICO_OIDC_CLIENT_SECRET")) {
+            oidc.client_secret = Some(secret);
+        }
         self.storage.read_environment(variable);
         Ok(())
     }
@@ -227,6 +234,9 @@ impl Config {
         }
         if !["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| self.catalog.url.starts_with(scheme)) {
             faults.push("catalog.url begins with sqlite: or postgres:".to_owned());
+        }
+        if self.identity.oidc.is_some() && self.server.public_url.is_empty() {
+            faults.push("identity.oidc wants server.public_url, to which the provider sends people back".to_owned());
         }
         let query = &self.limits.query;
         if query.pool_memory_bytes > query.worker_memory_bytes {

@@ -305,11 +305,27 @@ pub struct StaffLimits {
     pub screenings: u64,
     /// Longest life of a token, in days: a forgotten one ends within a year.
     pub token_days: u64,
+    /// Longest life of a session at a browser, in hours: a working day. A group that somebody leaves at the identity
+    /// provider counts from their next sign-in, so this is how late that may be.
+    pub session_hours: u64,
+    /// How long a session may lie unused, in minutes: a meeting.
+    pub session_idle_minutes: u64,
+    /// How long a one-time sign-in link is good, in minutes: as long as it takes to hand it over.
+    pub link_minutes: u64,
 }
 
 impl Default for StaffLimits {
     fn default() -> Self {
-        Self { upload_bytes: 16 * GIB, upload_idle_ms: 30_000, uploads: 4, screenings: 2, token_days: 366 }
+        Self {
+            upload_bytes: 16 * GIB,
+            upload_idle_ms: 30_000,
+            uploads: 4,
+            screenings: 2,
+            token_days: 366,
+            session_hours: 8,
+            session_idle_minutes: 60,
+            link_minutes: 15,
+        }
     }
 }
 
