@@ -15,6 +15,7 @@ mod confinement;
 mod durable;
 mod entries;
 mod hygiene;
+mod inventory;
 mod jail;
 mod policy;
 mod refusals;

@@ -81,6 +81,11 @@ fn table() -> (String, usize) {
             &Subject::Dataset { dataset: trees(), department: String::new() },
         );
         for own in [false, true] {
+            let whose = if own { "one's own edit" } else { "another's edit" };
+            let barred = vec![if own { "cy" } else { "ana" }.to_owned()];
+            row(whose.to_owned(), &Subject::Edit { dataset: trees(), department: "Parks".to_owned(), barred });
+        }
+        for own in [false, true] {
             let whose = if own { "one's own" } else { "another's" };
             for state in RevisionState::ALL {
                 row(format!("{whose}, {}", state.as_str()), &revision(state, own, false, true));

@@ -5,6 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod inventory;
+
+pub(crate) use inventory::{EditStep, Inventory, InventoryStep, Request, RequestStep};
+
 /// Publish a government's data as immutable versions, and answer anyone's questions about them.
 #[derive(Debug, Parser)]
 #[command(name = "portico", version, about, after_help = "Try it: portico demo")]
@@ -26,6 +30,10 @@ pub(crate) enum Command {
     Dataset(Dataset),
     /// The steps of the road in, one by one
     Revision(Revision),
+    /// Every dataset that the government holds, published or not
+    Inventory(Inventory),
+    /// What the public asks to have published
+    Request(Request),
     /// What members of staff show to a server
     Token(Token),
     /// Ask one question and print the answer
@@ -120,6 +128,9 @@ pub(crate) struct Publish {
     /// Screen by the rules of this file instead of those of the configuration
     #[arg(long, value_name = "FILE")]
     pub(crate) rules: Option<PathBuf>,
+    /// Draft a data dictionary of the file's columns, for somebody to say what they mean; keep nothing else
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub(crate) write_dictionary: Option<PathBuf>,
 }
 
 /// A file that is to become a version, and what is said of it.
@@ -139,6 +150,9 @@ pub(crate) struct Propose {
 /// What a person says of a dataset.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Metadata {
+    /// Any of the metadata in a file: TOML, or JSON; what the flags say goes before it (docs/metadata.md lists the keys)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) metadata: Option<PathBuf>,
     /// Title for people
     #[arg(long)]
     pub(crate) title: Option<String>,
@@ -151,7 +165,7 @@ pub(crate) struct Metadata {
     /// The steward's name
     #[arg(long)]
     pub(crate) steward_name: Option<String>,
-    /// The steward's e-mail address; a first release needs one
+    /// The steward's e-mail address; a release needs one
     #[arg(long)]
     pub(crate) steward_email: Option<String>,
     /// SPDX identifier of the licence, such as CC0-1.0
@@ -213,6 +227,8 @@ pub(crate) enum DatasetStep {
         #[command(flatten)]
         reach: Reach,
     },
+    #[command(flatten)]
+    Edit(EditStep),
     /// Stop answering from a version; its record stays, with the public reason
     Withdraw {
         /// The dataset's name

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use portico_intake::screen::RuleSet;
+use portico_model::dataset::Requirement;
 use portico_model::limits::Limits;
 use serde::{Deserialize, Serialize};
 
@@ -38,11 +39,14 @@ pub(crate) struct Publishing {
     /// person does it all says false: then whoever holds the roles may approve their own work, and the audit log shows
     /// it. The command line on the server itself is not bound by it.
     pub(crate) separation_of_duties: bool,
+    /// What a release is refused without: steward, license, description and dictionary (what every column means). A town
+    /// that releases with less says here with what.
+    pub(crate) require: Vec<Requirement>,
 }
 
 impl Default for Publishing {
     fn default() -> Self {
-        Self { separation_of_duties: true }
+        Self { separation_of_duties: true, require: Requirement::ALL.to_vec() }
     }
 }
 

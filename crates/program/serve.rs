@@ -12,6 +12,9 @@ use crate::args::Serve;
 use crate::config::Config;
 use crate::parts::{self, Scratch};
 
+/// How often the published inventory is compared with what is known: soon enough for people, rarely enough for the catalog.
+const INVENTORY_BEAT: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// Serves until SIGTERM or SIGINT.
 pub(crate) async fn run(serve: Serve) -> anyhow::Result<ExitCode> {
     let mut config = Config::load(serve.portal.config.as_deref(), serve.portal.data.as_deref())?;
@@ -50,7 +53,8 @@ pub(crate) async fn serve_store(
         title: config.server.title.clone(),
         public_url: Some(config.server.public_url.clone()).filter(|url| !url.is_empty()),
     };
-    let staff = Staff::new(parts::open_publisher(config, &store, &scratch)?, &config.limits.staff);
+    let publisher = parts::open_publisher(config, &store, &scratch)?;
+    let staff = Staff::new(publisher.clone(), &config.limits.staff);
     let limits = config.limits.clone();
     let site = Arc::new(Site { store, questions, staff, limits, settings, clock: parts::clock() });
     let connections = ConnectionSettings { limits: config.limits.http.clone(), tls: tls(config)?, trusted_proxies };
@@ -71,6 +75,8 @@ pub(crate) async fn serve_store(
         let (settings, stopped, router) = (connections.clone(), stop.stopped(), router.clone());
         servers.spawn(async move { portico_serve::run(listener, router, settings, stopped).await });
     }
+    let stopped = stop.stopped();
+    tokio::spawn(async move { keep_inventory(&publisher, stopped).await });
     greet(&address);
     println!("portico ready {address}");
     tracing::info!(%address, "ready");
@@ -80,6 +86,21 @@ pub(crate) async fn serve_store(
     }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Brings the published inventory up to date, now and then, until the server stops.
+async fn keep_inventory(publisher: &portico_publish::Publisher, stopped: impl Future<Output = ()>) {
+    let mut stopped = std::pin::pin!(stopped);
+    let mut beat = tokio::time::interval(INVENTORY_BEAT);
+    loop {
+        tokio::select! {
+            () = &mut stopped => return,
+            _ = beat.tick() => {}
+        }
+        if let Err(error) = publisher.refresh_inventory(parts::now_ms()).await {
+            tracing::warn!(%error, "the published inventory could not be brought up to date");
+        }
+    }
 }
 
 fn tls(config: &Config) -> anyhow::Result<Option<TlsAcceptor>> {

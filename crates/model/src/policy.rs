@@ -46,6 +46,14 @@ pub enum Action {
     Withdraw,
     /// Read staging: the rows that would be public.
     Preview,
+    /// Say otherwise what is known of a dataset: propose an edit of metadata that are public.
+    Describe,
+    /// Enter datasets into the inventory, and say how far they are.
+    KeepInventory,
+    /// Ask for a dataset that is not published.
+    AskForData,
+    /// Read what the public asks for, decide whether it is shown, and answer it.
+    AnswerRequests,
     /// Read the audit log.
     ReadAudit,
     /// Make, list and revoke tokens.
@@ -54,7 +62,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::Read,
         Self::See,
         Self::Stage,
@@ -67,6 +75,10 @@ impl Action {
         Self::Discard,
         Self::Withdraw,
         Self::Preview,
+        Self::Describe,
+        Self::KeepInventory,
+        Self::AskForData,
+        Self::AnswerRequests,
         Self::ReadAudit,
         Self::ManageTokens,
     ];
@@ -87,6 +99,10 @@ impl Action {
             Self::Discard => "discard",
             Self::Withdraw => "withdraw",
             Self::Preview => "preview",
+            Self::Describe => "edit the metadata",
+            Self::KeepInventory => "keep the inventory",
+            Self::AskForData => "ask for a dataset",
+            Self::AnswerRequests => "answer requests of the public",
             Self::ReadAudit => "read the audit log",
             Self::ManageTokens => "manage tokens",
         }
@@ -96,7 +112,7 @@ impl Action {
     #[must_use]
     pub const fn roles(self) -> &'static [Role] {
         match self {
-            Self::Read => &[],
+            Self::Read | Self::AskForData => &[],
             // Figures have values in them: whoever only gives tokens has no business with them.
             Self::See | Self::Preview => &[Role::Contributor, Role::Steward, Role::OpenData, Role::Cio],
             Self::Stage | Self::Screen | Self::Submit | Self::Discard => {
@@ -105,7 +121,8 @@ impl Action {
             Self::Recommend => &[Role::Steward],
             Self::Return => &[Role::Steward, Role::Cio],
             Self::Approve => &[Role::Cio],
-            Self::Release | Self::Withdraw => &[Role::OpenData, Role::Cio],
+            Self::Describe | Self::KeepInventory => &[Role::Steward, Role::OpenData],
+            Self::AnswerRequests | Self::Release | Self::Withdraw => &[Role::OpenData, Role::Cio],
             Self::ReadAudit => &[Role::Steward, Role::OpenData, Role::Cio, Role::Admin],
             Self::ManageTokens => &[Role::Admin],
         }
@@ -187,6 +204,10 @@ pub fn decide(principal: &Principal, action: Action, subject: &Subject, now_ms: 
             None => Decision::Hidden,
         };
     }
+    // A wish is not a duty: staff have it like everybody else.
+    if (action, subject) == (Action::AskForData, &Subject::Portal) {
+        return granted(None);
+    }
     let checked = match principal {
         Principal::Anonymous => return Decision::Hidden,
         // At the server's own command line: holds every role, everywhere, and is one person.
@@ -218,7 +239,7 @@ enum Stop {
 fn check_role(name: &str, roles: &[Role], action: Action, subject: &Subject, covered: bool) -> Result<(), Stop> {
     let others_work = match subject {
         Subject::Revision(facts) => !facts.staged_by.eq_ignore_ascii_case(name),
-        Subject::Version { .. } | Subject::Dataset { .. } | Subject::Portal => false,
+        Subject::Version { .. } | Subject::Dataset { .. } | Subject::Edit { .. } | Subject::Portal => false,
     };
     if others_work && roles.iter().all(|role| *role == Role::Contributor) {
         return Err(Stop::Hidden);
@@ -235,8 +256,17 @@ fn check_role(name: &str, roles: &[Role], action: Action, subject: &Subject, cov
 fn check_state(action: Action, subject: &Subject, alone: bool) -> Result<(), Stop> {
     use RevisionState::{Approved, Blocked, Discarded, InReview, Released, Returned, Screened, Staged, Superseded};
     let begins = match (subject, action) {
-        (Subject::Portal, Action::ManageTokens | Action::ReadAudit) => true,
-        (Subject::Dataset { .. }, Action::See | Action::Stage | Action::Withdraw | Action::ReadAudit) => true,
+        (Subject::Portal, Action::ManageTokens | Action::ReadAudit | Action::AnswerRequests) => true,
+        (
+            Subject::Dataset { .. },
+            Action::See
+            | Action::Stage
+            | Action::Withdraw
+            | Action::Describe
+            | Action::KeepInventory
+            | Action::ReadAudit,
+        ) => true,
+        (Subject::Edit { .. }, Action::Approve | Action::Return) => true,
         (Subject::Revision(facts), action) => match action {
             Action::See | Action::ReadAudit => true,
             Action::Stage => matches!(facts.state, Staged | Screened | Blocked | Returned),
@@ -253,9 +283,15 @@ fn check_state(action: Action, subject: &Subject, alone: bool) -> Result<(), Sto
             Action::Release => matches!(facts.state, Approved | Released),
             Action::Discard => !matches!(facts.state, Released | Superseded),
             Action::Preview => matches!(facts.state, Screened | Blocked | InReview | Returned | Approved),
-            Action::Read | Action::Withdraw | Action::ManageTokens => false,
+            Action::Read
+            | Action::Withdraw
+            | Action::Describe
+            | Action::KeepInventory
+            | Action::AskForData
+            | Action::AnswerRequests
+            | Action::ManageTokens => false,
         },
-        (Subject::Portal | Subject::Dataset { .. } | Subject::Version { .. }, _) => false,
+        (Subject::Portal | Subject::Dataset { .. } | Subject::Edit { .. } | Subject::Version { .. }, _) => false,
     };
     if begins { Ok(()) } else { Err(Stop::Denied(Denial::State)) }
 }

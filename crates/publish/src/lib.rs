@@ -18,11 +18,15 @@
 //! What it deliberately does not do: it answers no questions, knows no wire, and asks no clock.
 
 mod decisions;
+mod edits;
 mod error;
+mod inventory;
 mod layout;
+mod metadata;
 mod publisher;
 mod reader;
 mod release;
+mod requests;
 mod returned;
 mod revision;
 mod rows;
@@ -31,10 +35,14 @@ mod sort;
 mod sweep;
 mod tokens;
 
+pub use edits::Edited;
 pub use error::PublishError;
+pub use inventory::{Change, Import, InventoryLine, LineError, Refreshed};
+pub use metadata::proposed;
 pub use portico_intake::options::ReadOptions;
 pub use publisher::{Amendment, Publisher, StageRequest};
 pub use reader::read_staged;
+pub use requests::{RequestAnswer, Wish};
 pub use revision::Revision;
 pub use rows::Rows;
 pub use screening::Progress;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use portico_intake::IntakeError;
 use portico_intake::options::ReadOptions;
 use portico_intake::screen::RuleSet;
-use portico_model::dataset::DatasetMetadata;
+use portico_model::dataset::{DatasetMetadata, Requirement};
 use portico_model::finding::Finding;
 use portico_model::limits::IntakeLimits;
 use portico_model::manifest::ReleasedFile;
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use crate::error::PublishError;
+use crate::metadata::proposed;
 use crate::reader::{Jail, SOURCE};
 use crate::release::digest;
 use crate::returned::returned;
@@ -31,7 +32,8 @@ pub struct Publisher {
     pub(crate) store: Store,
     pub(crate) limits: IntakeLimits,
     pub(crate) separate_duties: bool,
-    jail: Jail,
+    pub(crate) required: Vec<Requirement>,
+    pub(crate) jail: Jail,
     scratch: PathBuf,
 }
 
@@ -60,7 +62,8 @@ impl Publisher {
     /// `program reader --scratch DIR`, which calls [`read_staged`](crate::read_staged); normally this very program.
     #[must_use]
     pub fn new(store: Store, limits: IntakeLimits, program: PathBuf, scratch: PathBuf) -> Self {
-        Self { store, limits, separate_duties: true, jail: Jail::new(program), scratch }
+        let required = Requirement::ALL.to_vec();
+        Self { store, limits, separate_duties: true, required, jail: Jail::new(program), scratch }
     }
 
     /// Whether a revision has to be approved by somebody other than who staged or submitted it. It has, unless this
@@ -83,7 +86,7 @@ impl Publisher {
     ///
     /// # Errors
     /// [`PublishError::Denied`]; [`PublishError::UnknownDataset`] for what is not in the principal's scope;
-    /// [`PublishError::Store`] when staging cannot be written.
+    /// [`PublishError::BadMetadata`]; [`PublishError::Store`] when staging cannot be written.
     pub async fn stage(
         &self,
         principal: &Principal,
@@ -93,15 +96,16 @@ impl Publisher {
         let dataset = request.metadata.name.clone();
         let grant = self.permit_proposal(principal, &request.metadata, now_ms).await?;
         self.check_size(&request.file)?;
+        let metadata = proposed(request.metadata, &request.options)?;
         if self.store.catalog.dataset(&dataset).await?.is_none() {
-            self.store.catalog.make_dataset(&request.metadata, grant.principal(), now_ms).await?;
+            self.store.catalog.make_dataset(&metadata, grant.principal(), now_ms).await?;
             // Somebody else may have made it meanwhile.
-            self.permit_proposal(principal, &request.metadata, now_ms).await?;
+            self.permit_proposal(principal, &metadata, now_ms).await?;
         }
         let id = Ulid::new().to_string();
         let staged = self.store.storage.put_staged(&format!("{id}.source"), &request.file).await?;
         let options_json = json(&request.options)?;
-        let metadata_json = json(&request.metadata)?;
+        let metadata_json = json(&metadata)?;
         let earlier = self.store.catalog.revisions(&dataset).await?;
         let own = |record: &&RevisionRecord| record.created_by == grant.principal();
         let same = |record: &&RevisionRecord| {
@@ -147,7 +151,8 @@ impl Publisher {
     /// declared public with a reason. The file stays; it has to be screened again.
     ///
     /// # Errors
-    /// [`PublishError::Denied`]; [`PublishError::WrongState`] once the revision is handed in.
+    /// [`PublishError::Denied`]; [`PublishError::BadMetadata`]; [`PublishError::WrongState`] once the revision is handed
+    /// in.
     pub async fn amend(
         &self,
         principal: &Principal,
@@ -166,6 +171,7 @@ impl Publisher {
             Some(options) => ReadOptions { file_name: record.file_name.clone(), ..options },
             None => from_json(&record.options_json)?,
         };
+        let metadata = proposed(metadata, &options)?;
         let amended = RevisionRecord {
             state: RevisionState::Staged,
             options_json: json(&options)?,

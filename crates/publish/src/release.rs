@@ -25,7 +25,7 @@ impl Publisher {
     /// order. A release that was interrupted anywhere is completed by doing it again.
     ///
     /// # Errors
-    /// [`PublishError::NoSteward`], [`PublishError::WrongState`], or [`PublishError::Store`] with a conflict when
+    /// [`PublishError::Incomplete`], [`PublishError::WrongState`], or [`PublishError::Store`] with a conflict when
     /// another release of the dataset came in between: do it again.
     pub async fn release(&self, principal: &Principal, id: &str, now_ms: i64) -> Result<VersionRef, PublishError> {
         let record = self.record(id).await?;
@@ -33,10 +33,8 @@ impl Publisher {
         if let (RevisionState::Released, Some(version)) = (record.state, record.version) {
             return Ok(VersionRef { dataset: record.dataset, version });
         }
+        self.check_complete(&record)?;
         let metadata: DatasetMetadata = from_json(&record.metadata_json)?;
-        if metadata.steward_email.trim().is_empty() {
-            return Err(PublishError::NoSteward);
-        }
         let dataset = self.store.catalog.dataset(&record.dataset).await?;
         let root = dataset.ok_or_else(|| PublishError::UnknownRevision(id.to_owned()))?.root;
         // The approved digest covers the files' digests, and those are verified where the files go.

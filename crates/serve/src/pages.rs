@@ -8,6 +8,7 @@ mod dataset;
 mod examples;
 mod list;
 mod problem;
+mod requests;
 mod text;
 
 use axum::response::Response;
@@ -17,6 +18,7 @@ pub(crate) use assets::asset;
 pub(crate) use dataset::dataset;
 pub(crate) use list::list;
 pub(crate) use problem::{problem, problems};
+pub(crate) use requests::list as requests;
 
 use crate::http::cache::CachePolicy;
 use crate::http::reply;

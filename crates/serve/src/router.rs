@@ -23,7 +23,7 @@ use crate::finish::{self, finish, is_grpc};
 use crate::flight;
 use crate::http::asker::{Asker, Visit};
 use crate::http::downloads::{self, Named, Wanted};
-use crate::http::{datasets, names, parts, service, sql, staff};
+use crate::http::{datasets, names, parts, requests, service, sql, staff};
 use crate::observe::observe;
 use crate::pages;
 use crate::problem::{Refusal, problem_of_status};
@@ -71,6 +71,7 @@ fn routes() -> Vec<Route> {
     routes.extend(api_routes());
     routes.extend(page_routes());
     routes.extend(staff_routes());
+    routes.extend(record_routes());
     routes
 }
 
@@ -106,6 +107,8 @@ fn api_routes() -> Vec<Route> {
             get(datasets::version),
         ),
         route("/api/datasets/{name}/changes", &["/api/datasets/{name}/changes"], get(datasets::changes)),
+        route("/api/requests", &["/api/requests"], get(requests::list).post(requests::receive))
+            .with_methods("GET, HEAD, POST, OPTIONS"),
         route("/api/limits", &["/api/limits"], get(service::limits)),
         route("/openapi.json", &["/openapi.json"], get(service::openapi)),
         route("/robots.txt", &["/robots.txt"], get(service::robots)),
@@ -118,6 +121,8 @@ fn api_routes() -> Vec<Route> {
 fn page_routes() -> Vec<Route> {
     vec![
         route("/", &["/"], get(pages::list)),
+        route("/requests", &["/requests"], get(pages::requests).post(requests::receive_form))
+            .with_methods("GET, HEAD, POST, OPTIONS"),
         route("/docs/problems", &["/docs/problems"], get(pages::problems)),
         route("/assets/{leaf}", &["/assets/{file}"], get(pages::asset)),
     ]
@@ -161,6 +166,40 @@ fn staff_routes() -> Vec<Route> {
             .with_methods("GET, HEAD, POST, OPTIONS"),
         route("/api/staff/tokens/{id}", &["/api/staff/tokens/{id}"], delete(tokens::revoke))
             .with_methods("DELETE, OPTIONS"),
+    ]
+}
+
+/// What staff know of datasets besides their data. Every handler asks for a token first.
+fn record_routes() -> Vec<Route> {
+    use staff::{inventory, metadata, requests};
+    let step = |pattern: &'static str, documented: &'static [&'static str], answers| {
+        route(pattern, documented, answers).with_methods("POST, OPTIONS")
+    };
+    vec![
+        route(
+            "/api/staff/datasets/{name}/metadata",
+            &["/api/staff/datasets/{name}/metadata"],
+            get(metadata::show).put(metadata::edit),
+        )
+        .with_methods("GET, HEAD, PUT, OPTIONS"),
+        step(
+            "/api/staff/datasets/{name}/metadata/approve",
+            &["/api/staff/datasets/{name}/metadata/approve"],
+            post(metadata::approve),
+        ),
+        step(
+            "/api/staff/datasets/{name}/metadata/decline",
+            &["/api/staff/datasets/{name}/metadata/decline"],
+            post(metadata::decline),
+        ),
+        route("/api/staff/inventory", &["/api/staff/inventory"], get(inventory::list)),
+        step("/api/staff/inventory/import", &["/api/staff/inventory/import"], post(inventory::import)),
+        step("/api/staff/inventory/publish", &["/api/staff/inventory/publish"], post(inventory::publish)),
+        route("/api/staff/inventory/datasets/{name}", &["/api/staff/inventory/datasets/{name}"], put(inventory::set))
+            .with_methods("PUT, OPTIONS"),
+        route("/api/staff/requests", &["/api/staff/requests"], get(requests::list)),
+        route("/api/staff/requests/{id}", &["/api/staff/requests/{id}"], put(requests::answer))
+            .with_methods("PUT, OPTIONS"),
     ]
 }
 

@@ -47,8 +47,8 @@ mod storage;
 
 pub use backup::{CopyEvent, CopySummary};
 pub use catalog::{
-    AuditEntry, Catalog, CatalogMoment, DatasetFilter, DatasetRecord, Facets, Interrupt, Prepared, ReleaseRecord,
-    Review, RevisionRecord, TokenRecord, VersionRecord, VersionSummary,
+    AuditEntry, Catalog, CatalogMoment, DatasetFilter, DatasetRecord, Facets, Interrupt, MetadataEdit, Prepared,
+    ReleaseRecord, Review, RevisionRecord, TokenRecord, VersionRecord, VersionSummary,
 };
 pub use error::{Cause, StoreError};
 pub use scrub::{ScrubEvent, Scrubbed, Wrong};

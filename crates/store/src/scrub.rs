@@ -97,6 +97,9 @@ impl Scrub<'_> {
         self.or_wrong("the catalog", catalog.integrity().await)?;
         let rows = self.or_wrong("the audit log", catalog.verify_audit().await)?;
         self.or_wrong("the tokens", catalog.tokens().await)?;
+        self.or_wrong("the inventory", catalog.inventory().await)?;
+        self.or_wrong("the data requests", catalog.data_requests().await)?;
+        self.or_wrong("the edits of metadata", catalog.edits().await)?;
         self.seen.audit_rows = rows.and_then(|rows| u64::try_from(rows).ok()).unwrap_or_default();
         let total = self.or_wrong("the catalog", catalog.released_bytes().await)?;
         (self.said)(ScrubEvent::Total(total.unwrap_or_default()));

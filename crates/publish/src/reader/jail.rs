@@ -59,6 +59,11 @@ impl Jail {
         Self { program, rules: RuleSet::default() }
     }
 
+    /// The rules that readers screen by.
+    pub(crate) const fn rules(&self) -> &RuleSet {
+        &self.rules
+    }
+
     /// Readers screen by these rules.
     pub(crate) fn set_rules(&mut self, rules: RuleSet) {
         self.rules = rules;

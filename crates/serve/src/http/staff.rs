@@ -5,6 +5,9 @@
 //! POST /api/staff/datasets/{name}/revisions      (the file's bytes)     POST …/versions/{version}/withdraw
 //! GET  /api/staff/revisions/{id}[/rows]          PUT /api/staff/revisions/{id}/proposal
 //! POST /api/staff/revisions/{id}/screen  submit  review  approve  release  discard
+//! GET, PUT /api/staff/datasets/{name}/metadata   POST …/metadata/approve  decline
+//! GET  /api/staff/inventory     PUT /api/staff/inventory/datasets/{name}        POST /api/staff/inventory/import  publish
+//! GET  /api/staff/requests      PUT /api/staff/requests/{id}
 //! GET, POST /api/staff/tokens                    DELETE /api/staff/tokens/{id}
 //! ```
 //!
@@ -13,7 +16,10 @@
 pub(crate) mod asker;
 pub(crate) mod datasets;
 mod documents;
-mod json;
+pub(crate) mod inventory;
+pub(crate) mod json;
+pub(crate) mod metadata;
+pub(crate) mod requests;
 pub(crate) mod revisions;
 pub(crate) mod tokens;
 pub(crate) mod upload;

@@ -28,7 +28,8 @@ enum Who {
 /// The expectation, one line for each route and method.
 fn expected(pattern: &str, method: &str) -> Option<Who> {
     use Action::{
-        Approve, Discard, ManageTokens, Preview, ReadAudit, Recommend, Release, Screen, See, Stage, Submit, Withdraw,
+        AnswerRequests, Approve, Describe, Discard, KeepInventory, ManageTokens, Preview, ReadAudit, Recommend,
+        Release, Return, Screen, See, Stage, Submit, Withdraw,
     };
     Some(match (method, pattern) {
         ("GET", "/" | "/docs/problems" | "/assets/{leaf}" | "/datasets/{leaf}") => Who::Anyone,
@@ -36,8 +37,17 @@ fn expected(pattern: &str, method: &str) -> Option<Who> {
         ("GET" | "POST", "/sql") | ("GET", "/sql/explain") | ("DELETE", "/sql/{query_id}") => Who::Anyone,
         ("GET", "/api/datasets" | "/api/datasets/{name}" | "/api/datasets/{name}/versions") => Who::Anyone,
         ("GET", "/api/datasets/{name}/versions/{version}" | "/api/datasets/{name}/changes") => Who::Anyone,
+        ("GET" | "POST", "/api/requests" | "/requests") => Who::Anyone,
         ("GET", "/api/limits" | "/openapi.json" | "/robots.txt" | "/healthz" | "/readyz") => Who::Anyone,
-        ("GET", "/api/staff/whoami" | "/api/staff/datasets") => Who::Member,
+        ("GET", "/api/staff/whoami" | "/api/staff/datasets" | "/api/staff/inventory") => Who::Member,
+        ("GET", "/api/staff/datasets/{name}/metadata") => Who::May(See),
+        ("PUT", "/api/staff/datasets/{name}/metadata") => Who::May(Describe),
+        ("POST", "/api/staff/datasets/{name}/metadata/approve") => Who::May(Approve),
+        ("POST", "/api/staff/datasets/{name}/metadata/decline") => Who::May(Return),
+        ("POST", "/api/staff/inventory/import") => Who::May(KeepInventory),
+        ("PUT", "/api/staff/inventory/datasets/{name}") => Who::May(KeepInventory),
+        ("POST", "/api/staff/inventory/publish") => Who::May(Stage),
+        ("GET", "/api/staff/requests") | ("PUT", "/api/staff/requests/{id}") => Who::May(AnswerRequests),
         ("GET", "/api/staff/audit") => Who::May(ReadAudit),
         ("GET", "/api/staff/datasets/{name}" | "/api/staff/datasets/{name}/revisions") => Who::May(See),
         ("POST", "/api/staff/datasets/{name}/revisions") => Who::May(Stage),
@@ -61,7 +71,8 @@ fn body(pattern: &str) -> &'static str {
     match pattern.rsplit('/').next().unwrap() {
         "review" => r#"{"recommend":{"digest":"d"}}"#,
         "approve" => r#"{"digest":"d"}"#,
-        "withdraw" => r#"{"reason":"wrong"}"#,
+        "withdraw" | "decline" => r#"{"reason":"wrong"}"#,
+        "import" => "name,title\nbenches,Benches\n",
         "tokens" => r#"{"name":"eve","roles":["cio"],"scope":"all","days":1}"#,
         _ => "{}",
     }
@@ -112,8 +123,9 @@ impl Staffed {
     }
 
     async fn send(&self, method: &str, uri: &str, pattern: &str, token: Option<&str>) -> Answered {
-        let upload = method == "POST" && pattern.ends_with("/revisions");
-        let uri = if upload { format!("{uri}?file_name=f.csv") } else { uri.to_owned() };
+        let staged = method == "POST" && pattern.ends_with("/revisions");
+        let upload = staged || pattern.ends_with("/import");
+        let uri = if staged { format!("{uri}?file_name=f.csv") } else { uri.to_owned() };
         let mut request = Request::builder().method(method).uri(uri);
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
@@ -189,7 +201,11 @@ async fn what_is_out_of_scope_is_not_told_from_what_is_not_there() {
     for role in [Role::Contributor, Role::Steward, Role::OpenData, Role::Cio] {
         let token = token(&staffed.world, role, elsewhere.clone()).await;
         for (pattern, method) in routes(&staffed.world).await {
-            if !pattern.starts_with("/api/staff/") || !pattern.contains('{') || pattern.contains("/tokens/") {
+            if !pattern.starts_with("/api/staff/")
+                || !pattern.contains('{')
+                || pattern.contains("/tokens/")
+                || pattern.contains("/requests/")
+            {
                 continue;
             }
             let known = staffed.ask(&method, pattern, Some(&token)).await;

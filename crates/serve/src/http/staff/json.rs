@@ -17,7 +17,7 @@ use crate::site::Site;
 const COMPLAINT_CHARS: usize = 200;
 
 /// Reads a body of JSON. Nothing but `application/json` is read: what a form of another site can send is not.
-pub(super) async fn read<T: DeserializeOwned>(site: &Site, headers: &HeaderMap, body: Body) -> Result<T, Refusal> {
+pub(crate) async fn read<T: DeserializeOwned>(site: &Site, headers: &HeaderMap, body: Body) -> Result<T, Refusal> {
     check_type(headers)?;
     parse(&body::read(headers, body, &site.limits.http).await?)
 }
