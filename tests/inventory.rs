@@ -1,11 +1,15 @@
 //! What the government holds, and what is said of it: metadata that are whole, the inventory, requests of the public.
 
+use std::collections::BTreeSet;
+
 use axum::body::Body;
 use http::{Request, StatusCode};
-use portico_model::dataset::{DatasetMetadata, MetadataPatch, Requirement};
+use portico_intake::dictionary::Dictionary;
+use portico_intake::options::ReadOptions;
+use portico_model::dataset::{DatasetMetadata, Lack, MetadataPatch, Requirement};
 use portico_model::name::DatasetName;
 use portico_model::policy::{Principal, Role, Scope};
-use portico_publish::{PublishError, Refreshed, StageRequest, TokenRequest};
+use portico_publish::{MetadataDefaults, PublishError, Refreshed, StageRequest, TokenRequest};
 use serde_json::{Value, json};
 
 use crate::world::{NOW_MS, Reply, World};
@@ -203,7 +207,14 @@ async fn an_inventory_comes_as_a_file() {
     assert_eq!(odette.fine("PUT", "inventory/datasets/informants", set).await["changed"], false);
     let list = odette.fine("GET", "inventory", Value::Null).await["datasets"].clone();
     assert_eq!((names(&list)[0], list[0]["urgency"].as_u64()), ("informants", Some(60)));
-    for said in [json!({ "name": "x" }), json!({ "colour": 1 }), json!({ "priority": 6 }), json!({ "priority": "x" })] {
+    for said in [
+        json!({ "name": "x" }),
+        json!({ "colour": 1 }),
+        json!({ "priority": 6 }),
+        json!({ "priority": "x" }),
+        json!({ "planned": "2026-02-31" }),
+        json!({ "planned": "2026-2-3" }),
+    ] {
         let refused = odette.refused("PUT", "inventory/datasets/informants", said.clone()).await;
         assert_eq!(refused, (400, "invalid_request".into()), "{said}");
     }
@@ -326,6 +337,12 @@ async fn what_strangers_write_is_read_before_it_is_shown() {
     odette.fine("PUT", &path, answer).await;
     let seen = public().await;
     assert!(seen.contains("Where trees fell") && seen.contains("In May") && !seen.contains("home.example"), "{seen}");
+    // A dataset that the public does not know of is not named by a request either.
+    assert!(!seen.contains("fallen-trees"), "{seen}");
+    odette.fine("PUT", "inventory/datasets/fallen-trees", json!({ "listed": true })).await;
+    assert!(public().await.contains("fallen-trees"));
+    odette.fine("PUT", "inventory/datasets/fallen-trees", json!({ "public_title": "Damage" })).await;
+    assert!(!public().await.contains("fallen-trees"));
     let line = odette.fine("GET", "inventory", Value::Null).await["datasets"][0].clone();
     assert_eq!((line["requests"].as_u64(), line["urgency"].as_u64()), (Some(1), Some(5)));
     assert_eq!(odette.fine("GET", "requests", Value::Null).await["requests"][0]["contact"], "me@home.example");
@@ -372,4 +389,89 @@ async fn the_form_of_the_page_is_read() {
     let json = Request::post("/requests").header("content-type", "application/json");
     let json = world.send(json.body(Body::from(r#"{"title":"x"}"#)).unwrap()).await;
     assert_eq!(json.problem(), "unsupported_media_type");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_screening_says_of_a_request_is_for_staff_alone() {
+    let world = World::new().await;
+    let odette = Member::new(&world, "odette", Role::OpenData).await;
+    let asked = ask_for(&world, json!({ "title": "Crashes", "details": "As at 1204 Maple Street" })).await.json();
+    let path = format!("requests/{}", asked["id"].as_str().unwrap());
+    let seen = odette.fine("PUT", &path, json!({ "shown": true })).await;
+    let rules: Vec<&str> = seen["findings"].as_array().unwrap().iter().map(|rule| rule.as_str().unwrap()).collect();
+    assert!(!rules.is_empty(), "{seen}");
+    let public = world.get("/api/requests").await;
+    let keys: Vec<String> = public.json()["requests"][0].as_object().unwrap().keys().cloned().collect();
+    assert_eq!(
+        keys.iter().map(String::as_str).collect::<BTreeSet<_>>(),
+        BTreeSet::from(["answer", "dataset", "department", "details", "id", "received", "status", "title"])
+    );
+    let everything = public.text() + &world.get("/requests").await.text();
+    assert!(rules.iter().all(|rule| !everything.contains(rule)), "{everything}");
+    let shown = world.publisher.shown_requests().await.unwrap();
+    assert!(shown.len() == 1 && shown[0].findings.is_empty() && shown[0].contact.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_public_stays_listed_when_a_file_says_more_of_it() {
+    let world = World::new().await;
+    let publisher = &world.publisher;
+    world.publish("street-trees", "trees.csv", TREES).await;
+    let csv = "name,priority\nstreet-trees,3\n";
+    publisher.import_inventory(&world.operator, csv.as_bytes(), false, NOW_MS).await.unwrap();
+    let lines = publisher.inventory(&world.operator, NOW_MS).await.unwrap();
+    let entry = &lines.iter().find(|line| line.entry.name.as_str() == "street-trees").unwrap().entry;
+    assert_eq!((entry.listed, entry.priority, entry.title.as_str()), (true, 3, "The street-trees"));
+    assert_eq!(entry.steward_email, "steward@city.example");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_portal_says_what_nobody_has_said_of_a_dataset() {
+    let world = World::new().await;
+    let defaults = MetadataDefaults {
+        license: "CC0-1.0".to_owned(),
+        steward_email: "data@city.example".to_owned(),
+        steward_name: "Open Data Team".to_owned(),
+        ..MetadataDefaults::default()
+    };
+    let bare = world.publisher.clone().requiring(&Requirement::ALL);
+    let kind = bare.clone().with_defaults(defaults);
+    let operator = &world.operator;
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("defaults.csv");
+    std::fs::write(&file, TREES).unwrap();
+    let request = |dataset: &str, steward_name: &str, steward_email: &str| {
+        let dictionary = "[[field]]\nname = \"tree_id\"\ndescription = \"Number\"\n\
+                          [[field]]\nname = \"species\"\ndescription = \"Kind\"\n";
+        let metadata = DatasetMetadata {
+            description: "Trees".to_owned(),
+            steward_name: steward_name.to_owned(),
+            steward_email: steward_email.to_owned(),
+            ..DatasetMetadata::named(DatasetName::parse(dataset).unwrap())
+        };
+        let dictionary = Some(Dictionary::from_toml(dictionary).unwrap());
+        let options = ReadOptions { dictionary, ..ReadOptions::named("trees.csv") };
+        StageRequest { metadata, file: file.clone(), options }
+    };
+    let staged = bare.stage(operator, request("bare", "", ""), NOW_MS).await.unwrap();
+    let screened = bare.screen(operator, &staged.id, NOW_MS, |_| {}).await.unwrap();
+    let refused = bare.approve(operator, &staged.id, &screened.digest.unwrap(), NOW_MS).await.unwrap_err();
+    assert!(
+        matches!(&refused, PublishError::Incomplete(lacks) if lacks == &[Lack::Steward, Lack::License]),
+        "{refused}"
+    );
+    let text = refused.to_string();
+    assert!(text.contains("--steward-email") && text.contains("--license"), "{text}");
+
+    for (dataset, said, name) in [("kind", ("", ""), "Open Data Team"), ("own", ("Ana", "ana@city.example"), "Ana")] {
+        let staged = kind.stage(operator, request(dataset, said.0, said.1), NOW_MS).await.unwrap();
+        let screened = kind.screen(operator, &staged.id, NOW_MS, |_| {}).await.unwrap();
+        kind.approve(operator, &staged.id, &screened.digest.unwrap(), NOW_MS).await.unwrap();
+        kind.release(operator, &staged.id, NOW_MS).await.unwrap();
+        let public = world.get(&format!("/api/datasets/{dataset}")).await.json();
+        assert_eq!((&public["license"]["id"], &public["steward"]["name"]), (&json!("CC0-1.0"), &json!(name)));
+    }
+    let anonymous = request("nameless", "", "ana@city.example");
+    let staged = kind.stage(operator, anonymous, NOW_MS).await.unwrap();
+    assert_eq!(staged.metadata.steward_name, "", "somebody else's name does not go with an address");
 }

@@ -10,6 +10,7 @@
 )]
 #![allow(clippy::print_stdout, reason = "tests say what they skip")]
 
+mod calendar;
 mod command;
 mod confinement;
 mod durable;
@@ -18,7 +19,9 @@ mod hygiene;
 mod inventory;
 mod jail;
 mod policy;
+mod records;
 mod refusals;
+mod remedies;
 mod roads;
 mod staff;
 mod supply;

@@ -6,8 +6,18 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 mod inventory;
+mod metadata;
 
-pub(crate) use inventory::{EditStep, Inventory, InventoryStep, Request, RequestStep};
+pub(crate) use inventory::{Inventory, InventoryStep, Request, RequestStep};
+pub(crate) use metadata::{EditStep, Metadata};
+
+mod records;
+
+pub(crate) use records::{AfterWithdrawal, Audit, AuditFormat, AuditStep, Report, ReportStep};
+
+mod schedule;
+
+pub(crate) use schedule::Schedule;
 
 /// Publish a government's data as immutable versions, and answer anyone's questions about them.
 #[derive(Debug, Parser)]
@@ -34,8 +44,14 @@ pub(crate) enum Command {
     Inventory(Inventory),
     /// What the public asks to have published
     Request(Request),
+    /// Have the clock release an approved revision at a time, or list what waits for its time
+    Schedule(Box<Schedule>),
     /// What members of staff show to a server
     Token(Token),
+    /// Check or export the log of who did what
+    Audit(Audit),
+    /// The annual report: draft it, publish it, read what the public says
+    Report(Report),
     /// Ask one question and print the answer
     Query(Query),
     /// Show the effective configuration, try storage, catalog and a worker, say what is wrong
@@ -147,35 +163,6 @@ pub(crate) struct Propose {
     pub(crate) reading: Reading,
 }
 
-/// What a person says of a dataset.
-#[derive(Clone, Debug, Default, Args)]
-pub(crate) struct Metadata {
-    /// Any of the metadata in a file: TOML, or JSON; what the flags say goes before it (docs/metadata.md lists the keys)
-    #[arg(long, value_name = "FILE")]
-    pub(crate) metadata: Option<PathBuf>,
-    /// Title for people
-    #[arg(long)]
-    pub(crate) title: Option<String>,
-    /// What the data are, in a few sentences
-    #[arg(long)]
-    pub(crate) description: Option<String>,
-    /// The department that is responsible
-    #[arg(long)]
-    pub(crate) department: Option<String>,
-    /// The steward's name
-    #[arg(long)]
-    pub(crate) steward_name: Option<String>,
-    /// The steward's e-mail address; a release needs one
-    #[arg(long)]
-    pub(crate) steward_email: Option<String>,
-    /// SPDX identifier of the licence, such as CC0-1.0
-    #[arg(long)]
-    pub(crate) license: Option<String>,
-    /// A word to find it by; may be given several times
-    #[arg(long = "keyword", value_name = "WORD")]
-    pub(crate) keywords: Vec<String>,
-}
-
 /// How a file is to be read, where it does not say so itself.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Reading {
@@ -203,6 +190,8 @@ pub(crate) struct Reading {
     /// Declare a column public in spite of a finding: COLUMN=REASON; may be given several times
     #[arg(long = "public", value_name = "COLUMN=REASON")]
     pub(crate) public: Vec<String>,
+    #[command(flatten)]
+    pub(crate) remedies: crate::remedies::Remedies,
 }
 
 /// `portico dataset`
@@ -238,9 +227,14 @@ pub(crate) enum DatasetStep {
         /// What the public is told
         #[arg(long)]
         reason: String,
+        /// The column that is the trouble: other versions that have it are listed
+        #[arg(long)]
+        column: Option<String>,
         #[command(flatten)]
         reach: Reach,
     },
+    #[command(flatten)]
+    After(AfterWithdrawal),
 }
 
 /// `portico revision`
@@ -280,7 +274,7 @@ pub(crate) enum RevisionStep {
     },
     /// Put a file into staging
     Stage(Box<Stage>),
-    /// Say otherwise how a staged file is read: drop a column, declare one public; then screen it again
+    /// Say otherwise how a staged file is read: drop a column, make it coarser, declare it public; then screen it again
     Amend {
         #[command(flatten)]
         named: Named,

@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail};
 use portico_intake::screen::RuleSet;
 use portico_model::dataset::Requirement;
 use portico_model::limits::Limits;
+use portico_publish::MetadataDefaults;
 use serde::{Deserialize, Serialize};
 
 /// The whole configuration.
@@ -42,11 +43,24 @@ pub(crate) struct Publishing {
     /// What a release is refused without: steward, license, description and dictionary (what every column means). A town
     /// that releases with less says here with what.
     pub(crate) require: Vec<Requirement>,
+    /// What is said of datasets that nobody has said otherwise of; an empty text says nothing.
+    pub(crate) defaults: MetadataDefaults,
+    /// E-mail address of whoever answers for the datasets that the portal makes of its own records, such as `usage` and
+    /// `report-comments`; without one it makes none.
+    pub(crate) own_steward: String,
+    /// The time zone that times of releases are in where people do not say one, such as `America/New_York`.
+    pub(crate) time_zone: String,
 }
 
 impl Default for Publishing {
     fn default() -> Self {
-        Self { separation_of_duties: true, require: Requirement::ALL.to_vec() }
+        Self {
+            separation_of_duties: true,
+            require: Requirement::ALL.to_vec(),
+            defaults: MetadataDefaults::default(),
+            own_steward: String::new(),
+            time_zone: "UTC".to_owned(),
+        }
     }
 }
 

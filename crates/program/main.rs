@@ -6,7 +6,9 @@
 #![allow(clippy::print_stdout, reason = "a command line program answers on standard output")]
 
 mod args;
+mod audit;
 mod backup;
+mod calendar;
 mod check;
 mod city;
 mod config;
@@ -15,8 +17,12 @@ mod describe;
 mod inventory;
 mod parts;
 mod publish;
+mod purge;
 mod query;
+mod records;
+mod remedies;
 mod remote;
+mod report;
 mod road;
 mod scratch;
 mod scrub;
@@ -82,7 +88,10 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Revision(revision) => interruptible(staff::revision(revision)).await,
         Command::Inventory(said) => interruptible(inventory::run(said)).await,
         Command::Request(said) => inventory::requests(said).await,
+        Command::Schedule(schedule) => calendar::run(*schedule).await,
         Command::Token(said) => token::run(said).await,
+        Command::Audit(said) => audit::run(said).await,
+        Command::Report(said) => report::run(said).await,
         Command::Query(query) => query::run(query).await,
         Command::Check(check) => check::run(check).await,
         Command::Sweep(sweep) => sweep::run(sweep).await,

@@ -14,7 +14,7 @@ use portico_model::dataset::{DatasetMetadata, MetadataPatch};
 use portico_model::finding::{Finding, Severity};
 use portico_model::name::{DatasetName, VersionRef};
 use portico_model::profile::TableProfile;
-use portico_publish::{Progress, PublishError, Publisher, Revision, StageRequest};
+use portico_publish::{MetadataDefaults, Progress, PublishError, Publisher, Revision, StageRequest};
 use portico_store::Store;
 
 use crate::args::{Metadata, Propose, Publish, Reading};
@@ -41,7 +41,7 @@ pub(crate) async fn run(publish: Publish) -> anyhow::Result<ExitCode> {
     // What is missing is said before a portal is made and a file is read.
     let missing = parts::is_missing(&config);
     let mut store = if missing { parts::memory_store().await? } else { parts::open_store(&config).await? };
-    let request = request(propose, &store, file).await?;
+    let request = request(propose, (&store, &config.publishing.defaults), file).await?;
     let lacking = request.metadata.lacking(&config.publishing.require, None);
     if !lacking.is_empty() {
         return Err(PublishError::Incomplete(lacking).into());
@@ -100,7 +100,7 @@ pub(crate) async fn road_in(publisher: &Publisher, request: StageRequest) -> any
 async fn look(config: &Config, publish: &Publish, scratch: &Scratch, file: PathBuf) -> anyhow::Result<ExitCode> {
     let store =
         if parts::is_missing(config) { parts::memory_store().await? } else { parts::open_store(config).await? };
-    let request = request(&publish.propose, &store, file).await?;
+    let request = request(&publish.propose, (&store, &config.publishing.defaults), file).await?;
     let metadata = request.metadata.clone();
     let publisher = parts::open_publisher(config, &store, scratch)?;
     let bar = Bar::start(std::fs::metadata(&request.file).map(|file| file.len()).unwrap_or(0));
@@ -155,7 +155,11 @@ fn draft(path: &Path, profile: &TableProfile, metadata: &DatasetMetadata) -> any
 }
 
 /// What the command line says of the dataset, on top of what the catalog knows already.
-pub(crate) async fn request(propose: &Propose, store: &Store, file: PathBuf) -> anyhow::Result<StageRequest> {
+pub(crate) async fn request(
+    propose: &Propose,
+    (store, defaults): (&Store, &MetadataDefaults),
+    file: PathBuf,
+) -> anyhow::Result<StageRequest> {
     let name = DatasetName::parse(&propose.dataset).with_context(|| format!("--dataset {}", propose.dataset))?;
     let said = said(&propose.metadata)?;
     let known = store.catalog.dataset(&name).await?.map(|record| record.metadata);
@@ -164,7 +168,7 @@ pub(crate) async fn request(propose: &Propose, store: &Store, file: PathBuf) -> 
     let mut options = reading(&propose.reading)?;
     // The name a person sees, not the place where a download was kept.
     options.file_name = propose.source.rsplit('/').next().unwrap_or_default().to_owned();
-    Ok(StageRequest { metadata: portico_publish::proposed(metadata, &options)?, file, options })
+    Ok(StageRequest { metadata: portico_publish::proposed(metadata, &options, defaults)?, file, options })
 }
 
 /// What the command line says of a dataset: the file of `--metadata`, and the flags before it.
@@ -232,6 +236,9 @@ pub(crate) fn amended(before: ReadOptions, said: &Reading) -> anyhow::Result<Rea
         treat(dictionary.get_or_insert_default(), column, Treatment::Public { reason: reason.to_owned() });
         named_columns.push(column.to_owned());
     }
+    if !said.remedies.is_empty() {
+        named_columns.extend(said.remedies.say(dictionary.get_or_insert_default())?);
+    }
     let delimiter = match said.delimiter {
         None => before.delimiter,
         Some(character) => Some(u8::try_from(character).context("--delimiter wants one ASCII character")?),
@@ -260,7 +267,11 @@ fn treat(dictionary: &mut Dictionary, column: &str, treatment: Treatment) {
         same => same,
     };
     match named.and_then(|place| dictionary.fields.get_mut(place)) {
-        Some(field) => field.treatment = treatment,
+        Some(field) => {
+            // Who declares a column public, or drops it, has decided anew.
+            field.remedy = None;
+            field.treatment = treatment;
+        }
         None => dictionary.fields.push(Field { treatment, ..Field::named(column) }),
     }
 }
@@ -317,17 +328,19 @@ fn print_blocked(revision: &Revision, rules: &RuleSet) {
 
 /// What to do about findings that block: columns are a steward's to decide on, all else is the file's.
 fn advice(findings: &[Finding], rules: &RuleSet) -> &'static str {
-    let decidable = |rule: &str| matches!(rule, "column_returned" | "restricted_column") || rules.rule(rule).is_some();
+    let decidable = |rule: &str| {
+        matches!(rule, "column_returned" | "restricted_column" | "remedy_missing") || rules.rule(rule).is_some()
+    };
     let mut blocking = findings.iter().filter(|finding| finding.blocks());
     match (blocking.clone().any(|finding| decidable(&finding.rule)), blocking.any(|finding| !decidable(&finding.rule)))
     {
         (true, false) => {
-            "Drop the columns (--drop COLUMN), or declare them public with a reason (--public COLUMN=REASON), and publish \
-             again."
+            "Drop the columns (--drop COLUMN), apply a remedy (--redact, --pseudonym, --generalise, --round, --empty), or declare \
+             them public with a reason (--public COLUMN=REASON), and publish again."
         }
         (true, true) => {
-            "Drop the columns that hold personal data (--drop COLUMN), or declare them public with a reason (--public \
-             COLUMN=REASON); the other findings say what to correct. Then publish again."
+            "Drop the columns that hold personal data (--drop COLUMN), apply a remedy (--redact, --pseudonym, --generalise, \
+             --round, --empty), or declare them public with a reason (--public COLUMN=REASON); the other findings say what to correct. Then publish again."
         }
         (false, _) => "The findings say what to correct; do that and publish again.",
     }

@@ -9,11 +9,10 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use crate::args::Serve;
+use crate::calendar;
 use crate::config::Config;
 use crate::parts::{self, Scratch};
-
-/// How often the published inventory is compared with what is known: soon enough for people, rarely enough for the catalog.
-const INVENTORY_BEAT: std::time::Duration = std::time::Duration::from_secs(60);
+use crate::records;
 
 /// Serves until SIGTERM or SIGINT.
 pub(crate) async fn run(serve: Serve) -> anyhow::Result<ExitCode> {
@@ -54,6 +53,7 @@ pub(crate) async fn serve_store(
         public_url: Some(config.server.public_url.clone()).filter(|url| !url.is_empty()),
     };
     let publisher = parts::open_publisher(config, &store, &scratch)?;
+    let keeping = records::keep(publisher.clone(), questions.clone());
     let staff = Staff::new(publisher.clone(), &config.limits.staff);
     let limits = config.limits.clone();
     let site = Arc::new(Site { store, questions, staff, limits, settings, clock: parts::clock() });
@@ -75,32 +75,25 @@ pub(crate) async fn serve_store(
         let (settings, stopped, router) = (connections.clone(), stop.stopped(), router.clone());
         servers.spawn(async move { portico_serve::run(listener, router, settings, stopped).await });
     }
-    let stopped = stop.stopped();
-    tokio::spawn(async move { keep_inventory(&publisher, stopped).await });
     greet(&address);
     println!("portico ready {address}");
     tracing::info!(%address, "ready");
+    let (releasing, stopped) = (calendar::keep(publisher), stop.stopped());
+    // Dropped at the end of a step or in the middle of one: the next server completes it.
+    let clock = tokio::spawn(async move {
+        tokio::select! {
+            () = releasing => {}
+            () = stopped => {}
+        }
+    });
     portico_serve::run(listener, router, connections, stop.stopped()).await?;
+    clock.await?;
     while let Some(ended) = servers.join_next().await {
         ended??;
     }
+    keeping.end().await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
-}
-
-/// Brings the published inventory up to date, now and then, until the server stops.
-async fn keep_inventory(publisher: &portico_publish::Publisher, stopped: impl Future<Output = ()>) {
-    let mut stopped = std::pin::pin!(stopped);
-    let mut beat = tokio::time::interval(INVENTORY_BEAT);
-    loop {
-        tokio::select! {
-            () = &mut stopped => return,
-            _ = beat.tick() => {}
-        }
-        if let Err(error) = publisher.refresh_inventory(parts::now_ms()).await {
-            tracing::warn!(%error, "the published inventory could not be brought up to date");
-        }
-    }
 }
 
 fn tls(config: &Config) -> anyhow::Result<Option<TlsAcceptor>> {

@@ -19,18 +19,18 @@ use crate::world::NOW_MS;
 
 /// What happens to the chosen operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trouble {
+pub(super) enum Trouble {
     Fails,
     LosesItsAnswer,
     IsTheLast,
 }
 
 /// A store over memory of which one operation, of storage or catalog, is in trouble.
-struct Stage {
+pub(super) struct Stage {
     /// Without trouble: what another process sees.
-    calm: Store,
+    pub(super) calm: Store,
     /// With it.
-    troubled: Store,
+    pub(super) troubled: Store,
     trouble: Arc<Chosen>,
 }
 
@@ -63,7 +63,7 @@ impl Chosen {
 }
 
 /// A portal as it is before the trouble, kept as a backup: restoring it is quicker than publishing anew each time.
-async fn before(portal: impl AsyncFnOnce(Store)) -> Storage {
+pub(super) async fn before(portal: impl AsyncFnOnce(Store)) -> Storage {
     let catalog = Catalog::open("sqlite::memory:").await.unwrap();
     let store = Store { storage: Storage::over(Arc::new(InMemory::new())).unwrap(), catalog };
     portal(store.clone()).await;
@@ -73,7 +73,7 @@ async fn before(portal: impl AsyncFnOnce(Store)) -> Storage {
 }
 
 impl Stage {
-    async fn new(trouble: Trouble, before: &Storage) -> Self {
+    pub(super) async fn new(trouble: Trouble, before: &Storage) -> Self {
         let memory = Arc::new(InMemory::new());
         let chosen = Arc::new(Chosen {
             trouble,
@@ -106,7 +106,7 @@ impl Stage {
     }
 
     /// Does some work of which operation number `nth` is in trouble. Answers whether there was one of that number.
-    async fn run<T>(&self, nth: i64, work: impl Future<Output = T>) -> (bool, Option<T>) {
+    pub(super) async fn run<T>(&self, nth: i64, work: impl Future<Output = T>) -> (bool, Option<T>) {
         self.trouble.left.store(nth, Ordering::SeqCst);
         let done = tokio::select! {
             biased;
@@ -128,7 +128,7 @@ fn street_trees() -> DatasetName {
 }
 
 /// What readers see is one whole version; answers which, and how many there are.
-async fn visible(store: &Store, case: &str) -> (u32, usize) {
+pub(super) async fn visible(store: &Store, case: &str) -> (u32, usize) {
     let dataset = store.catalog.dataset(&street_trees()).await.unwrap().unwrap();
     let version = store.catalog.current_version(&street_trees()).await.unwrap().unwrap();
     assert_eq!(version.state, VersionState::Released, "{case}");
@@ -142,7 +142,7 @@ async fn visible(store: &Store, case: &str) -> (u32, usize) {
 }
 
 /// After a sweep nothing is left but what the catalog names.
-async fn clean(store: &Store, scratch: &Path, case: &str) {
+pub(super) async fn clean(store: &Store, scratch: &Path, case: &str) {
     publisher(store.clone(), scratch).sweep(false, LATER_MS).await.unwrap();
     let named = store.catalog.released_paths(&street_trees()).await.unwrap();
     let found: Vec<_> = store.storage.list_released().await.unwrap().into_iter().map(|object| object.path).collect();
@@ -153,7 +153,7 @@ async fn clean(store: &Store, scratch: &Path, case: &str) {
 
 /// Every third operation is put into the first trouble, the others into the next two; `PORTICO_FAULT_STEP=1` puts every
 /// operation into each.
-fn step() -> usize {
+pub(super) fn step() -> usize {
     usize::try_from(times("PORTICO_FAULT_STEP", 3)).unwrap()
 }
 
@@ -272,6 +272,50 @@ async fn a_withdrawal_in_trouble_happens_or_does_not() {
             assert_eq!(wrong(&stage.calm).await, [""; 0], "{case}");
             if !happened {
                 assert_eq!(nth, 3);
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_in_trouble_goes_on_when_it_is_asked_for_again() {
+    let scratch = tempfile::tempdir().unwrap();
+    let files = [1, 2, 3].map(|mark| trees(scratch.path(), &mark.to_string(), 30, mark));
+    let second = VersionRef { dataset: street_trees(), version: 2 };
+    let before = before(async |store| {
+        for file in &files {
+            Road::new(&publisher(store.clone(), scratch.path()), "street-trees", file).go(NOW_MS).await.unwrap();
+        }
+        store.catalog.withdraw(&second, "It named people.", "cio", NOW_MS).await.unwrap();
+    })
+    .await;
+    let step = step();
+    let said = ("It named people.", "street-trees@2");
+    for (index, trouble) in [Trouble::Fails, Trouble::LosesItsAnswer, Trouble::IsTheLast].into_iter().enumerate() {
+        for nth in (i64::try_from(index % step).unwrap()..).step_by(step) {
+            let stage = Stage::new(trouble, &before).await;
+            let troubled = publisher(stage.troubled.clone(), scratch.path());
+            let (happened, done) = stage.run(nth, troubled.purge(&operator(), &second, said, NOW_MS)).await;
+            let case = format!("{trouble:?}, operation {nth}");
+            // The others are there all the time.
+            assert_eq!(visible(&stage.calm, &case).await, (3, 3), "{case}");
+            if let Some(Ok(purge)) = done {
+                assert!(purge.record.done_ms.is_some(), "{case}");
+            }
+            let calm = publisher(stage.calm.clone(), scratch.path());
+            let purge = calm.purge(&operator(), &second, said, LATER_MS).await;
+            let purge = purge.unwrap_or_else(|error| panic!("{case}: {error:?}"));
+            assert!(purge.record.done_ms.is_some(), "{case}");
+            assert_eq!(calm.finish_purges(LATER_MS).await.unwrap(), 0, "{case}");
+            let record = stage.calm.catalog.version(&street_trees(), 2).await.unwrap().unwrap();
+            assert_eq!((record.state, record.manifest.rows), (VersionState::Purged, 0), "{case}");
+            assert_eq!(visible(&stage.calm, &case).await, (3, 3), "{case}");
+            assert_eq!(wrong(&stage.calm).await, [""; 0], "{case}");
+            assert_eq!(stage.calm.storage.list_released().await.unwrap().len(), 2, "{case}");
+            if !happened {
+                assert!(nth > 12, "there are more operations than {nth}");
+                println!("{trouble:?}: {nth} operations in steps of {step}");
                 break;
             }
         }

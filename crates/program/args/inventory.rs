@@ -1,4 +1,4 @@
-//! The inventory, the requests of the public, and edits of metadata on the command line.
+//! The inventory and the requests of the public on the command line.
 
 use std::path::PathBuf;
 
@@ -98,40 +98,6 @@ pub(crate) enum RequestStep {
         /// Forget the address of whoever asked
         #[arg(long)]
         delete_contact: bool,
-        #[command(flatten)]
-        reach: Reach,
-    },
-}
-
-/// What to do with metadata that come without new data.
-#[derive(Debug, Subcommand)]
-pub(crate) enum EditStep {
-    /// Say otherwise what is known of a dataset; what is public waits for somebody else to approve it
-    Describe {
-        /// The dataset's name
-        name: String,
-        #[command(flatten)]
-        metadata: Box<Metadata>,
-        #[command(flatten)]
-        reach: Reach,
-    },
-    /// Make an edit of public metadata so
-    ApproveEdit {
-        /// The dataset's name
-        name: String,
-        /// The digest that `describe` printed
-        #[arg(long)]
-        digest: String,
-        #[command(flatten)]
-        reach: Reach,
-    },
-    /// Give an edit of public metadata back
-    DeclineEdit {
-        /// The dataset's name
-        name: String,
-        /// Why
-        #[arg(long)]
-        reason: String,
         #[command(flatten)]
         reach: Reach,
     },

@@ -12,7 +12,7 @@ use crate::publisher::Publisher;
 use crate::revision::Revision;
 
 /// Characters of a reason or a remark: a page.
-const TEXT_CHARS_MAX: usize = 4_000;
+pub(crate) const TEXT_CHARS_MAX: usize = 4_000;
 /// Datasets that are read at a time.
 const PAGE: u64 = 500;
 
@@ -99,7 +99,7 @@ impl Publisher {
         if record.digest.as_deref() != Some(digest) {
             return Err(PublishError::DigestChanged);
         }
-        if record.state == RevisionState::Approved {
+        if matches!(record.state, RevisionState::Approved | RevisionState::Scheduled) {
             return Revision::of(record);
         }
         self.check_complete(&record)?;
@@ -228,6 +228,15 @@ impl Publisher {
         Ok(self.store.catalog.audit(dataset, after, limit).await?)
     }
 
+    /// The number and the hash of the audit log's last row.
+    ///
+    /// # Errors
+    /// [`PublishError::Denied`].
+    pub async fn audit_head(&self, principal: &Principal, now_ms: i64) -> Result<(i64, String), PublishError> {
+        permit_portal(principal, Action::ReadAudit, now_ms)?;
+        Ok(self.store.catalog.audit_head().await?)
+    }
+
     /// Whether a dataset may be proposed to be as these metadata say, before its file is there.
     ///
     /// # Errors
@@ -275,7 +284,12 @@ impl Publisher {
     ) -> Result<Grant, PublishError> {
         let dataset = self.store.catalog.dataset(&record.dataset).await?;
         let department = dataset.map(|dataset| dataset.metadata.department).unwrap_or_default();
-        let subject = Subject::Revision(self.facts(record, department));
+        let mut facts = self.facts(record, department);
+        if record.state == RevisionState::Scheduled {
+            let schedule = self.store.catalog.schedule_of(&record.id).await?;
+            facts.release_at_ms = schedule.map(|schedule| schedule.release_at_ms);
+        }
+        let subject = Subject::Revision(facts);
         match decide(principal, action, &subject, now_ms) {
             Decision::Granted(grant) => Ok(grant),
             Decision::Denied(Denial::State) => Err(PublishError::WrongState { state: record.state, action }),
@@ -291,6 +305,7 @@ impl Publisher {
             department,
             state: record.state,
             recommended: record.review.recommended_by.is_some(),
+            release_at_ms: None,
             staged_by: record.created_by.clone(),
             barred: if self.separate_duties { took_part.cloned().collect() } else { Vec::new() },
         }

@@ -1,4 +1,4 @@
-//! The road in, as steps: stage, screen, submit, recommend, approve, release, sweep. The only crate that writes.
+//! The road in, as steps: stage, screen, submit, recommend, approve, schedule, release, sweep. The only crate that writes.
 //!
 //! ```text
 //! file ─▶ stage ─▶ screen ──────────────────────────▶ submit ─▶ recommend ─▶ approve ─▶ release
@@ -17,34 +17,49 @@
 //!
 //! What it deliberately does not do: it answers no questions, knows no wire, and asks no clock.
 
+mod affected;
+mod background;
+mod classes;
 mod decisions;
 mod edits;
 mod error;
+mod inherited;
 mod inventory;
 mod layout;
 mod metadata;
+mod own;
 mod publisher;
+mod purge;
 mod reader;
 mod release;
+mod report;
 mod requests;
 mod returned;
 mod revision;
 mod rows;
+mod schedule;
 mod screening;
 mod sort;
 mod sweep;
+mod times;
 mod tokens;
+mod usage;
 
+pub use affected::{Affected, AffectedBy, Suspicion};
 pub use edits::Edited;
 pub use error::PublishError;
 pub use inventory::{Change, Import, InventoryLine, LineError, Refreshed};
-pub use metadata::proposed;
+pub use metadata::{MetadataDefaults, proposed};
 pub use portico_intake::options::ReadOptions;
 pub use publisher::{Amendment, Publisher, StageRequest};
+pub use purge::Purge;
 pub use reader::read_staged;
+pub use report::COMMENT_MS;
 pub use requests::{RequestAnswer, Wish};
 pub use revision::Revision;
 pub use rows::Rows;
+pub use schedule::{Due, Scheduled};
 pub use screening::Progress;
 pub use sweep::Swept;
 pub use tokens::{TokenRequest, TokenText};
+pub use usage::UsageRow;

@@ -5,6 +5,7 @@ use portico_intake::names::published_name;
 use portico_intake::options::ReadOptions;
 use portico_model::dataset::{ColumnDescription, DatasetMetadata, Requirement};
 use portico_store::RevisionRecord;
+use serde::{Deserialize, Serialize};
 
 use crate::error::PublishError;
 use crate::publisher::{Publisher, from_json};
@@ -13,8 +14,16 @@ impl Publisher {
     /// The same road in, which releases nothing without these. Unless it is said otherwise, nothing goes out without a
     /// steward, a licence, a description and a dictionary.
     #[must_use]
-    pub fn requiring(self, required: &[Requirement]) -> Self {
-        Self { required: required.to_vec(), ..self }
+    pub fn requiring(mut self, required: &[Requirement]) -> Self {
+        self.required = required.to_vec();
+        self
+    }
+
+    /// The same road in, where this is said of datasets that nobody has said otherwise of.
+    #[must_use]
+    pub fn with_defaults(mut self, defaults: MetadataDefaults) -> Self {
+        self.defaults = defaults;
+        self
     }
 
     /// Refuses a step towards the public while something is missing.
@@ -27,12 +36,57 @@ impl Publisher {
     }
 }
 
-/// What is proposed, with the words of the dictionary in it.
+/// What a portal says of every dataset that nobody has said otherwise of. An empty text says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetadataDefaults {
+    /// SPDX identifier of the licence, such as `CC0-1.0`.
+    pub license: String,
+    /// The steward's name, where the address below is used.
+    pub steward_name: String,
+    /// E-mail address of whoever answers for data that have no steward of their own.
+    pub steward_email: String,
+    /// Whom the public asks.
+    pub contact_name: String,
+    /// The address of whom the public asks.
+    pub contact_email: String,
+    /// Terms of use besides the licence.
+    pub terms: String,
+}
+
+impl MetadataDefaults {
+    /// Says it where nothing is said. A name goes with its address alone.
+    fn apply(&self, metadata: &mut DatasetMetadata) {
+        let say = |field: &mut String, text: &String| {
+            if field.trim().is_empty() {
+                field.clone_from(text);
+            }
+        };
+        say(&mut metadata.license, &self.license);
+        say(&mut metadata.terms, &self.terms);
+        for (address, name, default_address, default_name) in [
+            (&mut metadata.steward_email, &mut metadata.steward_name, &self.steward_email, &self.steward_name),
+            (&mut metadata.contact_email, &mut metadata.contact_name, &self.contact_email, &self.contact_name),
+        ] {
+            if address.trim().is_empty() {
+                say(name, default_name);
+            }
+            say(address, default_address);
+        }
+    }
+}
+
+/// What is proposed, with the words of the dictionary in it, and what the portal says of every dataset.
 ///
 /// # Errors
 /// [`PublishError::BadMetadata`] with every field that is not what it is for.
-pub fn proposed(metadata: DatasetMetadata, options: &ReadOptions) -> Result<DatasetMetadata, PublishError> {
+pub fn proposed(
+    metadata: DatasetMetadata,
+    options: &ReadOptions,
+    defaults: &MetadataDefaults,
+) -> Result<DatasetMetadata, PublishError> {
     let mut metadata = metadata;
+    defaults.apply(&mut metadata);
     if let Some(dictionary) = &options.dictionary {
         describe_columns(&mut metadata, dictionary);
     }

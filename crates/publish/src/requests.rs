@@ -1,5 +1,6 @@
 //! Requests: what the public asks to have published. Whatever a stranger writes is read by staff before anybody sees it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
@@ -99,15 +100,25 @@ impl Publisher {
         Ok(request)
     }
 
-    /// What the public sees: requests that staff have decided to show, newest first, without anybody's address.
+    /// What the public sees: requests that staff have decided to show, newest first, without anybody's address, without
+    /// what screening said of them, and without the name of a dataset that the public does not know of.
     ///
     /// # Errors
     /// Those of the catalog.
     pub async fn shown_requests(&self) -> Result<Vec<DataRequest>, PublishError> {
         let mut requests = self.store.catalog.data_requests().await?;
         requests.retain(|request| request.shown);
+        let named: BTreeSet<DatasetName> = requests.iter().filter_map(|request| request.dataset.clone()).collect();
+        let mut known = BTreeSet::new();
+        for name in named {
+            if self.is_known(&name).await? {
+                known.insert(name);
+            }
+        }
         for request in &mut requests {
             request.contact.clear();
+            request.findings.clear();
+            request.dataset = request.dataset.take().filter(|name| known.contains(name));
         }
         Ok(requests)
     }
@@ -169,6 +180,16 @@ impl Publisher {
             self.store.catalog.put_data_request(Some(&before), &request, grant.principal(), now_ms).await?;
         }
         Ok(request)
+    }
+
+    /// Whether the public may know that there is a dataset of the name: it is released, or listed under its own name.
+    async fn is_known(&self, name: &DatasetName) -> Result<bool, PublishError> {
+        let record = self.store.catalog.dataset(name).await?;
+        if record.is_some_and(|record| record.current.is_some()) {
+            return Ok(true);
+        }
+        let entry = self.store.catalog.inventory_entry(name).await?;
+        Ok(entry.is_some_and(|entry| entry.listed && entry.public_title.is_empty()))
     }
 
     /// A dataset that the inventory or the portal has.

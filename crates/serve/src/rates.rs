@@ -36,9 +36,6 @@ use crate::site::{Clock, Site};
 /// Blocks that are remembered: some 12 MiB.
 const BLOCKS_MAX: u64 = 65_536;
 
-/// An hour, in milliseconds.
-const HOUR_MS: i64 = 3_600_000;
-
 /// Paths that are never refused: whoever watches over the server asks them.
 const PROBES: [&str; 2] = ["/healthz", "/readyz"];
 
@@ -130,8 +127,6 @@ pub(crate) struct Rates {
     work: Rate,
     /// Requests under way.
     running: Slots,
-    /// Requests for data: when the hour of the block began, and how many there were in it.
-    asked: Cache<IpAddr, Arc<Mutex<(i64, u64)>>>,
     accounts: Cache<IpAddr, Arc<Mutex<Account>>>,
 }
 
@@ -141,7 +136,6 @@ impl Rates {
             requests: Rate::new(limits.http.requests_per_s, limits.http.requests_burst),
             work: Rate::new(limits.query.work_ms_per_s, limits.query.work_burst_ms),
             running: Slots::new(limits.http.requests_per_address),
-            asked: Cache::builder().max_capacity(BLOCKS_MAX).eviction_policy(EvictionPolicy::lru()).build(),
             accounts: Cache::builder().max_capacity(BLOCKS_MAX).eviction_policy(EvictionPolicy::lru()).build(),
         }
     }
@@ -281,32 +275,6 @@ impl Meter {
                 Err(problem)
             }
         }
-    }
-
-    /// Counts a request for data on the caller's account.
-    ///
-    /// # Errors
-    /// `TooManyRequests` when the block has asked so often within an hour.
-    pub(crate) fn ask_for_data(&self, per_hour: u64) -> Result<(), Problem> {
-        let Some(Counted { rates, block, clock }) = &self.0 else { return Ok(()) };
-        if per_hour == 0 {
-            return Ok(());
-        }
-        let now_ms = clock();
-        let account = rates.asked.get_with(*block, || Arc::new(Mutex::new((now_ms, 0))));
-        let mut account = account.lock().unwrap_or_else(PoisonError::into_inner);
-        let passed = now_ms.saturating_sub(account.0);
-        if !(0..HOUR_MS).contains(&passed) {
-            *account = (now_ms, 0);
-        }
-        if account.1 >= per_hour {
-            let left_ms = HOUR_MS.saturating_sub(now_ms.saturating_sub(account.0)).max(1);
-            let detail = format!("This address has asked for data {per_hour} times within an hour. Try again later.");
-            let problem = Problem::new(ProblemKind::TooManyRequests, detail);
-            return Err(problem.retry_after(left_ms.unsigned_abs().div_ceil(1000)));
-        }
-        account.1 = account.1.saturating_add(1);
-        Ok(())
     }
 
     fn check(&self) -> Result<(), Problem> {

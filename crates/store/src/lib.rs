@@ -43,15 +43,19 @@ mod backup;
 mod catalog;
 mod error;
 mod scrub;
+mod search;
 mod storage;
 
 pub use backup::{CopyEvent, CopySummary};
 pub use catalog::{
-    AuditEntry, Catalog, CatalogMoment, DatasetFilter, DatasetRecord, Facets, Interrupt, MetadataEdit, Prepared,
-    ReleaseRecord, Review, RevisionRecord, TokenRecord, VersionRecord, VersionSummary,
+    AuditEntry, Catalog, CatalogMoment, CommentRecord, CommentState, DatasetFilter, DatasetRecord, Erasure, Facets,
+    Interrupt, MetadataEdit, Prepared, PurgeRecord, PurgeReport, ReleaseRecord, RemovedFile, ReportRecord,
+    ReportSection, Review, RevisionRecord, ScheduleRecord, TokenRecord, UseCount, VersionRecord, VersionSummary,
+    month_of,
 };
 pub use error::{Cause, StoreError};
 pub use scrub::{ScrubEvent, Scrubbed, Wrong};
+pub use search::{Needles, Searched};
 pub use storage::{Buffers, DeltaCommit, DeltaFile, SpooledFile, StagedFile, Storage, StoredObject, buffer_bytes};
 
 /// Both halves, which belong together: a catalog names files of one storage.

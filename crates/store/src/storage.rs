@@ -21,6 +21,7 @@ mod backups;
 mod buffers;
 mod delta;
 mod durable;
+mod purge;
 mod released;
 mod spool;
 mod staging;

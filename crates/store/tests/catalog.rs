@@ -14,10 +14,14 @@ use tempfile::TempDir;
 
 #[path = "catalog/inventory.rs"]
 mod inventory;
+#[path = "catalog/records.rs"]
+mod records;
 #[path = "catalog/releases.rs"]
 mod releases;
 #[path = "support/sample.rs"]
 mod sample;
+#[path = "catalog/schedules.rs"]
+mod schedules;
 #[path = "catalog/tokens.rs"]
 mod tokens;
 
@@ -75,6 +79,7 @@ pub(crate) async fn approved(catalog: &Catalog, dataset: &str, id: &str) -> Revi
     catalog.put_dataset(&metadata(dataset), "steward", NOW).await.unwrap();
     let mut record = revision(id, dataset);
     catalog.insert_revision(&record).await.unwrap();
+    record.approved_digest = Some("d".repeat(64));
     for (expected, next) in
         [(RevisionState::Staged, RevisionState::Screened), (RevisionState::Screened, RevisionState::Approved)]
     {

@@ -149,10 +149,11 @@ fn is_moment(text: &str) -> bool {
         None => true,
         Some(part) => part.len() == digits && part.parse().is_ok_and(|value| range.contains(&value)),
     };
+    let (year, month) = (parts.clone().next(), parts.clone().nth(1));
     let is_date = !date.is_empty()
         && number(parts.next(), 4, 0..=9999)
         && number(parts.next(), 2, 1..=12)
-        && number(parts.next(), 2, 1..=31)
+        && number(parts.next(), 2, 1..=days_of(year, month))
         && parts.next().is_none();
     let is_time = |time: &str| {
         let clock = time.split(['Z', '+', '-', '.']).next().unwrap_or_default();
@@ -160,6 +161,18 @@ fn is_moment(text: &str) -> bool {
         clock.len() >= 5 && number(parts.next(), 2, 0..=23) && number(parts.next(), 2, 0..=59)
     };
     is_date && time.is_none_or(|time| date.len() == 10 && is_time(time))
+}
+
+/// Days of a month.
+fn days_of(year: Option<&str>, month: Option<&str>) -> u32 {
+    let year: u32 = year.and_then(|year| year.parse().ok()).unwrap_or_default();
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    match month {
+        Some("02") if leap => 29,
+        Some("02") => 28,
+        Some("04" | "06" | "09" | "11") => 30,
+        _ => 31,
+    }
 }
 
 /// Words; four numbers are a box.
@@ -208,8 +221,27 @@ mod tests {
         );
         check(
             is_interval,
-            &["2019/2026", "2019-01-01/2026-06-30", "2019/..", "../2020-05", "2020-01-01/P1Y", "2020-01-01T00:00Z/.."],
-            &["2019", "2026/2019", "../..", "2019-13-01/2020", "last year/now", "19/20", "2020-01T00:00/.."],
+            &[
+                "2019/2026",
+                "2019-01-01/2026-06-30",
+                "2019/..",
+                "../2020-05",
+                "2020-01-01/P1Y",
+                "2020-01-01T00:00Z/..",
+                "2024-02-29/..",
+            ],
+            &[
+                "2019",
+                "2026/2019",
+                "../..",
+                "2019-13-01/2020",
+                "last year/now",
+                "19/20",
+                "2020-01T00:00/..",
+                "2026-02-31/..",
+                "2023-02-29/..",
+                "../2026-04-31",
+            ],
         );
         check(
             is_place,

@@ -101,6 +101,8 @@ pub enum Principal {
         /// The name in the audit log.
         name: String,
     },
+    /// The clock: it releases what people have approved and scheduled, when its time has come.
+    Clock,
 }
 
 impl Principal {
@@ -115,6 +117,8 @@ impl Principal {
     pub fn name(&self) -> &str {
         match self {
             Self::Anonymous => "anonymous",
+            // No person has a name with a space.
+            Self::Clock => "the clock",
             Self::Staff { name, .. } | Self::Operator { name } => name,
         }
     }

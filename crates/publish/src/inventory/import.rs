@@ -8,6 +8,7 @@ use portico_model::name::DatasetName;
 use portico_model::policy::Principal;
 use serde::{Deserialize, Serialize};
 
+use super::implied;
 use crate::error::PublishError;
 use crate::publisher::Publisher;
 
@@ -127,7 +128,14 @@ impl Publisher {
             return Ok(Err(format!("{name} is there twice")));
         }
         let before = self.store.catalog.inventory_entry(&name).await?;
-        let mut entry = before.clone().unwrap_or_else(|| InventoryEntry::named(name));
+        let mut entry = match &before {
+            Some(entry) => entry.clone(),
+            // What the portal knows of its own dataset stays known, and what is public stays listed.
+            None => match self.store.catalog.dataset(&name).await? {
+                Some(record) => implied(&record),
+                None => InventoryEntry::named(name),
+            },
+        };
         for (column, text) in &row.cells {
             if let Err(error) = set(&mut entry, column, text) {
                 return Ok(Err(error));
@@ -287,17 +295,9 @@ pub(super) fn faults(entry: &InventoryEntry) -> Vec<String> {
     faults
 }
 
+/// A day that there is, written in ten characters.
 fn is_day(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    let number = |part: &str, digits: usize| (part.len() == digits).then(|| part.parse::<u32>().ok()).flatten();
-    match parts.as_slice() {
-        [year, month, day] => {
-            number(year, 4).is_some()
-                && number(month, 2).is_some_and(|month| (1..=12).contains(&month))
-                && number(day, 2).is_some_and(|day| (1..=31).contains(&day))
-        }
-        _ => false,
-    }
+    text.len() == "2026-09-30".len() && chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok()
 }
 
 /// A title as a name: lower-case letters and digits, everything else a hyphen.

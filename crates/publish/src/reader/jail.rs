@@ -6,7 +6,6 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use portico_intake::IntakeError;
-use portico_intake::options::ReadOptions;
 use portico_intake::screen::RuleSet;
 use portico_model::limits::IntakeLimits;
 use portico_model::problem::{Problem, ProblemKind};
@@ -14,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::task::JoinHandle;
 
-use super::messages::{self, Order, Said};
+use super::messages::{self, Asked, Order, Said};
 use super::watcher::{self, Verdict};
 use crate::error::PublishError;
 use crate::rows::PREVIEW;
@@ -76,7 +75,7 @@ impl Jail {
     /// are.
     pub(crate) async fn read(
         &self,
-        options: ReadOptions,
+        asked: Asked,
         limits: &IntakeLimits,
         scratch: &Path,
         progress: &mut (impl FnMut(Progress) + Send),
@@ -85,7 +84,7 @@ impl Jail {
         let allowed = |least: u64, per_mib: u64| (bytes / (1024 * 1024)).saturating_mul(per_mib).max(least);
         let cpu_ms = allowed(limits.reader_cpu_ms, limits.reader_cpu_ms_per_mib);
         let wall_ms = allowed(limits.reader_wall_ms, limits.reader_wall_ms_per_mib);
-        let order = messages::encode(&Order { options, limits: limits.clone(), rules: self.rules.clone(), cpu_ms })?;
+        let order = messages::encode(&Order { asked, limits: limits.clone(), rules: self.rules.clone(), cpu_ms })?;
         let mut reader = Reader::start(&self.program, scratch)?;
         let (pid, memory_bytes) = (reader.child.id(), limits.reader_memory_bytes);
         let ended = tokio::select! {

@@ -8,7 +8,7 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use portico_model::data_request::{DataRequest, RequestStatus};
 use portico_model::name::DatasetName;
-use portico_model::problem::ProblemKind;
+use portico_model::problem::{Problem, ProblemKind};
 use portico_publish::Wish;
 use serde::Serialize;
 
@@ -18,10 +18,11 @@ use crate::http::body;
 use crate::http::cache::CachePolicy;
 use crate::http::parameters::Parameters;
 use crate::http::reply::{self, Reply};
+use crate::http::staff::asker::OwnSite;
 use crate::http::staff::json;
 use crate::problem::{Refusal, problem_of_publish};
-use crate::rates::Meter;
 use crate::site::Site;
+use crate::staff::Written;
 
 /// A request as the public sees it: nobody's address, nothing that staff have not read.
 #[derive(Clone, Debug, Serialize)]
@@ -74,7 +75,7 @@ pub(crate) async fn list(
 pub(crate) async fn receive(
     State(site): State<Arc<Site>>,
     Asker(caller): Asker,
-    meter: Meter,
+    _own: OwnSite,
     query: Parameters,
     headers: HeaderMap,
     body: Body,
@@ -87,10 +88,10 @@ pub(crate) async fn receive(
 
     query.finish("")?;
     let wish: Wish = json::read(&site, &headers, body).await?;
-    meter.ask_for_data(site.limits.requests.per_address_hour)?;
+    count(&site, &caller.address_block)?;
     let request = take(&site, &caller.principal, wish).await?;
     let text = serde_json::to_vec(&Received { id: request.id, status: request.status });
-    let text = text.map_err(|_| portico_model::problem::Problem::internal())?;
+    let text = text.map_err(|_| Problem::internal())?;
     let reply = Reply::new(StatusCode::CREATED).header(header::CONTENT_TYPE, "application/json");
     Ok(reply.cache(CachePolicy::Never).bytes(text))
 }
@@ -99,7 +100,7 @@ pub(crate) async fn receive(
 pub(crate) async fn receive_form(
     State(site): State<Arc<Site>>,
     Asker(caller): Asker,
-    meter: Meter,
+    _own: OwnSite,
     query: Parameters,
     headers: HeaderMap,
     body: Body,
@@ -122,10 +123,14 @@ pub(crate) async fn receive_form(
         contact: field("contact"),
     };
     fields.finish("title, details, department, contact")?;
-    meter.ask_for_data(site.limits.requests.per_address_hour)?;
+    count(&site, &caller.address_block)?;
     take(&site, &caller.principal, wish).await?;
     let reply = Reply::new(StatusCode::SEE_OTHER).header(header::LOCATION, site.url("/requests?received=true"));
     Ok(reply.cache(CachePolicy::Never).bytes(""))
+}
+
+fn count(site: &Site, block: &str) -> Result<(), Problem> {
+    site.staff.written(Written::Request, block, site.limits.requests.per_address_hour, site.now_ms())
 }
 
 async fn take(site: &Site, principal: &portico_model::policy::Principal, wish: Wish) -> Result<DataRequest, Refusal> {

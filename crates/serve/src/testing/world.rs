@@ -95,6 +95,7 @@ impl World {
             name: "species".into(),
             title: "Species".into(),
             description: "What grows there".into(),
+            ..ColumnDescription::default()
         });
         let hidden = DatasetMetadata::named(DatasetName::parse("secret-plan").unwrap());
         site.store.catalog.put_dataset(&hidden, "s", NOW_MS).await.unwrap();
@@ -203,7 +204,7 @@ fn profile(rows: u64) -> TableProfile {
         ..ColumnProfile::default()
     };
     let columns = vec![column("species", "text", "yew"), column("height", "int64", "31")];
-    TableProfile { rows, duplicate_rows: 0, duplicate_rows_exact: true, columns }
+    TableProfile { rows, duplicate_rows: 0, duplicate_rows_exact: true, columns, groups: Vec::new() }
 }
 
 async fn approved(store: &Store, dataset: &DatasetName, number: u32) -> String {

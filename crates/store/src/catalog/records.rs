@@ -31,7 +31,7 @@ pub struct DatasetRecord {
     pub updated_ms: i64,
 }
 
-/// A released version. All but `state` and `withdrawn_reason` never changes.
+/// A released version. All but `state` and `withdrawn_reason` never changes, until a purge leaves a tombstone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VersionRecord {
     /// Which version of which dataset.
@@ -224,6 +224,7 @@ pub(super) fn state_name(state: VersionState) -> &'static str {
     match state {
         VersionState::Released => "released",
         VersionState::Withdrawn => "withdrawn",
+        VersionState::Purged => "purged",
     }
 }
 
@@ -232,6 +233,7 @@ pub(super) fn parse_state(name: &str) -> Result<VersionState, StoreError> {
     match name {
         "released" => Ok(VersionState::Released),
         "withdrawn" => Ok(VersionState::Withdrawn),
+        "purged" => Ok(VersionState::Purged),
         _ => Err(StoreError::corrupt("a catalog row", "an unknown state of a version")),
     }
 }

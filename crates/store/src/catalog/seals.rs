@@ -61,6 +61,53 @@ macro_rules! token_columns {
 }
 pub(super) use token_columns;
 
+/// The columns of a dataset's key that its seal covers, and the seal.
+macro_rules! dataset_key_columns {
+    () => {
+        "dataset, secret, created_ms, seal"
+    };
+}
+pub(super) use dataset_key_columns;
+/// The columns of a purge that its seal covers, and the seal.
+macro_rules! purge_columns {
+    () => {
+        "dataset, version, record, done_ms, seal"
+    };
+}
+pub(super) use purge_columns;
+
+/// The columns of a count that its seal covers, and the seal.
+macro_rules! use_count_columns {
+    () => {
+        "month, dataset, version, protocol, format, name, uses, seal"
+    };
+}
+pub(super) use use_count_columns;
+
+/// The columns of a report that its seal covers, and the seal.
+macro_rules! report_columns {
+    () => {
+        "year, record, seal"
+    };
+}
+pub(super) use report_columns;
+
+/// The columns of a comment that its seal covers, and the seal.
+macro_rules! report_comment_columns {
+    () => {
+        "id, year, at_ms, state, record, seal"
+    };
+}
+pub(super) use report_comment_columns;
+
+/// The columns of a schedule that its seal covers, and the seal.
+macro_rules! schedule_columns {
+    () => {
+        "revision, dataset, release_at_ms, next_try_ms, tries, record, seal"
+    };
+}
+pub(super) use schedule_columns;
+
 pub(super) const DATASET: Sealed = Sealed {
     table: "dataset",
     columns: &[
@@ -105,6 +152,61 @@ pub(super) const VERSION: Sealed = Sealed {
 pub(super) const TOKEN: Sealed = Sealed {
     table: "token",
     columns: &[("id", Kind::Text), ("sha256", Kind::Text), ("record", Kind::Text), ("revoked_ms", Kind::Number)],
+};
+
+pub(super) const DATASET_KEY: Sealed = Sealed {
+    table: "dataset_key",
+    columns: &[("dataset", Kind::Text), ("secret", Kind::Text), ("created_ms", Kind::Number)],
+};
+
+pub(super) const PURGE: Sealed = Sealed {
+    table: "purge",
+    columns: &[("dataset", Kind::Text), ("version", Kind::Number), ("record", Kind::Text), ("done_ms", Kind::Number)],
+};
+
+pub(super) const USE_COUNT: Sealed = Sealed {
+    table: "use_count",
+    columns: &[
+        ("month", Kind::Text),
+        ("dataset", Kind::Text),
+        ("version", Kind::Number),
+        ("protocol", Kind::Text),
+        ("format", Kind::Text),
+        ("name", Kind::Text),
+        ("uses", Kind::Number),
+    ],
+};
+
+pub(super) const REPORT: Sealed =
+    Sealed { table: "report", columns: &[("year", Kind::Number), ("record", Kind::Text)] };
+
+pub(super) const REPORT_COMMENT: Sealed = Sealed {
+    table: "report_comment",
+    columns: &[
+        ("id", Kind::Text),
+        ("year", Kind::Number),
+        ("at_ms", Kind::Number),
+        ("state", Kind::Text),
+        ("record", Kind::Text),
+    ],
+};
+
+/// The seal of a row that is about to be written with these values, in the order of its sealed columns.
+pub(super) fn of_values<const N: usize>(sealed: &Sealed, values: [Value; N]) -> String {
+    debug_assert_eq!(sealed.columns.len(), N, "a seal covers every column");
+    digest(&Value::Array(std::iter::once(json!(sealed.table)).chain(values).collect()))
+}
+
+pub(super) const SCHEDULE: Sealed = Sealed {
+    table: "schedule",
+    columns: &[
+        ("revision", Kind::Text),
+        ("dataset", Kind::Text),
+        ("release_at_ms", Kind::Number),
+        ("next_try_ms", Kind::Number),
+        ("tries", Kind::Number),
+        ("record", Kind::Text),
+    ],
 };
 
 pub(super) const INVENTORY: Sealed =
@@ -187,6 +289,34 @@ pub(super) async fn seal_token(connection: &mut AnyConnection, id: &str) -> Resu
     sqlx::query("UPDATE token SET seal = $1 WHERE id = $2")
         .bind(of_row(&TOKEN, &row)?)
         .bind(id)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Seals a dataset's key that this transaction has written.
+pub(super) async fn seal_dataset_key(connection: &mut AnyConnection, dataset: &str) -> Result<(), StoreError> {
+    let row = sqlx::query(concat!("SELECT ", dataset_key_columns!(), " FROM dataset_key WHERE dataset = $1"))
+        .bind(dataset)
+        .fetch_one(&mut *connection)
+        .await?;
+    sqlx::query("UPDATE dataset_key SET seal = $1 WHERE dataset = $2")
+        .bind(of_row(&DATASET_KEY, &row)?)
+        .bind(dataset)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Seals a schedule that this transaction has written.
+pub(super) async fn seal_schedule(connection: &mut AnyConnection, revision: &str) -> Result<(), StoreError> {
+    let row = sqlx::query(concat!("SELECT ", schedule_columns!(), " FROM schedule WHERE revision = $1"))
+        .bind(revision)
+        .fetch_one(&mut *connection)
+        .await?;
+    sqlx::query("UPDATE schedule SET seal = $1 WHERE revision = $2")
+        .bind(of_row(&SCHEDULE, &row)?)
+        .bind(revision)
         .execute(connection)
         .await?;
     Ok(())

@@ -58,7 +58,7 @@ fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// A value as JSON, for the one who asked.
-pub(super) fn answer(status: StatusCode, value: &impl Serialize) -> Result<Response, Refusal> {
+pub(crate) fn answer(status: StatusCode, value: &impl Serialize) -> Result<Response, Refusal> {
     text(status, serde_json::to_vec(value).map_err(|_| Problem::internal())?)
 }
 
