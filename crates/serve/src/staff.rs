@@ -25,6 +25,9 @@ pub(crate) enum Written {
     Request,
 }
 
+/// When an address block's hour began, in milliseconds since the epoch, and what it has written in it.
+type Hour = (i64, u64);
+
 /// The road in, as the server offers it to staff.
 #[derive(Clone, Debug)]
 pub struct Staff {
@@ -32,7 +35,7 @@ pub struct Staff {
     pub(crate) publisher: Publisher,
     uploads: Arc<Semaphore>,
     screenings: Arc<Semaphore>,
-    written: Arc<Mutex<HashMap<(Written, String), (i64, u64)>>>,
+    written: Arc<Mutex<HashMap<(Written, String), Hour>>>,
 }
 
 impl Staff {

@@ -1,6 +1,6 @@
 //! Whether what is said of a dataset is what the field is for: whoever harvests the catalog relies on it.
 
-use super::DatasetMetadata;
+use super::{ColumnDescription, DatasetMetadata};
 
 /// Characters of the description and of what is said of the collection: some pages.
 const LONG_CHARS_MAX: usize = 10_000;
@@ -73,22 +73,22 @@ impl DatasetMetadata {
             let fit = words.len() <= WORDS_MAX && words.iter().all(|word| word.chars().count() <= SHORT_CHARS_MAX);
             check(fit, &format!("{field} has more than {WORDS_MAX} entries, or one is a text"));
         }
-        let column = |column: &super::ColumnDescription| {
-            let texts = [&column.name, &column.title, &column.description, &column.unit, &column.classification];
-            let codes = column.codes.len() <= ENTRIES_MAX
-                && column
-                    .codes
-                    .iter()
-                    .all(|(code, meaning)| code.len().saturating_add(meaning.len()) <= LONG_CHARS_MAX);
-            codes && texts.iter().all(|text| text.chars().count() <= LONG_CHARS_MAX)
-        };
-        let columns = self.columns.len() <= ENTRIES_MAX && self.columns.iter().all(column);
+        let columns = self.columns.len() <= ENTRIES_MAX && self.columns.iter().all(is_short_enough);
         check(
             columns,
             &format!("columns has more than {ENTRIES_MAX} entries or codes, or a text of too many characters"),
         );
         faults
     }
+}
+
+/// Whether what is said of a column is no longer than people read.
+fn is_short_enough(column: &ColumnDescription) -> bool {
+    let texts = [&column.name, &column.title, &column.description, &column.unit, &column.classification];
+    let fits = |(code, meaning): (&String, &String)| code.len().saturating_add(meaning.len()) <= LONG_CHARS_MAX;
+    column.codes.len() <= ENTRIES_MAX
+        && column.codes.iter().all(fits)
+        && texts.iter().all(|text| text.chars().count() <= LONG_CHARS_MAX)
 }
 
 /// Whether it has the shape of an address: what stands before one @, and a host. Only a letter tells whether it exists.
