@@ -16,6 +16,7 @@ mod confinement;
 mod durable;
 mod entries;
 mod hygiene;
+mod inventory;
 mod jail;
 mod pages;
 mod policy;

@@ -52,6 +52,14 @@ pub enum Action {
     ConfirmPurge,
     /// Read staging: the rows that would be public.
     Preview,
+    /// Say otherwise what is known of a dataset: propose an edit of metadata that are public.
+    Describe,
+    /// Enter datasets into the inventory, and say how far they are.
+    KeepInventory,
+    /// Ask for a dataset that is not published.
+    AskForData,
+    /// Read what the public asks for, decide whether it is shown, and answer it.
+    AnswerRequests,
     /// Read the audit log.
     ReadAudit,
     /// Give and take what lets people in: tokens, sign-in links, sessions.
@@ -64,7 +72,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 23] = [
         Self::Read,
         Self::See,
         Self::Stage,
@@ -78,6 +86,10 @@ impl Action {
         Self::Discard,
         Self::Withdraw,
         Self::Preview,
+        Self::Describe,
+        Self::KeepInventory,
+        Self::AskForData,
+        Self::AnswerRequests,
         Self::ReadAudit,
         Self::ManageTokens,
         Self::AskPurge,
@@ -105,6 +117,10 @@ impl Action {
             Self::AskPurge => "ask for a purge",
             Self::ConfirmPurge => "confirm a purge",
             Self::Preview => "preview",
+            Self::Describe => "edit the metadata",
+            Self::KeepInventory => "keep the inventory",
+            Self::AskForData => "ask for a dataset",
+            Self::AnswerRequests => "answer requests of the public",
             Self::ReadAudit => "read the audit log",
             Self::ManageTokens => "manage tokens",
             Self::WriteReport => "write the annual report",
@@ -116,7 +132,7 @@ impl Action {
     #[must_use]
     pub const fn roles(self) -> &'static [Role] {
         match self {
-            Self::Read => &[],
+            Self::Read | Self::AskForData => &[],
             // Figures have values in them: whoever only gives tokens has no business with them.
             Self::See | Self::Preview => &[Role::Contributor, Role::Steward, Role::OpenData, Role::Cio],
             Self::Stage | Self::Screen | Self::Submit | Self::Discard => {
@@ -124,6 +140,8 @@ impl Action {
             }
             Self::Recommend => &[Role::Steward],
             Self::Return => &[Role::Steward, Role::Cio],
+            Self::Describe | Self::KeepInventory => &[Role::Steward, Role::OpenData],
+            Self::AnswerRequests => &[Role::OpenData, Role::Cio],
             Self::Approve | Self::ConfirmPurge | Self::PublishReport => &[Role::Cio],
             Self::Release | Self::Schedule | Self::Withdraw | Self::AskPurge | Self::WriteReport => {
                 &[Role::OpenData, Role::Cio]
@@ -210,6 +228,10 @@ pub fn decide(principal: &Principal, action: Action, subject: &Subject, now_ms: 
             None => Decision::Hidden,
         };
     }
+    // A wish is not a duty: staff have it like everybody else.
+    if (action, subject) == (Action::AskForData, &Subject::Portal) {
+        return granted(None);
+    }
     let checked = match principal {
         Principal::Anonymous => return Decision::Hidden,
         // At the server's own command line: holds every role, everywhere, and is one person.
@@ -262,7 +284,11 @@ enum Stop {
 fn check_role(name: &str, roles: &[Role], action: Action, subject: &Subject, covered: bool) -> Result<(), Stop> {
     let others_work = match subject {
         Subject::Revision(facts) => !facts.staged_by.eq_ignore_ascii_case(name),
-        Subject::Version { .. } | Subject::Dataset { .. } | Subject::Purge { .. } | Subject::Portal => false,
+        Subject::Version { .. }
+        | Subject::Dataset { .. }
+        | Subject::Edit { .. }
+        | Subject::Purge { .. }
+        | Subject::Portal => false,
     };
     if others_work && roles.iter().all(|role| *role == Role::Contributor) {
         return Err(Stop::Hidden);
@@ -281,13 +307,25 @@ fn check_state(action: Action, subject: &Subject, alone: bool) -> Result<(), Sto
         Approved, Blocked, Discarded, InReview, Released, Returned, Scheduled, Screened, Staged, Superseded,
     };
     let begins = match (subject, action) {
-        (Subject::Portal, Action::ManageTokens | Action::ReadAudit | Action::WriteReport | Action::PublishReport) => {
-            true
-        }
+        (
+            Subject::Portal,
+            Action::ManageTokens
+            | Action::ReadAudit
+            | Action::AnswerRequests
+            | Action::WriteReport
+            | Action::PublishReport,
+        ) => true,
         (
             Subject::Dataset { .. },
-            Action::See | Action::Stage | Action::Withdraw | Action::AskPurge | Action::ReadAudit,
+            Action::See
+            | Action::Stage
+            | Action::Withdraw
+            | Action::AskPurge
+            | Action::Describe
+            | Action::KeepInventory
+            | Action::ReadAudit,
         ) => true,
+        (Subject::Edit { .. }, Action::Approve | Action::Return) => true,
         (Subject::Purge { .. }, Action::ConfirmPurge) => true,
         (Subject::Revision(facts), action) => match action {
             Action::See | Action::ReadAudit => true,
@@ -313,11 +351,22 @@ fn check_state(action: Action, subject: &Subject, alone: bool) -> Result<(), Sto
             | Action::Withdraw
             | Action::AskPurge
             | Action::ConfirmPurge
+            | Action::Describe
+            | Action::KeepInventory
+            | Action::AskForData
+            | Action::AnswerRequests
             | Action::ManageTokens
             | Action::WriteReport
             | Action::PublishReport => false,
         },
-        (Subject::Portal | Subject::Dataset { .. } | Subject::Purge { .. } | Subject::Version { .. }, _) => false,
+        (
+            Subject::Portal
+            | Subject::Dataset { .. }
+            | Subject::Edit { .. }
+            | Subject::Purge { .. }
+            | Subject::Version { .. },
+            _,
+        ) => false,
     };
     if begins { Ok(()) } else { Err(Stop::Denied(Denial::State)) }
 }

@@ -25,8 +25,8 @@ pub(crate) struct OwnDataset {
     pub(crate) title: &'static str,
     pub(crate) description: &'static str,
     pub(crate) update_frequency: &'static str,
-    /// Columns that are text, whatever their values look like this time.
-    pub(crate) texts: &'static [&'static str],
+    /// Every column with what it means, and whether it is text, whatever its values look like this time.
+    pub(crate) columns: &'static [(&'static str, &'static str, bool)],
 }
 
 impl Publisher {
@@ -83,9 +83,13 @@ impl Publisher {
         let scratch = self.scratch("own-")?;
         let file = scratch.path().join("rows.ndjson");
         std::fs::File::create(&file)?.write_all(&text)?;
-        let text =
-            |name: &&str| Field { name: (*name).to_owned(), data_type: Some(FieldType::Text), ..Field::default() };
-        let dictionary = Dictionary { fields: own.texts.iter().map(text).collect(), ..Dictionary::default() };
+        let field = |(name, description, is_text): &(&str, &str, bool)| Field {
+            name: (*name).to_owned(),
+            description: (*description).to_owned(),
+            data_type: is_text.then_some(FieldType::Text),
+            ..Field::default()
+        };
+        let dictionary = Dictionary { fields: own.columns.iter().map(field).collect(), ..Dictionary::default() };
         let options = ReadOptions { dictionary: Some(dictionary), ..ReadOptions::named("rows.ndjson") };
         let request = StageRequest { metadata, file, options };
         self.through(request, now_ms).await.map(Some)

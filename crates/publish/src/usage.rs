@@ -17,7 +17,16 @@ const USAGE: OwnDataset = OwnDataset {
     description: "How often each version was downloaded and asked, by month, protocol and format, and how often a question \
                   named each column. Nothing of who asked is kept; numbers below ten are not told.",
     update_frequency: "R/P1M",
-    texts: &["month", "uses"],
+    columns: &[
+        ("month", "The month, such as 2026-01, by UTC.", true),
+        ("dataset", "The dataset's name.", false),
+        ("version", "The number of the version.", false),
+        ("protocol", "How it was asked for: download, sql or flight.", false),
+        ("format", "The format of the answer.", false),
+        ("column_name", "The column that a question named; none for the version as a whole.", false),
+        ("uses", "How often; <10 where it is so seldom that it might be one person.", true),
+        ("uses_at_least", "The same as a number; 1 where it is not told.", false),
+    ],
 };
 
 /// A count as the public sees it.

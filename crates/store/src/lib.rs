@@ -49,9 +49,9 @@ mod storage;
 pub use backup::{CopyEvent, CopySummary};
 pub use catalog::{
     AuditEntry, Catalog, CatalogMoment, CommentRecord, CommentState, DatasetFilter, DatasetRecord, Erasure, Facets,
-    Interrupt, LinkRecord, Prepared, PurgeRecord, PurgeReport, ReleaseRecord, RemovedFile, ReportRecord, ReportSection,
-    Review, RevisionRecord, ScheduleRecord, SessionOrigin, SessionRecord, TokenRecord, UseCount, VersionRecord,
-    VersionSummary, month_of,
+    Interrupt, LinkRecord, MetadataEdit, Prepared, PurgeRecord, PurgeReport, ReleaseRecord, RemovedFile, ReportRecord,
+    ReportSection, Review, RevisionRecord, ScheduleRecord, SessionOrigin, SessionRecord, TokenRecord, UseCount,
+    VersionRecord, VersionSummary, month_of,
 };
 pub use error::{Cause, StoreError};
 pub use scrub::{ScrubEvent, Scrubbed, Wrong};

@@ -41,6 +41,15 @@ pub enum Subject {
     },
     /// A revision.
     Revision(RevisionFacts),
+    /// Other metadata of a dataset that is public.
+    Edit {
+        /// The dataset.
+        dataset: DatasetName,
+        /// The department that has it, as the catalog says; empty if none has.
+        department: String,
+        /// Who may not approve it, because they proposed it; nobody where duties are not separate.
+        barred: Vec<String>,
+    },
     /// The portal as a whole.
     Portal,
 }
@@ -75,9 +84,9 @@ impl Subject {
     pub(super) fn is_in(&self, scope: &Scope) -> Option<bool> {
         match self {
             Self::Version { dataset, .. } => Some(scope.covers(dataset, "")),
-            Self::Dataset { dataset, department } | Self::Purge { dataset, department, .. } => {
-                Some(scope.covers(dataset, department))
-            }
+            Self::Dataset { dataset, department }
+            | Self::Edit { dataset, department, .. }
+            | Self::Purge { dataset, department, .. } => Some(scope.covers(dataset, department)),
             Self::Revision(facts) => Some(scope.covers(&facts.dataset, &facts.department)),
             Self::Portal => None,
         }
@@ -86,7 +95,9 @@ impl Subject {
     /// Whether it is the work of somebody who therefore may not approve it.
     pub(super) fn is_work_of(&self, name: &str) -> bool {
         match self {
-            Self::Revision(facts) => facts.barred.iter().any(|barred| barred.eq_ignore_ascii_case(name)),
+            Self::Revision(RevisionFacts { barred, .. }) | Self::Edit { barred, .. } => {
+                barred.iter().any(|barred| barred.eq_ignore_ascii_case(name))
+            }
             Self::Purge { barred, .. } => barred.as_ref().is_some_and(|barred| barred.eq_ignore_ascii_case(name)),
             Self::Version { .. } | Self::Dataset { .. } | Self::Portal => false,
         }

@@ -54,6 +54,7 @@ impl Publisher {
             self.withdrawals(year, (from_ms, to_ms)).await?,
             self.use_by_protocol(year).await?,
             self.most_used(year).await?,
+            self.requests_of(year, (from_ms, to_ms)).await?,
         ])
     }
 
@@ -155,7 +156,7 @@ impl Publisher {
     }
 }
 
-fn section(title: &str, definition: &str, columns: &[&str], rows: Vec<Vec<String>>) -> ReportSection {
+pub(super) fn section(title: &str, definition: &str, columns: &[&str], rows: Vec<Vec<String>>) -> ReportSection {
     ReportSection {
         title: title.to_owned(),
         definition: definition.to_owned(),
