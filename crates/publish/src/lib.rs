@@ -25,6 +25,7 @@ mod error;
 mod inherited;
 mod layout;
 mod own;
+mod pieces;
 mod publisher;
 mod purge;
 mod reader;
