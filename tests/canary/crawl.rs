@@ -260,10 +260,11 @@ fn statements(secrets: &[&Secrets]) -> Vec<Ask> {
 pub(crate) fn staff_asks(openapi: &serde_json::Value) -> Vec<Ask> {
     let mut asks = Vec::new();
     for (method, path) in operations(openapi) {
-        if !path.starts_with("/api/staff/") {
+        if !path.starts_with("/api/staff/") && path.split('/').nth(1) != Some("staff") {
             continue;
         }
         let uri = path.replace("{name}", "trees").replace("{version}", "2").replace("{year}", "2026");
+        let uri = uri.replace("{step}", "approve");
         let ask = Ask::get(uri.replace("{id}", "01ARZ3NDEKTSV4RRFFQ69G5FAV")).by(method);
         asks.push(ask.clone());
         asks.push(ask.with("authorization", &format!("Bearer portico_{}", "0".repeat(72))));

@@ -71,8 +71,8 @@ mod tests {
     use super::*;
 
     fn batch(from: usize, rows: usize, width: usize) -> RecordBatch {
-        let column: ArrayRef =
-            Arc::new((from..from + rows).map(|row| Some(format!("{row:0width$}"))).collect::<StringArray>());
+        let texts = (from..from + rows).map(|row| format!("{row}{}", "x".repeat(width)));
+        let column: ArrayRef = Arc::new(StringArray::from_iter_values(texts));
         RecordBatch::try_from_iter([("a", column)]).unwrap()
     }
 
