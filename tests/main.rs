@@ -11,6 +11,7 @@
 #![allow(clippy::print_stdout, reason = "tests say what they skip")]
 
 mod calendar;
+mod canary;
 mod command;
 mod confinement;
 mod durable;

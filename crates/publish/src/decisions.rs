@@ -122,7 +122,8 @@ impl Publisher {
         Ok(discarded)
     }
 
-    /// Stops answering from a version; its record stays, with the public reason.
+    /// Stops answering from a version, and from versions of the dataset `usage` that name its columns; its record stays, with
+    /// the public reason.
     ///
     /// # Errors
     /// [`PublishError::UnknownDataset`], [`PublishError::BadText`] without a reason, and the catalog's own when there is
@@ -137,6 +138,7 @@ impl Publisher {
         let record = self.dataset(principal, &version.dataset, now_ms).await?;
         let grant = self.permit_dataset(principal, Action::Withdraw, &record.metadata, now_ms)?;
         let reason = text("the public reason", reason)?;
+        self.withdraw_use_of(version, now_ms).await?;
         Ok(self.store.catalog.withdraw(version, &reason, grant.principal(), now_ms).await?)
     }
 

@@ -29,6 +29,7 @@ mod layout;
 mod links;
 mod metadata;
 mod own;
+mod pieces;
 mod publisher;
 mod purge;
 mod reader;

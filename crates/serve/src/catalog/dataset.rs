@@ -141,11 +141,13 @@ pub(crate) struct TopValue {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct VersionEntry {
     pub(crate) version: VersionNumber,
-    /// `released` or `withdrawn`.
+    /// `released`, `withdrawn` or `purged`.
     pub(crate) state: &'static str,
     pub(crate) released: String,
-    pub(crate) rows: u64,
-    pub(crate) bytes: u64,
+    /// None once it is withdrawn: how much there was is not public any more, either.
+    pub(crate) rows: Option<u64>,
+    /// None as well.
+    pub(crate) bytes: Option<u64>,
     pub(crate) url: String,
 }
 
@@ -195,8 +197,8 @@ async fn list(site: &Arc<Site>, dataset: &DatasetRecord) -> Result<Vec<VersionEn
             VersionState::Purged => "purged",
         },
         released: timestamp(summary.released_ms),
-        rows: summary.rows,
-        bytes: summary.bytes,
+        rows: (summary.state == VersionState::Released).then_some(summary.rows),
+        bytes: (summary.state == VersionState::Released).then_some(summary.bytes),
         url: site.url(&format!("/datasets/{name}/versions/{}", summary.version)),
     };
     let mut versions: Vec<VersionEntry> = site.store.catalog.versions(name).await?.into_iter().map(entry).collect();

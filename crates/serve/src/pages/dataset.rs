@@ -259,11 +259,11 @@ fn quality(document: &DatasetDocument) -> String {
 fn version_line(entry: &VersionEntry, shown: VersionNumber) -> VersionLine {
     VersionLine {
         version: entry.version,
-        withdrawn: entry.state == "withdrawn",
+        withdrawn: entry.state != "released",
         shown: entry.version == shown,
         released: entry.released.clone(),
         released_day: day(&entry.released),
-        rows: grouped(entry.rows),
+        rows: grouped(entry.rows.unwrap_or_default()),
     }
 }
 
