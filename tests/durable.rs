@@ -4,6 +4,7 @@ mod backup;
 mod chaos;
 mod faults;
 mod races;
+mod refreshes;
 mod rot;
 mod troubled;
 

@@ -19,6 +19,7 @@ mod jail;
 mod policy;
 mod refusals;
 mod roads;
+mod sources;
 mod staff;
 mod supply;
 mod tidy;

@@ -5,6 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod source;
+
+pub(crate) use source::{SourceArgs, SourceStep};
+
 /// Publish a government's data as immutable versions, and answer anyone's questions about them.
 #[derive(Debug, Parser)]
 #[command(name = "portico", version, about, after_help = "Try it: portico demo")]
@@ -26,6 +30,8 @@ pub(crate) enum Command {
     Dataset(Dataset),
     /// The steps of the road in, one by one
     Revision(Revision),
+    /// Where a dataset's data come from, and when they are read again
+    Source(SourceArgs),
     /// What members of staff show to a server
     Token(Token),
     /// Ask one question and print the answer

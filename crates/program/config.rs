@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use portico_intake::screen::RuleSet;
 use portico_model::limits::Limits;
+use portico_publish::FetchSettings;
 use serde::{Deserialize, Serialize};
 
 /// The whole configuration.
@@ -26,8 +27,39 @@ pub(crate) struct Config {
     pub(crate) publishing: Publishing,
     /// What is looked for in files.
     pub(crate) screening: Screening,
+    /// What is fetched from elsewhere.
+    pub(crate) sources: SourceSettings,
+    /// How stewards are told of refreshes.
+    pub(crate) notices: Notices,
     /// Every limit.
     pub(crate) limits: Limits,
+}
+
+/// What is fetched from elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SourceSettings {
+    /// URLs.
+    pub(crate) fetch: FetchSettings,
+    /// Directories of this machine that files are dropped into, by the names that declarations give them.
+    pub(crate) directories: BTreeMap<String, PathBuf>,
+    /// Buckets with prefixes, by the names that declarations give them: `url` and `options` as those of the storage.
+    pub(crate) objects: BTreeMap<String, Storage>,
+}
+
+/// How stewards are told of refreshes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Notices {
+    /// The mail server. `PORTICO_MAIL_URL` in the environment goes before it.
+    pub(crate) mail_url: String,
+    /// The address that e-mail comes from.
+    pub(crate) mail_from: String,
+    /// Where notices are posted as JSON, signed with `PORTICO_WEBHOOK_SECRET` of the environment.
+    pub(crate) webhook_url: String,
+    /// The key of the signatures.
+    #[serde(skip)]
+    pub(crate) webhook_secret: String,
 }
 
 /// Rules of the road in.
@@ -204,6 +236,15 @@ impl Config {
         if let Some(url) = variable("PORTICO_CATALOG_URL") {
             self.catalog.url = url;
         }
+        if let Some(url) = variable("PORTICO_MAIL_URL") {
+            self.notices.mail_url = url;
+        }
+        if let Some(secret) = variable("PORTICO_WEBHOOK_SECRET") {
+            self.notices.webhook_secret = secret;
+        }
+        for place in self.sources.objects.values_mut() {
+            place.read_environment(&variable);
+        }
         self.storage.read_environment(variable);
         Ok(())
     }
@@ -223,6 +264,13 @@ impl Config {
         if !["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| self.catalog.url.starts_with(scheme)) {
             faults.push("catalog.url begins with sqlite: or postgres:".to_owned());
         }
+        let notices = &self.notices;
+        if !notices.mail_url.is_empty() && !notices.mail_from.contains('@') {
+            faults.push("notices.mail_from is an e-mail address when there is a mail_url".to_owned());
+        }
+        if !notices.webhook_url.is_empty() && notices.webhook_secret.is_empty() {
+            faults.push("notices.webhook_url wants PORTICO_WEBHOOK_SECRET in the environment".to_owned());
+        }
         let query = &self.limits.query;
         if query.pool_memory_bytes > query.worker_memory_bytes {
             faults.push("limits.query.pool_memory_bytes is larger than worker_memory_bytes".to_owned());
@@ -233,16 +281,19 @@ impl Config {
     /// The effective configuration as TOML, with secrets hidden.
     pub(crate) fn shown(&self) -> anyhow::Result<String> {
         let mut shown = self.clone();
-        for (name, value) in &mut shown.storage.options {
+        let places = shown.sources.objects.values_mut().chain([&mut shown.storage]);
+        for (name, value) in places.flat_map(|place| &mut place.options) {
             if ["secret", "key", "token", "password", "sas"].iter().any(|word| name.contains(word)) {
                 "(hidden)".clone_into(value);
             }
         }
-        if let Ok(mut url) = url::Url::parse(&shown.catalog.url)
-            && url.password().is_some()
-            && url.set_password(Some("hidden")).is_ok()
-        {
-            shown.catalog.url = url.to_string();
+        for shown in [&mut shown.catalog.url, &mut shown.notices.mail_url] {
+            if let Ok(mut url) = url::Url::parse(shown)
+                && url.password().is_some()
+                && url.set_password(Some("hidden")).is_ok()
+            {
+                *shown = url.to_string();
+            }
         }
         Ok(toml::to_string_pretty(&shown)?)
     }

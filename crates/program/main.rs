@@ -19,6 +19,7 @@ mod road;
 mod scratch;
 mod scrub;
 mod serve;
+mod source;
 mod staff;
 mod sweep;
 mod token;
@@ -78,6 +79,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Publish(publish) => interruptible(publish::run(*publish)).await,
         Command::Dataset(dataset) => staff::dataset(dataset).await,
         Command::Revision(revision) => interruptible(staff::revision(revision)).await,
+        Command::Source(said) => interruptible(source::run(said)).await,
         Command::Token(said) => token::run(said).await,
         Command::Query(query) => query::run(query).await,
         Command::Check(check) => check::run(check).await,

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use portico_publish::Publisher;
+use portico_publish::{Fetcher, NoticeSettings, Places, Publisher, Sources};
 use portico_query::questions::Questions;
 use portico_query::workers::{Launcher, Workers};
-use portico_store::{Catalog, Storage, Store};
+use portico_store::{Catalog, Place, Storage, Store};
 
 use crate::config::Config;
 pub(crate) use crate::scratch::Scratch;
@@ -88,7 +88,29 @@ pub(crate) fn open_publisher(config: &Config, store: &Store, scratch: &Scratch) 
     let scratch = scratch.directory("intake")?;
     let publisher = Publisher::new(store.clone(), config.limits.intake.clone(), program()?, scratch);
     let publisher = publisher.with_separate_duties(config.publishing.separation_of_duties);
-    Ok(publisher.with_rules(config.screening.read()?))
+    Ok(publisher.with_rules(config.screening.read()?).with_sources(sources(config)?))
+}
+
+/// The one way to what is elsewhere.
+pub(crate) fn fetcher(config: &Config) -> Fetcher {
+    Fetcher::new(config.sources.fetch.clone(), config.limits.sources.clone())
+}
+
+fn sources(config: &Config) -> anyhow::Result<Sources> {
+    let notices = NoticeSettings {
+        mail_url: config.notices.mail_url.clone(),
+        mail_from: config.notices.mail_from.clone(),
+        webhook_url: config.notices.webhook_url.clone(),
+        webhook_secret: config.notices.webhook_secret.clone(),
+        public_url: config.server.public_url.clone(),
+    };
+    let mut objects = std::collections::BTreeMap::new();
+    for (name, place) in &config.sources.objects {
+        let opened = Place::open(&place.url, &place.options);
+        objects.insert(name.clone(), opened.with_context(|| format!("sources.objects.{name} cannot be opened"))?);
+    }
+    let places = Places { directories: config.sources.directories.clone(), objects };
+    Ok(Sources { fetcher: fetcher(config), places, notices, limits: config.limits.sources.clone() })
 }
 
 /// This program's own file: workers and readers are processes of it.

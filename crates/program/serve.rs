@@ -50,7 +50,8 @@ pub(crate) async fn serve_store(
         title: config.server.title.clone(),
         public_url: Some(config.server.public_url.clone()).filter(|url| !url.is_empty()),
     };
-    let staff = Staff::new(parts::open_publisher(config, &store, &scratch)?, &config.limits.staff);
+    let publisher = parts::open_publisher(config, &store, &scratch)?;
+    let staff = Staff::new(publisher.clone(), &config.limits.staff);
     let limits = config.limits.clone();
     let site = Arc::new(Site { store, questions, staff, limits, settings, clock: parts::clock() });
     let connections = ConnectionSettings { limits: config.limits.http.clone(), tls: tls(config)?, trusted_proxies };
@@ -71,6 +72,11 @@ pub(crate) async fn serve_store(
         let (settings, stopped, router) = (connections.clone(), stop.stopped(), router.clone());
         servers.spawn(async move { portico_serve::run(listener, router, settings, stopped).await });
     }
+    let (runs, stopped) = (config.limits.sources.runs, stop.stopped());
+    servers.spawn(async move {
+        crate::source::keep_fresh(publisher, runs, stopped).await;
+        Ok(())
+    });
     greet(&address);
     println!("portico ready {address}");
     tracing::info!(%address, "ready");

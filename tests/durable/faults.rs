@@ -19,18 +19,18 @@ use crate::world::NOW_MS;
 
 /// What happens to the chosen operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trouble {
+pub(super) enum Trouble {
     Fails,
     LosesItsAnswer,
     IsTheLast,
 }
 
 /// A store over memory of which one operation, of storage or catalog, is in trouble.
-struct Stage {
+pub(super) struct Stage {
     /// Without trouble: what another process sees.
-    calm: Store,
+    pub(super) calm: Store,
     /// With it.
-    troubled: Store,
+    pub(super) troubled: Store,
     trouble: Arc<Chosen>,
 }
 
@@ -63,7 +63,7 @@ impl Chosen {
 }
 
 /// A portal as it is before the trouble, kept as a backup: restoring it is quicker than publishing anew each time.
-async fn before(portal: impl AsyncFnOnce(Store)) -> Storage {
+pub(super) async fn before(portal: impl AsyncFnOnce(Store)) -> Storage {
     let catalog = Catalog::open("sqlite::memory:").await.unwrap();
     let store = Store { storage: Storage::over(Arc::new(InMemory::new())).unwrap(), catalog };
     portal(store.clone()).await;
@@ -73,7 +73,7 @@ async fn before(portal: impl AsyncFnOnce(Store)) -> Storage {
 }
 
 impl Stage {
-    async fn new(trouble: Trouble, before: &Storage) -> Self {
+    pub(super) async fn new(trouble: Trouble, before: &Storage) -> Self {
         let memory = Arc::new(InMemory::new());
         let chosen = Arc::new(Chosen {
             trouble,
@@ -106,7 +106,7 @@ impl Stage {
     }
 
     /// Does some work of which operation number `nth` is in trouble. Answers whether there was one of that number.
-    async fn run<T>(&self, nth: i64, work: impl Future<Output = T>) -> (bool, Option<T>) {
+    pub(super) async fn run<T>(&self, nth: i64, work: impl Future<Output = T>) -> (bool, Option<T>) {
         self.trouble.left.store(nth, Ordering::SeqCst);
         let done = tokio::select! {
             biased;
@@ -123,12 +123,12 @@ fn lost(moment: CatalogMoment) -> StoreError {
     StoreError::Unavailable { what: "the catalog", source: format!("cut off at {moment:?}").into() }
 }
 
-fn street_trees() -> DatasetName {
+pub(super) fn street_trees() -> DatasetName {
     DatasetName::parse("street-trees").unwrap()
 }
 
 /// What readers see is one whole version; answers which, and how many there are.
-async fn visible(store: &Store, case: &str) -> (u32, usize) {
+pub(super) async fn visible(store: &Store, case: &str) -> (u32, usize) {
     let dataset = store.catalog.dataset(&street_trees()).await.unwrap().unwrap();
     let version = store.catalog.current_version(&street_trees()).await.unwrap().unwrap();
     assert_eq!(version.state, VersionState::Released, "{case}");
@@ -142,7 +142,7 @@ async fn visible(store: &Store, case: &str) -> (u32, usize) {
 }
 
 /// After a sweep nothing is left but what the catalog names.
-async fn clean(store: &Store, scratch: &Path, case: &str) {
+pub(super) async fn clean(store: &Store, scratch: &Path, case: &str) {
     publisher(store.clone(), scratch).sweep(false, LATER_MS).await.unwrap();
     let named = store.catalog.released_paths(&street_trees()).await.unwrap();
     let found: Vec<_> = store.storage.list_released().await.unwrap().into_iter().map(|object| object.path).collect();
@@ -153,7 +153,7 @@ async fn clean(store: &Store, scratch: &Path, case: &str) {
 
 /// Every third operation is put into the first trouble, the others into the next two; `PORTICO_FAULT_STEP=1` puts every
 /// operation into each.
-fn step() -> usize {
+pub(super) fn step() -> usize {
     usize::try_from(times("PORTICO_FAULT_STEP", 3)).unwrap()
 }
 

@@ -16,7 +16,7 @@ mod roles;
 mod subject;
 
 pub use roles::{Principal, Role, Scope};
-pub use subject::{RevisionFacts, Subject, VersionState};
+pub use subject::{RevisionFacts, SourceFacts, Subject, VersionState};
 
 /// What somebody wants to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -50,11 +50,17 @@ pub enum Action {
     ReadAudit,
     /// Make, list and revoke tokens.
     ManageTokens,
+    /// Say where a dataset's data come from, and when they are read again.
+    DeclareSource,
+    /// Consent for good to what a source brings, as long as it is what it was.
+    ApproveSource,
+    /// Have a source read now, let it rest, or go on.
+    RunSource,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::Read,
         Self::See,
         Self::Stage,
@@ -69,6 +75,9 @@ impl Action {
         Self::Preview,
         Self::ReadAudit,
         Self::ManageTokens,
+        Self::DeclareSource,
+        Self::ApproveSource,
+        Self::RunSource,
     ];
 
     /// What is done, as a person says it after "may not".
@@ -89,6 +98,9 @@ impl Action {
             Self::Preview => "preview",
             Self::ReadAudit => "read the audit log",
             Self::ManageTokens => "manage tokens",
+            Self::DeclareSource => "declare a source",
+            Self::ApproveSource => "approve a source",
+            Self::RunSource => "run a source",
         }
     }
 
@@ -108,9 +120,16 @@ impl Action {
             Self::Release | Self::Withdraw => &[Role::OpenData, Role::Cio],
             Self::ReadAudit => &[Role::Steward, Role::OpenData, Role::Cio, Role::Admin],
             Self::ManageTokens => &[Role::Admin],
+            Self::DeclareSource => &[Role::Steward, Role::OpenData],
+            Self::ApproveSource => &[Role::Cio],
+            Self::RunSource => &[Role::Steward, Role::OpenData, Role::Cio],
         }
     }
 }
+
+/// The steps that a source takes by itself.
+const OF_SOURCES: [Action; 7] =
+    [Action::See, Action::Stage, Action::Screen, Action::Submit, Action::Approve, Action::Release, Action::Discard];
 
 /// Proof that a principal may do an action on a subject. Made only by [`decide`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -191,16 +210,25 @@ pub fn decide(principal: &Principal, action: Action, subject: &Subject, now_ms: 
         Principal::Anonymous => return Decision::Hidden,
         // At the server's own command line: holds every role, everywhere, and is one person.
         Principal::Operator { .. } => Ok(()),
+        // What a source may do at all, with its own dataset and what it staged; whether this time is asked of the comparison.
+        Principal::Source { name, dataset } => match subject.of_dataset() {
+            Some(other) if other == dataset && subject.is_staged_by(name) && OF_SOURCES.contains(&action) => Ok(()),
+            _ => return Decision::Hidden,
+        },
         Principal::Staff { name, roles, scope } => match subject.is_in(scope) {
             Some(false) => return Decision::Hidden,
             within => check_role(name, roles, action, subject, within.is_some() || *scope == Scope::All),
         },
     };
-    let alone = matches!(principal, Principal::Operator { .. });
+    let alone = matches!(principal, Principal::Operator { .. } | Principal::Source { .. });
     match checked.and_then(|()| check_state(action, subject, alone)) {
         Err(Stop::Hidden) => Decision::Hidden,
         Err(Stop::Denied(denial)) => Decision::Denied(denial),
-        Ok(()) if !alone && action == Action::Approve && subject.is_work_of(principal.name()) => {
+        Ok(())
+            if !alone
+                && matches!(action, Action::Approve | Action::ApproveSource)
+                && subject.is_work_of(principal.name()) =>
+        {
             Decision::Denied(Denial::OwnWork)
         }
         Ok(()) => granted(None),
@@ -218,7 +246,7 @@ enum Stop {
 fn check_role(name: &str, roles: &[Role], action: Action, subject: &Subject, covered: bool) -> Result<(), Stop> {
     let others_work = match subject {
         Subject::Revision(facts) => !facts.staged_by.eq_ignore_ascii_case(name),
-        Subject::Version { .. } | Subject::Dataset { .. } | Subject::Portal => false,
+        Subject::Version { .. } | Subject::Dataset { .. } | Subject::Source(_) | Subject::Portal => false,
     };
     if others_work && roles.iter().all(|role| *role == Role::Contributor) {
         return Err(Stop::Hidden);
@@ -237,6 +265,8 @@ fn check_state(action: Action, subject: &Subject, alone: bool) -> Result<(), Sto
     let begins = match (subject, action) {
         (Subject::Portal, Action::ManageTokens | Action::ReadAudit) => true,
         (Subject::Dataset { .. }, Action::See | Action::Stage | Action::Withdraw | Action::ReadAudit) => true,
+        (Subject::Dataset { .. }, Action::DeclareSource | Action::RunSource) => true,
+        (Subject::Source(_), Action::ApproveSource) => true,
         (Subject::Revision(facts), action) => match action {
             Action::See | Action::ReadAudit => true,
             Action::Stage => matches!(facts.state, Staged | Screened | Blocked | Returned),
@@ -254,8 +284,9 @@ fn check_state(action: Action, subject: &Subject, alone: bool) -> Result<(), Sto
             Action::Discard => !matches!(facts.state, Released | Superseded),
             Action::Preview => matches!(facts.state, Screened | Blocked | InReview | Returned | Approved),
             Action::Read | Action::Withdraw | Action::ManageTokens => false,
+            Action::DeclareSource | Action::ApproveSource | Action::RunSource => false,
         },
-        (Subject::Portal | Subject::Dataset { .. } | Subject::Version { .. }, _) => false,
+        (Subject::Portal | Subject::Dataset { .. } | Subject::Source(_) | Subject::Version { .. }, _) => false,
     };
     if begins { Ok(()) } else { Err(Stop::Denied(Denial::State)) }
 }

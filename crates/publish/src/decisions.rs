@@ -292,7 +292,7 @@ impl Publisher {
         }
     }
 
-    fn permit_dataset(
+    pub(crate) fn permit_dataset(
         &self,
         principal: &Principal,
         action: Action,
@@ -331,7 +331,7 @@ pub(crate) fn permit_portal(principal: &Principal, action: Action, now_ms: i64) 
     }
 }
 
-fn denied(principal: &Principal, action: Action, denial: Denial) -> PublishError {
+pub(crate) fn denied(principal: &Principal, action: Action, denial: Denial) -> PublishError {
     PublishError::Denied { principal: principal.name().to_owned(), action, denial }
 }
 

@@ -43,6 +43,18 @@ pub enum PublishError {
     /// A token that makes no sense.
     #[error("{0}")]
     BadToken(String),
+    /// A source, or a step on one, that makes no sense.
+    #[error("{0}")]
+    BadSource(String),
+    /// The dataset has no source.
+    #[error("the dataset {0} has no source")]
+    UnknownSource(DatasetName),
+    /// The source was declared otherwise after it was looked at.
+    #[error("the source was declared otherwise after it was looked at: look at it again")]
+    SourceChanged,
+    /// Nothing could be fetched.
+    #[error(transparent)]
+    Fetch(#[from] crate::fetch::FetchError),
     /// The revision changed after it was looked at.
     #[error("the revision changed after it was looked at: screen it again and look at the findings")]
     DigestChanged,
@@ -86,12 +98,13 @@ impl PublishError {
     pub fn kind(&self) -> ProblemKind {
         match self {
             Self::Denied { .. } => ProblemKind::Forbidden,
-            Self::UnknownRevision(_) | Self::UnknownDataset(_) => ProblemKind::NotFound,
+            Self::UnknownRevision(_) | Self::UnknownDataset(_) | Self::UnknownSource(_) => ProblemKind::NotFound,
             Self::WrongState { state: RevisionState::Blocked, action: Action::Submit | Action::Approve } => {
                 ProblemKind::ReleaseBlocked
             }
-            Self::WrongState { .. } | Self::DigestChanged => ProblemKind::Conflict,
-            Self::BadText { .. } | Self::BadToken(_) => ProblemKind::InvalidRequest,
+            Self::WrongState { .. } | Self::DigestChanged | Self::SourceChanged => ProblemKind::Conflict,
+            Self::Fetch(error) => error.kind(),
+            Self::BadText { .. } | Self::BadToken(_) | Self::BadSource(_) => ProblemKind::InvalidRequest,
             Self::NoSteward | Self::UnknownSortColumn(_) | Self::UnknownColumn { .. } | Self::NothingLeft => {
                 ProblemKind::InvalidRequest
             }
@@ -131,6 +144,7 @@ fn begins(action: Action) -> &'static str {
         Action::Release => "what is approved is released",
         Action::Discard => "what is released is withdrawn, not discarded",
         Action::Preview => "there are rows to see once it is screened and until it is decided",
+        Action::DeclareSource | Action::ApproveSource | Action::RunSource => "a source belongs to a dataset",
         Action::Read | Action::See | Action::Withdraw | Action::ReadAudit | Action::ManageTokens => {
             "that is for another subject"
         }

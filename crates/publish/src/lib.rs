@@ -13,30 +13,47 @@
 //! Every step may be repeated after a crash: a step that was done is recognised, a step that was half done
 //! leaves files that no catalog row names, and [`Publisher::sweep`] removes those.
 //!
+//! A dataset's source ([`Declaration`]) goes the same road by itself: [`Publisher::refresh_due`] reads what is due and
+//! releases it under a standing approval, or holds it for people.
+//!
 //! Files come from outside: they are read in a process of their own (`reader`), within limits, and never here.
 //!
 //! What it deliberately does not do: it answers no questions, knows no wire, and asks no clock.
 
+mod compare;
 mod decisions;
+mod drop_place;
 mod error;
+mod fetch;
 mod layout;
+mod notices;
 mod publisher;
 mod reader;
+mod refresh;
 mod release;
 mod returned;
 mod revision;
 mod rows;
+mod schedule;
 mod screening;
+mod settings;
 mod sort;
+mod source;
 mod sweep;
 mod tokens;
 
 pub use error::PublishError;
+pub use fetch::{Conditions, FetchError, Fetched, Fetcher};
+pub use notices::NoticeSettings;
 pub use portico_intake::options::ReadOptions;
-pub use publisher::{Amendment, Publisher, StageRequest};
+pub use publisher::{Amendment, Publisher, Sources, StageRequest};
 pub use reader::read_staged;
+pub use refresh::Refreshed;
 pub use revision::Revision;
 pub use rows::Rows;
+pub use schedule::Schedule;
 pub use screening::Progress;
+pub use settings::{FetchSettings, Places};
+pub use source::{Declaration, Origin, Source, Tolerance};
 pub use sweep::Swept;
 pub use tokens::{TokenRequest, TokenText};

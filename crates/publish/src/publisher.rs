@@ -7,7 +7,7 @@ use portico_intake::options::ReadOptions;
 use portico_intake::screen::RuleSet;
 use portico_model::dataset::DatasetMetadata;
 use portico_model::finding::Finding;
-use portico_model::limits::IntakeLimits;
+use portico_model::limits::{IntakeLimits, SourceLimits};
 use portico_model::manifest::ReleasedFile;
 use portico_model::name::DatasetName;
 use portico_model::policy::{Action, Principal};
@@ -18,12 +18,15 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use crate::error::PublishError;
+use crate::fetch::Fetcher;
+use crate::notices::NoticeSettings;
 use crate::reader::{Jail, SOURCE};
 use crate::release::digest;
 use crate::returned::returned;
 use crate::revision::Revision;
 use crate::rows::PREVIEW;
 use crate::screening::{Progress, Screened, worst_first};
+use crate::settings::{FetchSettings, Places};
 
 /// The road in over one store. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -31,8 +34,30 @@ pub struct Publisher {
     pub(crate) store: Store,
     pub(crate) limits: IntakeLimits,
     pub(crate) separate_duties: bool,
+    pub(crate) sources: Sources,
     jail: Jail,
     scratch: PathBuf,
+}
+
+/// What the road in needs for sources.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// The one way to URLs.
+    pub fetcher: Fetcher,
+    /// What else the operator allows.
+    pub places: Places,
+    /// How people are told.
+    pub notices: NoticeSettings,
+    /// How much, how long and how often.
+    pub limits: SourceLimits,
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        let limits = SourceLimits::default();
+        let fetcher = Fetcher::new(FetchSettings::default(), limits.clone());
+        Self { fetcher, places: Places::default(), notices: NoticeSettings::default(), limits }
+    }
 }
 
 /// What somebody proposes.
@@ -60,7 +85,7 @@ impl Publisher {
     /// `program reader --scratch DIR`, which calls [`read_staged`](crate::read_staged); normally this very program.
     #[must_use]
     pub fn new(store: Store, limits: IntakeLimits, program: PathBuf, scratch: PathBuf) -> Self {
-        Self { store, limits, separate_duties: true, jail: Jail::new(program), scratch }
+        Self { store, limits, separate_duties: true, sources: Sources::default(), jail: Jail::new(program), scratch }
     }
 
     /// Whether a revision has to be approved by somebody other than who staged or submitted it. It has, unless this
@@ -68,6 +93,12 @@ impl Publisher {
     #[must_use]
     pub fn with_separate_duties(self, separate_duties: bool) -> Self {
         Self { separate_duties, ..self }
+    }
+
+    /// The same road in, with what the operator allows sources to be.
+    #[must_use]
+    pub fn with_sources(self, sources: Sources) -> Self {
+        Self { sources, ..self }
     }
 
     /// The same road in, which screens by these rules instead of the built-in ones.

@@ -125,7 +125,7 @@ fn page_routes() -> Vec<Route> {
 
 /// The road in. Every handler asks for a token first.
 fn staff_routes() -> Vec<Route> {
-    use staff::{datasets, revisions, tokens, upload};
+    use staff::{datasets, revisions, sources, tokens, upload};
     let read =
         |pattern: &'static str, documented: &'static [&'static str], answers| route(pattern, documented, answers);
     let step = |pattern: &'static str, documented: &'static [&'static str], answers| {
@@ -146,6 +146,23 @@ fn staff_routes() -> Vec<Route> {
             "/api/staff/datasets/{name}/versions/{version}/withdraw",
             &["/api/staff/datasets/{name}/versions/{version}/withdraw"],
             post(datasets::withdraw),
+        ),
+        route(
+            "/api/staff/datasets/{name}/source",
+            &["/api/staff/datasets/{name}/source"],
+            get(sources::show).put(sources::declare),
+        )
+        .with_methods("GET, HEAD, PUT, OPTIONS"),
+        step(
+            "/api/staff/datasets/{name}/source/approve",
+            &["/api/staff/datasets/{name}/source/approve"],
+            post(sources::approve),
+        ),
+        step("/api/staff/datasets/{name}/source/run", &["/api/staff/datasets/{name}/source/run"], post(sources::run)),
+        step(
+            "/api/staff/datasets/{name}/source/pause",
+            &["/api/staff/datasets/{name}/source/pause"],
+            post(sources::pause),
         ),
         read("/api/staff/revisions/{id}", &["/api/staff/revisions/{id}"], get(revisions::show)),
         read("/api/staff/revisions/{id}/rows", &["/api/staff/revisions/{id}/rows"], get(revisions::rows)),

@@ -21,10 +21,12 @@ mod integrity;
 mod interruption;
 mod lease;
 mod records;
+mod refreshes;
 mod releases;
 mod revisions;
 mod seals;
 mod search;
+mod sources;
 mod tokens;
 mod versions;
 
@@ -32,7 +34,9 @@ pub use audit::AuditEntry;
 pub(crate) use dump::DumpedRow;
 pub use interruption::{CatalogMoment, Interrupt};
 pub use records::{DatasetRecord, Prepared, ReleaseRecord, Review, RevisionRecord, VersionRecord, VersionSummary};
+pub use refreshes::{NoticeRecord, RefreshRecord, RunRecord};
 pub use search::{DatasetFilter, Facets};
+pub use sources::SourceRecord;
 pub use tokens::TokenRecord;
 
 /// Memory for version records, in bytes of their JSON: a thousand versions of a hundred columns.

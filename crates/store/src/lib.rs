@@ -47,12 +47,15 @@ mod storage;
 
 pub use backup::{CopyEvent, CopySummary};
 pub use catalog::{
-    AuditEntry, Catalog, CatalogMoment, DatasetFilter, DatasetRecord, Facets, Interrupt, Prepared, ReleaseRecord,
-    Review, RevisionRecord, TokenRecord, VersionRecord, VersionSummary,
+    AuditEntry, Catalog, CatalogMoment, DatasetFilter, DatasetRecord, Facets, Interrupt, NoticeRecord, Prepared,
+    RefreshRecord, ReleaseRecord, Review, RevisionRecord, RunRecord, SourceRecord, TokenRecord, VersionRecord,
+    VersionSummary,
 };
 pub use error::{Cause, StoreError};
 pub use scrub::{ScrubEvent, Scrubbed, Wrong};
-pub use storage::{Buffers, DeltaCommit, DeltaFile, SpooledFile, StagedFile, Storage, StoredObject, buffer_bytes};
+pub use storage::{
+    Buffers, DeltaCommit, DeltaFile, Place, PlacedFile, SpooledFile, StagedFile, Storage, StoredObject, buffer_bytes,
+};
 
 /// Both halves, which belong together: a catalog names files of one storage.
 #[derive(Clone, Debug)]

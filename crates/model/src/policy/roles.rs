@@ -101,6 +101,13 @@ pub enum Principal {
         /// The name in the audit log.
         name: String,
     },
+    /// A dataset's source, which is read by itself and approved for good.
+    Source {
+        /// The name in the audit log: `source 3` for the third declaration. No person has a name with a space.
+        name: String,
+        /// The dataset.
+        dataset: DatasetName,
+    },
 }
 
 impl Principal {
@@ -110,12 +117,18 @@ impl Principal {
         Self::Operator { name: name.to_owned() }
     }
 
+    /// A declaration of a dataset's source.
+    #[must_use]
+    pub fn source(dataset: &DatasetName, number: u32) -> Self {
+        Self::Source { name: format!("source {number}"), dataset: dataset.clone() }
+    }
+
     /// The name in the audit log.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
             Self::Anonymous => "anonymous",
-            Self::Staff { name, .. } | Self::Operator { name } => name,
+            Self::Staff { name, .. } | Self::Operator { name } | Self::Source { name, .. } => name,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! POST /api/staff/datasets/{name}/revisions      (the file's bytes)     POST …/versions/{version}/withdraw
 //! GET  /api/staff/revisions/{id}[/rows]          PUT /api/staff/revisions/{id}/proposal
 //! POST /api/staff/revisions/{id}/screen  submit  review  approve  release  discard
+//! GET, PUT /api/staff/datasets/{name}/source     POST …/source/approve  run  pause
 //! GET, POST /api/staff/tokens                    DELETE /api/staff/tokens/{id}
 //! ```
 //!
@@ -15,6 +16,7 @@ pub(crate) mod datasets;
 mod documents;
 mod json;
 pub(crate) mod revisions;
+pub(crate) mod sources;
 pub(crate) mod tokens;
 pub(crate) mod upload;
 

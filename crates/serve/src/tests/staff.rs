@@ -28,7 +28,8 @@ enum Who {
 /// The expectation, one line for each route and method.
 fn expected(pattern: &str, method: &str) -> Option<Who> {
     use Action::{
-        Approve, Discard, ManageTokens, Preview, ReadAudit, Recommend, Release, Screen, See, Stage, Submit, Withdraw,
+        Approve, ApproveSource, DeclareSource, Discard, ManageTokens, Preview, ReadAudit, Recommend, Release,
+        RunSource, Screen, See, Stage, Submit, Withdraw,
     };
     Some(match (method, pattern) {
         ("GET", "/" | "/docs/problems" | "/assets/{leaf}" | "/datasets/{leaf}") => Who::Anyone,
@@ -42,6 +43,12 @@ fn expected(pattern: &str, method: &str) -> Option<Who> {
         ("GET", "/api/staff/datasets/{name}" | "/api/staff/datasets/{name}/revisions") => Who::May(See),
         ("POST", "/api/staff/datasets/{name}/revisions") => Who::May(Stage),
         ("POST", "/api/staff/datasets/{name}/versions/{version}/withdraw") => Who::May(Withdraw),
+        ("GET", "/api/staff/datasets/{name}/source") => Who::May(See),
+        ("PUT", "/api/staff/datasets/{name}/source") => Who::May(DeclareSource),
+        ("POST", "/api/staff/datasets/{name}/source/approve") => Who::May(ApproveSource),
+        ("POST", "/api/staff/datasets/{name}/source/run" | "/api/staff/datasets/{name}/source/pause") => {
+            Who::May(RunSource)
+        }
         ("GET", "/api/staff/revisions/{id}") => Who::May(See),
         ("GET", "/api/staff/revisions/{id}/rows") => Who::May(Preview),
         ("PUT", "/api/staff/revisions/{id}/proposal") => Who::May(Stage),
@@ -61,6 +68,8 @@ fn body(pattern: &str) -> &'static str {
     match pattern.rsplit('/').next().unwrap() {
         "review" => r#"{"recommend":{"digest":"d"}}"#,
         "approve" => r#"{"digest":"d"}"#,
+        "pause" => r#"{"paused":true}"#,
+        "source" => r#"{"from":{"kind":"https","url":"https://files.example/trees.csv"}}"#,
         "withdraw" => r#"{"reason":"wrong"}"#,
         "tokens" => r#"{"name":"eve","roles":["cio"],"scope":"all","days":1}"#,
         _ => "{}",

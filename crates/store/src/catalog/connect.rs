@@ -10,10 +10,11 @@ use super::seals;
 use crate::error::StoreError;
 
 /// The steps that made the tables what they are, in order; a step is never changed once released.
-const STEPS: [(i64, &str); 3] = [
+const STEPS: [(i64, &str); 4] = [
     (1, include_str!("../../migrations/0001_catalog.sql")),
     (SEALS, include_str!("../../migrations/0002_seals.sql")),
     (3, include_str!("../../migrations/0003_tokens.sql")),
+    (6, include_str!("../../migrations/0006_sources.sql")),
 ];
 /// The step after which every row has a seal.
 const SEALS: i64 = 2;

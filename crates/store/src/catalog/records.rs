@@ -124,6 +124,9 @@ pub struct Review {
     pub returned_by: Option<String>,
     /// Why it was returned.
     pub returned_reason: Option<String>,
+    /// Why a refresh did not release it by itself; empty where no refresh made it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<String>,
 }
 
 /// What screening leaves behind: the very files that a release will publish.

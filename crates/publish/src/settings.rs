@@ -1,0 +1,34 @@
+//! What the operator allows sources to be.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use portico_store::Place;
+use serde::{Deserialize, Serialize};
+
+/// Rules of everything that is fetched for somebody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FetchSettings {
+    /// Whether `http://` is fetched from, too: then anybody on the way may change what is published.
+    pub allow_http: bool,
+    /// Ports that are connected to.
+    pub ports: Vec<u16>,
+    /// Hosts that may be inside: names, or addresses as a URL has them. All others have to be on the internet.
+    pub hosts: Vec<String>,
+}
+
+impl Default for FetchSettings {
+    fn default() -> Self {
+        Self { allow_http: false, ports: vec![443, 80], hosts: Vec::new() }
+    }
+}
+
+/// Where sources may be, beside what is fetched by URL: by the names that declarations give these places.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    /// Directories of this machine that files are dropped into.
+    pub directories: BTreeMap<String, PathBuf>,
+    /// Buckets, and prefixes in them.
+    pub objects: BTreeMap<String, Place>,
+}
