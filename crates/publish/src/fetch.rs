@@ -194,7 +194,7 @@ impl Fetcher {
             if status == StatusCode::NOT_MODIFIED && *before != Conditions::default() {
                 return Ok(Fetched::Unchanged);
             }
-            if status.is_redirection() {
+            if matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
                 url = self.redirected(&url, &answer)?;
                 continue;
             }
