@@ -1,6 +1,7 @@
 //! What must never be lost, and never be answered wrongly: lost bits, failing storage, dying processes, races.
 
 mod backup;
+mod calendar;
 mod chaos;
 mod faults;
 mod races;
@@ -68,6 +69,7 @@ impl<'a> Road<'a> {
                     return Ok(self.publisher.release(&operator, &id, now_ms).await?.version);
                 }
                 RevisionState::Blocked
+                | RevisionState::Scheduled
                 | RevisionState::Returned
                 | RevisionState::Discarded
                 | RevisionState::Superseded => panic!("{:?}", seen.state),

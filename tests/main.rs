@@ -10,6 +10,7 @@
 )]
 #![allow(clippy::print_stdout, reason = "tests say what they skip")]
 
+mod calendar;
 mod command;
 mod confinement;
 mod durable;
@@ -17,7 +18,9 @@ mod entries;
 mod hygiene;
 mod jail;
 mod policy;
+mod records;
 mod refusals;
+mod remedies;
 mod roads;
 mod sources;
 mod staff;

@@ -32,6 +32,7 @@ fn dataset() -> Subject {
 }
 
 /// A revision that `ana` staged; `cy` holds the roles that are asked about.
+/// It is to be released at the moment that is asked about, if it is scheduled.
 fn revision(state: RevisionState, own: bool, recommended: bool, separate: bool) -> Subject {
     let staged_by = if own { "cy" } else { "ana" }.to_owned();
     let barred = if separate { vec![staged_by.clone()] } else { Vec::new() };
@@ -40,6 +41,7 @@ fn revision(state: RevisionState, own: bool, recommended: bool, separate: bool) 
         department: "Parks".to_owned(),
         state,
         recommended,
+        release_at_ms: Some(0),
         staged_by,
         barred,
     })
@@ -64,6 +66,7 @@ fn principals() -> Vec<(String, Principal)> {
     }
     all.push(("every role".to_owned(), staff(&Role::ALL, Scope::All)));
     all.push(("operator".to_owned(), Principal::operator("cy")));
+    all.push(("the clock, at the time of the release".to_owned(), Principal::Clock));
     all.push(("a source of the dataset".to_owned(), Principal::source(&trees(), 1)));
     all.push(("a source of another dataset".to_owned(), Principal::source(&DatasetName::parse("stops").unwrap(), 1)));
     all
@@ -91,6 +94,10 @@ fn table() -> (String, usize) {
             &Subject::Dataset { dataset: trees(), department: String::new() },
         );
         for own in [false, true] {
+            let asked_by = if own { "cy" } else { "ana" }.to_owned();
+            let barred = Some(asked_by);
+            let subject = Subject::Purge { dataset: trees(), department: "Parks".to_owned(), barred };
+            row(format!("a purge that {} asked for", if own { "one" } else { "another" }), &subject);
             let whose = if own { "one's own" } else { "another's" };
             row(format!("{whose} source"), &source(own));
             for state in RevisionState::ALL {

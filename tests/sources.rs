@@ -11,7 +11,7 @@ use portico_model::policy::{Principal, Role, Scope};
 use portico_model::problem::ProblemKind;
 use portico_model::revision::RevisionState;
 use portico_publish::{
-    Declaration, FetchSettings, Fetcher, NoticeSettings, Origin, Places, Publisher, ReadOptions, Schedule, Source,
+    Cycle, Declaration, FetchSettings, Fetcher, Mode, NoticeSettings, Origin, Places, Publisher, ReadOptions, Source,
     Sources, Tolerance,
 };
 use portico_store::RunRecord;
@@ -48,8 +48,12 @@ fn sources(place: &Path, fetcher: Fetcher, notices: NoticeSettings) -> Sources {
 }
 
 fn trees(rows: u64) -> String {
+    some_trees(0..rows)
+}
+
+fn some_trees(rows: std::ops::Range<u64>) -> String {
     let mut text = "tree_id,species\n".to_owned();
-    for row in 0..rows {
+    for row in rows {
         text.push_str(&format!("{row:05},{}\n", ["Oak", "Ash", "Elm"][usize::try_from(row % 3).unwrap()]));
     }
     text
@@ -60,11 +64,7 @@ fn daily() -> Declaration {
     Declaration {
         from: Origin::Directory { directory: "trees".to_owned(), file: "trees*.csv".to_owned() },
         reading: ReadOptions::default(),
-        schedule: Some(Schedule {
-            cron: "0 3 * * *".to_owned(),
-            time_zone: "America/New_York".to_owned(),
-            jitter_s: 0,
-        }),
+        cycle: Some(Cycle { cron: "0 3 * * *".to_owned(), time_zone: "America/New_York".to_owned(), jitter_s: 0 }),
         tolerance: Tolerance::default(),
     }
 }
@@ -195,7 +195,7 @@ async fn what_fails_is_tried_again_and_another_declaration_is_approved_again() {
     let source = office.declare(&daily()).await;
     assert_eq!(office.declare(&daily()).await.record.number, 1, "the same is no other");
     office.approve(&source).await;
-    // There is no file: five times, later and later, then at the next time of the schedule.
+    // There is no file: five times, later and later, then at the next time of the cycle.
     let mut now_ms = NOW_MS;
     let mut waits = Vec::new();
     for attempt in 1..=5 {
@@ -251,7 +251,7 @@ async fn a_declaration_stays_within_what_the_operator_allows() {
         from(Origin::Directory { directory: directory.to_owned(), file: file.to_owned() })
     };
     let cron = |cron: &str| Declaration {
-        schedule: Some(Schedule { cron: cron.to_owned(), time_zone: "UTC".to_owned(), jitter_s: 0 }),
+        cycle: Some(Cycle { cron: cron.to_owned(), time_zone: "UTC".to_owned(), jitter_s: 0 }),
         ..daily()
     };
     let tolerance = Tolerance { fewer_rows_percent: 101, ..Tolerance::default() };
@@ -276,7 +276,7 @@ async fn a_declaration_stays_within_what_the_operator_allows() {
         ProblemKind::NotFound
     );
     assert!(toml::from_str::<Declaration>("[from]\nkind = 'https'\nurl = 'x'\npassword = 'y'").is_err());
-    let text = "[from]\nkind = 'https'\nurl = 'https://files.example/a.csv'\n[schedule]\ncron = '0 3 * * *'\n";
+    let text = "[from]\nkind = 'https'\nurl = 'https://files.example/a.csv'\n[cycle]\ncron = '0 3 * * *'\n";
     assert!(
         office.publisher.declare_source(&steward(), &dataset(), &toml::from_str(text).unwrap(), NOW_MS).await.is_ok()
     );
@@ -443,4 +443,125 @@ async fn people_are_told_and_told_again_until_it_is_taken() {
     assert!(second.lines().any(|line| line.starts_with("portico-signature: sha256=") && line.len() == 90), "{second}");
     let body: serde_json::Value = serde_json::from_str(second.split_once("\r\n\r\n").unwrap().1).unwrap();
     assert_eq!((body["kind"].as_str(), body["revision"].as_str()), (Some("held"), Some(id.as_str())));
+}
+
+fn incremental(mode: Mode, key: &[&str]) -> Declaration {
+    let key = key.iter().map(|name| (*name).to_owned()).collect();
+    let tolerance = Tolerance { more_rows_percent: 1_000, ..Tolerance::default() };
+    Declaration { reading: ReadOptions { mode, key, ..ReadOptions::default() }, tolerance, ..daily() }
+}
+
+fn settle(path: &Path) {
+    let at = UNIX_EPOCH + Duration::from_millis(u64::try_from(NOW_MS - HOUR_MS).unwrap());
+    std::fs::File::options().write(true).open(path).unwrap().set_modified(at).unwrap();
+}
+
+impl Office {
+    fn drop_named(&self, name: &str, text: &str) {
+        let path = self.place.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        settle(&path);
+    }
+
+    async fn standing(&self, declaration: &Declaration) {
+        let source = self.declare(declaration).await;
+        self.approve(&source).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_appended_one_after_the_other_and_each_once() {
+    let office = Office::new().await;
+    office.drop_named("trees-1.csv", &some_trees(100..105));
+    office.drop_named("trees-2.csv", &some_trees(105..107));
+    office.standing(&incremental(Mode::Append, &["tree_id"])).await;
+    for (version, rows) in [(2, "105\n"), (3, "107\n")] {
+        let run = office.refresh(NOW_MS).await;
+        assert_eq!((run.outcome.as_str(), run.version), ("released", Some(version)), "{:?}", run.reasons);
+        assert_eq!(office.rows().await, rows);
+    }
+    assert_eq!(office.refresh(NOW_MS).await.outcome, "unchanged");
+    assert!(office.publisher.refresh_due(NOW_MS).await.unwrap().is_none());
+    // The public version is whole, in order: what was there, then what came.
+    let sum = office.world.rows("select count(distinct tree_id), min(tree_id), max(tree_id) from street_trees").await;
+    assert_eq!(sum, "107,00000,00106\n");
+    // Said otherwise, but read from the same place: no file is read twice.
+    let mut other = incremental(Mode::Append, &["tree_id"]);
+    other.tolerance.late_hours = Some(5);
+    office.standing(&other).await;
+    assert_eq!(office.refresh(NOW_MS).await.outcome, "unchanged");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_are_there_already_are_not_appended_and_what_comes_next_waits() {
+    let office = Office::new().await;
+    office.drop_named("trees-1.csv", &some_trees(95..105));
+    office.drop_named("trees-2.csv", &some_trees(105..107));
+    office.standing(&incremental(Mode::Append, &["tree_id"])).await;
+    let run = office.refresh(NOW_MS).await;
+    assert_eq!(run.outcome, "held");
+    let id = run.revision.unwrap();
+    let revision = office.publisher.revision(&steward(), &id, NOW_MS).await.unwrap();
+    let taken = revision.findings.iter().find(|finding| finding.rule == "merge_key_taken").unwrap();
+    assert_eq!((taken.count, taken.column.as_deref()), (5, Some("tree_id")));
+    let run = office.refresh(NOW_MS + DAY_MS).await;
+    assert_eq!((run.outcome.as_str(), run.revision), ("waiting", None));
+    assert_eq!(office.rows().await, "100\n");
+    office.publisher.discard(&steward(), &id, NOW_MS).await.unwrap();
+    let run = office.refresh(NOW_MS + 2 * DAY_MS).await;
+    assert_eq!((run.outcome.as_str(), run.version), ("released", Some(2)), "{:?}", run.reasons);
+    assert_eq!(office.rows().await, "102\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_the_file_take_the_place_of_those_with_the_same_key() {
+    let office = Office::new().await;
+    office.drop_named(
+        "trees-1.csv",
+        &some_trees(90..110).replace(",Oak", ",Larch").replace(",Ash", ",Larch").replace(",Elm", ",Larch"),
+    );
+    office.standing(&incremental(Mode::Upsert, &["tree_id"])).await;
+    let run = office.refresh(NOW_MS).await;
+    assert_eq!((run.outcome.as_str(), run.version), ("released", Some(2)), "{:?}", run.reasons);
+    let counted =
+        "select species = 'Larch', count(*), min(tree_id), max(tree_id) from street_trees group by 1 order by 1";
+    assert_eq!(office.world.rows(counted).await, "false,90,00000,00089\ntrue,20,00090,00109\n");
+    let revision = office.publisher.revision(&steward(), &run.revision.unwrap(), NOW_MS).await.unwrap();
+    let merged = revision.findings.iter().find(|finding| finding.rule == "merged").unwrap();
+    assert!(merged.message.contains("20 rows: 10 take the place") && merged.message.contains("90 stay"), "{merged:?}");
+    // A key twice is nobody's to decide by itself.
+    office.drop_named("trees-2.csv", &(some_trees(0..3) + "00001,Ash\n"));
+    let run = office.refresh(NOW_MS).await;
+    assert_eq!(run.outcome, "held");
+    let revision = office.publisher.revision(&steward(), &run.revision.unwrap(), NOW_MS).await.unwrap();
+    let twice = revision.findings.iter().find(|finding| finding.rule == "merge_key_repeated").unwrap();
+    assert_eq!((twice.count, twice.rows.as_slice()), (1, &[4][..]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_go_on_from_a_version_are_released_while_it_is_current() {
+    let office = Office::new().await;
+    let world = &office.world;
+    let file = office.place.path().join("more.csv");
+    std::fs::write(&file, some_trees(10_000..10_003)).unwrap();
+    let metadata = world.store.catalog.dataset(&dataset()).await.unwrap().unwrap().metadata;
+    let options = ReadOptions { mode: Mode::Append, ..ReadOptions::named("more.csv") };
+    let request = portico_publish::StageRequest { metadata, file, options };
+    let operator = Principal::operator("ops");
+    let stage = async || {
+        let staged = office.publisher.stage(&operator, request.clone(), NOW_MS).await.unwrap();
+        let screened = office.publisher.screen(&operator, &staged.id, NOW_MS, |_| {}).await.unwrap();
+        let digest = screened.digest.unwrap();
+        office.publisher.approve(&operator, &staged.id, &digest, NOW_MS).await.unwrap();
+        staged.id
+    };
+    let id = stage().await;
+    world.publish("street-trees", "trees.csv", trees(50).as_bytes()).await;
+    let refused = office.publisher.release(&operator, &id, NOW_MS).await.unwrap_err();
+    assert_eq!(refused.kind(), ProblemKind::Conflict);
+    assert_eq!(office.rows().await, "50\n");
+    office.publisher.discard(&operator, &id, NOW_MS).await.unwrap();
+    let id = stage().await;
+    office.publisher.release(&operator, &id, NOW_MS).await.unwrap();
+    assert_eq!(office.rows().await, "53\n");
 }

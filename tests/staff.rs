@@ -363,3 +363,44 @@ async fn the_operator_goes_the_whole_road_alone() {
     let anyone = world.publisher.revision(&Principal::Anonymous, &screened.id, NOW_MS).await.unwrap_err();
     assert_eq!(anyone.kind(), portico_model::problem::ProblemKind::NotFound);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_is_scheduled_by_whoever_may_release_and_nobody_releases_it_early() {
+    let world = World::new().await;
+    let ana = Member::new(&world, "ana", &[Role::Steward], Some("Parks")).await;
+    let cy = Member::new(&world, "cy", &[Role::Cio], None).await;
+    let odette = Member::new(&world, "odette", &[Role::OpenData], None).await;
+    let elsewhere = Member::new(&world, "eve", &[Role::OpenData], Some("Water")).await;
+    let screened = ana.screened("street-trees", TREES).await;
+    let (id, digest) = (id(&screened), &screened["digest"]);
+    let at = |text: &str| json!({ "release_at": text });
+    let nine = at("2026-01-03T09:00 America/New_York");
+    assert_eq!(odette.refused(id, "schedule", nine.clone()).await, (409, "conflict".into()));
+    ana.step(id, "submit", Value::Null).await;
+    ana.step(id, "review", json!({ "recommend": { "digest": digest } })).await;
+    cy.step(id, "approve", json!({ "digest": digest })).await;
+    assert_eq!(ana.refused(id, "schedule", nine.clone()).await, (403, "forbidden".into()));
+    assert_eq!(elsewhere.refused(id, "schedule", nine.clone()).await, (404, "not_found".into()));
+    for bad in
+        ["2026-01-02T03:04:05Z", "2025-01-03T09:00", "2036-01-03T09:00", "2026-03-08T02:30 America/New_York", "soon"]
+    {
+        assert_eq!(odette.refused(id, "schedule", at(bad)).await, (400, "invalid_request".into()), "{bad}");
+    }
+    assert_eq!(odette.step(id, "schedule", nine.clone()).await["state"], "scheduled");
+    assert_eq!(odette.step(id, "schedule", nine).await["state"], "scheduled");
+    let listed = ana.get("schedules").await.json();
+    let first = &listed["schedules"][0];
+    assert_eq!((first["revision"].as_str(), first["release_at"].as_str()), (Some(id), Some("2026-01-03T14:00:00Z")));
+    assert_eq!((first["announced"].as_bool(), first["scheduled_by"].as_str()), (Some(false), Some("odette")));
+    assert_eq!(elsewhere.get("schedules").await.json()["schedules"], json!([]));
+    assert_eq!(odette.refused(id, "release", Value::Null).await, (409, "conflict".into()));
+    // What was seen before still is, and nothing of it changes any more.
+    assert_eq!(ana.get(&format!("revisions/{id}/rows")).await.json()["rows_in_all"], 2);
+    assert_eq!(ana.step(id, "screen", Value::Null).await["state"], "scheduled");
+    let proposal = json!({ "metadata": screened["metadata"], "options": screened["options"] });
+    assert_eq!(ana.ask("PUT", &format!("revisions/{id}/proposal"), proposal).await.problem(), "conflict");
+    assert_eq!(cy.step(id, "approve", json!({ "digest": digest })).await["state"], "scheduled");
+    assert_eq!(odette.refused(id, "unschedule", json!({ "reason": "" })).await, (400, "invalid_request".into()));
+    assert_eq!(odette.step(id, "unschedule", json!({ "reason": "early" })).await["state"], "approved");
+    assert_eq!(odette.step(id, "release", Value::Null).await["version"], 1);
+}

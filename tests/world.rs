@@ -30,6 +30,7 @@ pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) publisher: Publisher,
     pub(crate) operator: Principal,
+    pub(crate) questions: Questions,
     router: axum::Router,
     scratch: tempfile::TempDir,
 }
@@ -92,7 +93,7 @@ impl World {
         let staff = Staff::new(publisher.clone(), &limits.staff);
         let site = Site {
             store: store.clone(),
-            questions,
+            questions: questions.clone(),
             staff,
             limits,
             settings: SiteSettings {
@@ -103,7 +104,7 @@ impl World {
             clock: Arc::new(|| NOW_MS),
         };
         let router = portico_serve::router(Arc::new(site));
-        Self { store, publisher, operator: Principal::operator("operator"), router, scratch }
+        Self { store, publisher, operator: Principal::operator("operator"), questions, router, scratch }
     }
 
     /// Where files lie while they are read.
@@ -206,6 +207,11 @@ impl World {
 impl Reply {
     pub(crate) fn text(&self) -> String {
         String::from_utf8(self.body.clone()).unwrap()
+    }
+
+    /// The text of a body that may be a file of bytes.
+    pub(crate) fn text_lossy(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
     }
 
     pub(crate) fn json(&self) -> serde_json::Value {

@@ -5,8 +5,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod merging;
+mod records;
+mod schedule;
 mod source;
 
+pub(crate) use merging::Merging;
+pub(crate) use records::{AfterWithdrawal, Audit, AuditFormat, AuditStep, Report, ReportStep};
+pub(crate) use schedule::Schedule;
 pub(crate) use source::{SourceArgs, SourceStep};
 
 /// Publish a government's data as immutable versions, and answer anyone's questions about them.
@@ -30,10 +36,16 @@ pub(crate) enum Command {
     Dataset(Dataset),
     /// The steps of the road in, one by one
     Revision(Revision),
+    /// Have the clock release an approved revision at a time, or list what waits for its time
+    Schedule(Box<Schedule>),
     /// Where a dataset's data come from, and when they are read again
     Source(SourceArgs),
     /// What members of staff show to a server
     Token(Token),
+    /// Check or export the log of who did what
+    Audit(Audit),
+    /// The annual report: draft it, publish it, read what the public says
+    Report(Report),
     /// Ask one question and print the answer
     Query(Query),
     /// Show the effective configuration, try storage, catalog and a worker, say what is wrong
@@ -195,6 +207,10 @@ pub(crate) struct Reading {
     /// Declare a column public in spite of a finding: COLUMN=REASON; may be given several times
     #[arg(long = "public", value_name = "COLUMN=REASON")]
     pub(crate) public: Vec<String>,
+    #[command(flatten)]
+    pub(crate) remedies: crate::remedies::Remedies,
+    #[command(flatten)]
+    pub(crate) merging: Merging,
 }
 
 /// `portico dataset`
@@ -228,9 +244,14 @@ pub(crate) enum DatasetStep {
         /// What the public is told
         #[arg(long)]
         reason: String,
+        /// The column that is the trouble: other versions that have it are listed
+        #[arg(long)]
+        column: Option<String>,
         #[command(flatten)]
         reach: Reach,
     },
+    #[command(flatten)]
+    After(AfterWithdrawal),
 }
 
 /// `portico revision`
@@ -270,7 +291,7 @@ pub(crate) enum RevisionStep {
     },
     /// Put a file into staging
     Stage(Box<Stage>),
-    /// Say otherwise how a staged file is read: drop a column, declare one public; then screen it again
+    /// Say otherwise how a staged file is read: drop a column, make it coarser, declare it public; then screen it again
     Amend {
         #[command(flatten)]
         named: Named,

@@ -70,11 +70,16 @@ pub(crate) struct Publishing {
     /// person does it all says false: then whoever holds the roles may approve their own work, and the audit log shows
     /// it. The command line on the server itself is not bound by it.
     pub(crate) separation_of_duties: bool,
+    /// E-mail address of whoever answers for the datasets that the portal makes of its own records, such as `usage` and
+    /// `report-comments`; without one it makes none.
+    pub(crate) own_steward: String,
+    /// The time zone that times of releases are in where people do not say one, such as `America/New_York`.
+    pub(crate) time_zone: String,
 }
 
 impl Default for Publishing {
     fn default() -> Self {
-        Self { separation_of_duties: true }
+        Self { separation_of_duties: true, own_steward: String::new(), time_zone: "UTC".to_owned() }
     }
 }
 

@@ -6,15 +6,21 @@
 #![allow(clippy::print_stdout, reason = "a command line program answers on standard output")]
 
 mod args;
+mod audit;
 mod backup;
+mod calendar;
 mod check;
 mod city;
 mod config;
 mod demo;
 mod parts;
 mod publish;
+mod purge;
 mod query;
+mod records;
+mod remedies;
 mod remote;
+mod report;
 mod road;
 mod scratch;
 mod scrub;
@@ -79,8 +85,11 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Publish(publish) => interruptible(publish::run(*publish)).await,
         Command::Dataset(dataset) => staff::dataset(dataset).await,
         Command::Revision(revision) => interruptible(staff::revision(revision)).await,
+        Command::Schedule(schedule) => calendar::run(*schedule).await,
         Command::Source(said) => interruptible(source::run(said)).await,
         Command::Token(said) => token::run(said).await,
+        Command::Audit(said) => audit::run(said).await,
+        Command::Report(said) => report::run(said).await,
         Command::Query(query) => query::run(query).await,
         Command::Check(check) => check::run(check).await,
         Command::Sweep(sweep) => sweep::run(sweep).await,

@@ -88,6 +88,12 @@ pub(crate) fn open_publisher(config: &Config, store: &Store, scratch: &Scratch) 
     let scratch = scratch.directory("intake")?;
     let publisher = Publisher::new(store.clone(), config.limits.intake.clone(), program()?, scratch);
     let publisher = publisher.with_separate_duties(config.publishing.separation_of_duties);
+    let publisher = publisher.with_schedule_limits(config.limits.schedule.clone());
+    let zone = &config.publishing.time_zone;
+    let publisher = publisher
+        .with_time_zone(zone)
+        .with_context(|| format!("publishing.time_zone: there is no {zone:?}; one is called as America/New_York"))?;
+    let publisher = publisher.with_own_steward(&config.publishing.own_steward);
     Ok(publisher.with_rules(config.screening.read()?).with_sources(sources(config)?))
 }
 

@@ -191,6 +191,7 @@ pub(crate) fn reading(said: &Reading) -> anyhow::Result<ReadOptions> {
 
 /// How a file is to be read from now on; what is not said stays as it is.
 pub(crate) fn amended(before: ReadOptions, said: &Reading) -> anyhow::Result<ReadOptions> {
+    let (mode, key) = said.merging.say(&before);
     let mut dictionary = match &said.schema {
         Some(path) => {
             let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -215,6 +216,9 @@ pub(crate) fn amended(before: ReadOptions, said: &Reading) -> anyhow::Result<Rea
         treat(dictionary.get_or_insert_default(), column, Treatment::Public { reason: reason.to_owned() });
         named_columns.push(column.to_owned());
     }
+    if !said.remedies.is_empty() {
+        named_columns.extend(said.remedies.say(dictionary.get_or_insert_default())?);
+    }
     let delimiter = match said.delimiter {
         None => before.delimiter,
         Some(character) => Some(u8::try_from(character).context("--delimiter wants one ASCII character")?),
@@ -228,6 +232,8 @@ pub(crate) fn amended(before: ReadOptions, said: &Reading) -> anyhow::Result<Rea
         null_values: if said.null_values.is_empty() { before.null_values } else { said.null_values.clone() },
         dictionary,
         named_columns,
+        mode,
+        key,
     })
 }
 
@@ -243,7 +249,11 @@ fn treat(dictionary: &mut Dictionary, column: &str, treatment: Treatment) {
         same => same,
     };
     match named.and_then(|place| dictionary.fields.get_mut(place)) {
-        Some(field) => field.treatment = treatment,
+        Some(field) => {
+            // Who declares a column public, or drops it, has decided anew.
+            field.remedy = None;
+            field.treatment = treatment;
+        }
         None => dictionary.fields.push(Field { treatment, ..Field::named(column) }),
     }
 }
@@ -284,17 +294,19 @@ fn print_blocked(revision: &Revision, rules: &RuleSet) {
 
 /// What to do about findings that block: columns are a steward's to decide on, all else is the file's.
 fn advice(findings: &[Finding], rules: &RuleSet) -> &'static str {
-    let decidable = |rule: &str| matches!(rule, "column_returned" | "restricted_column") || rules.rule(rule).is_some();
+    let decidable = |rule: &str| {
+        matches!(rule, "column_returned" | "restricted_column" | "remedy_missing") || rules.rule(rule).is_some()
+    };
     let mut blocking = findings.iter().filter(|finding| finding.blocks());
     match (blocking.clone().any(|finding| decidable(&finding.rule)), blocking.any(|finding| !decidable(&finding.rule)))
     {
         (true, false) => {
-            "Drop the columns (--drop COLUMN), or declare them public with a reason (--public COLUMN=REASON), and publish \
-             again."
+            "Drop the columns (--drop COLUMN), apply a remedy (--redact, --pseudonym, --generalise, --round, --empty), or declare \
+             them public with a reason (--public COLUMN=REASON), and publish again."
         }
         (true, true) => {
-            "Drop the columns that hold personal data (--drop COLUMN), or declare them public with a reason (--public \
-             COLUMN=REASON); the other findings say what to correct. Then publish again."
+            "Drop the columns that hold personal data (--drop COLUMN), apply a remedy (--redact, --pseudonym, --generalise, \
+             --round, --empty), or declare them public with a reason (--public COLUMN=REASON); the other findings say what to correct. Then publish again."
         }
         (false, _) => "The findings say what to correct; do that and publish again.",
     }

@@ -45,6 +45,15 @@ impl Remote {
         self.send(self.request(Method::GET, path)?).await
     }
 
+    /// Asks for something with a query string.
+    pub(crate) async fn get_with<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> anyhow::Result<T> {
+        self.send(self.request(Method::GET, path)?.query(query)).await
+    }
+
     /// Says something, as JSON.
     pub(crate) async fn say<T: DeserializeOwned>(
         &self,

@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use portico_intake::options::ReadOptions;
 use portico_model::dataset::DatasetMetadata;
 use portico_model::finding::Finding;
-use portico_model::name::{DatasetName, VersionRef};
+use portico_model::name::DatasetName;
 use portico_publish::{Amendment, Publisher, Revision};
 use portico_store::Store;
 use reqwest::Method;
@@ -258,19 +258,6 @@ impl Road {
             }
             Self::There(remote) => {
                 remote.say(Method::POST, &["revisions", id, "approve"], &json!({ "digest": digest })).await
-            }
-        }
-    }
-
-    pub(crate) async fn withdraw(&self, name: &str, version: u32, reason: &str) -> anyhow::Result<()> {
-        match self {
-            Self::Here(open) => {
-                let version = VersionRef { dataset: DatasetName::parse(name)?, version };
-                Ok(open.publisher.withdraw(&parts::operator(), &version, reason, parts::now_ms()).await?)
-            }
-            Self::There(remote) => {
-                let path = ["datasets", name, "versions", &version.to_string(), "withdraw"];
-                remote.say::<Value>(Method::POST, &path, &json!({ "reason": reason })).await.map(drop)
             }
         }
     }

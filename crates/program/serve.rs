@@ -9,8 +9,10 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use crate::args::Serve;
+use crate::calendar;
 use crate::config::Config;
 use crate::parts::{self, Scratch};
+use crate::records;
 
 /// Serves until SIGTERM or SIGINT.
 pub(crate) async fn run(serve: Serve) -> anyhow::Result<ExitCode> {
@@ -51,6 +53,7 @@ pub(crate) async fn serve_store(
         public_url: Some(config.server.public_url.clone()).filter(|url| !url.is_empty()),
     };
     let publisher = parts::open_publisher(config, &store, &scratch)?;
+    let keeping = records::keep(publisher.clone(), questions.clone());
     let staff = Staff::new(publisher.clone(), &config.limits.staff);
     let limits = config.limits.clone();
     let site = Arc::new(Site { store, questions, staff, limits, settings, clock: parts::clock() });
@@ -72,18 +75,28 @@ pub(crate) async fn serve_store(
         let (settings, stopped, router) = (connections.clone(), stop.stopped(), router.clone());
         servers.spawn(async move { portico_serve::run(listener, router, settings, stopped).await });
     }
-    let (runs, stopped) = (config.limits.sources.runs, stop.stopped());
+    let (sourced, runs, stopped) = (publisher.clone(), config.limits.sources.runs, stop.stopped());
     servers.spawn(async move {
-        crate::source::keep_fresh(publisher, runs, stopped).await;
+        crate::source::keep_fresh(sourced, runs, stopped).await;
         Ok(())
     });
     greet(&address);
     println!("portico ready {address}");
     tracing::info!(%address, "ready");
+    let (releasing, stopped) = (calendar::keep(publisher), stop.stopped());
+    // Dropped at the end of a step or in the middle of one: the next server completes it.
+    let clock = tokio::spawn(async move {
+        tokio::select! {
+            () = releasing => {}
+            () = stopped => {}
+        }
+    });
     portico_serve::run(listener, router, connections, stop.stopped()).await?;
+    clock.await?;
     while let Some(ended) = servers.join_next().await {
         ended??;
     }
+    keeping.end().await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

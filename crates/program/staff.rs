@@ -9,9 +9,10 @@ use portico_model::name::DatasetName;
 use portico_store::Store;
 use serde::Deserialize;
 
-use crate::args::{Dataset, DatasetStep, Named, Revision, RevisionStep};
+use crate::args::{AfterWithdrawal, Dataset, DatasetStep, Named, Revision, RevisionStep};
 use crate::parts;
 use crate::publish;
+use crate::purge;
 use crate::road::{Road, Seen, Step};
 
 /// Lists datasets, shows one, or withdraws a version.
@@ -19,9 +20,17 @@ pub(crate) async fn dataset(dataset: Dataset) -> anyhow::Result<ExitCode> {
     match dataset.step {
         DatasetStep::List { reach } => list(&Road::open(&reach).await?).await?,
         DatasetStep::Show { name, reach } => show(&Road::open(&reach).await?, &name).await?,
-        DatasetStep::Withdraw { name, version, reason, reach } => {
-            Road::open(&reach).await?.withdraw(&name, version, &reason).await?;
+        DatasetStep::Withdraw { name, version, reason, column, reach } => {
+            let affected = Road::open(&reach).await?.withdraw(&name, version, (&reason, column)).await?;
             println!("withdrawn {name}@{version}");
+            purge::print_affected(&name, &affected);
+        }
+        DatasetStep::After(AfterWithdrawal::Affected { name, version, column, screen, reach }) => {
+            let affected = Road::open(&reach).await?.affected(&name, version, (column, screen)).await?;
+            purge::print_affected(&name, &affected);
+        }
+        DatasetStep::After(AfterWithdrawal::Purge { name, version, reason, confirm, reach }) => {
+            purge::print_purge(&Road::open(&reach).await?.purge(&name, version, (&reason, &confirm)).await?);
         }
     }
     Ok(ExitCode::SUCCESS)

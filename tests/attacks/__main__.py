@@ -4,6 +4,7 @@ import argparse
 import importlib
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,17 +17,21 @@ from attacks.target import Figure, Portal, limited_server
 # What runs against the one portal, in this order.
 TOGETHER = ["statements", "http_requests", "random_sql", "neighbours"]
 # What makes its own portals.
-ALONE = ["uploads", "edges", "containment", "durability"]
+ALONE = ["uploads", "edges", "containment", "durability", "inside"]
+# The words that name a figure: some of one file can be chosen, `durability F13 F28`.
+CHOSEN = r"[FS]\d+"
 
 
 def options():
     parser = argparse.ArgumentParser(prog="tests/attack", description=__doc__)
-    parser.add_argument("what", nargs="*", help=f"of {', '.join([*TOGETHER, *ALONE, 'api'])}; all when absent")
+    parser.add_argument("what", nargs="*", help=f"of {', '.join([*TOGETHER, *ALONE, 'api'])}; all when absent. "
+                        "Figures after one of the last four choose among its own")
     parser.add_argument("--short", action="store_true", help="the run of every change: minutes, not an hour")
     parser.add_argument("--minutes", type=float, default=3, help="how long neighbours are measured beside attackers")
     parser.add_argument("--statements", type=int, default=20_000, help="random statements to survive")
     parser.add_argument("--comparisons", type=int, default=5_000, help="random queries compared with other engines")
     parser.add_argument("--cases", type=int, default=5_000, help="requests made from the API document")
+    parser.add_argument("--fuzz-seconds", type=int, default=60, help="how long each fuzz target runs")
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the largest table")
     parser.add_argument("--seed", type=int, default=7, help="where the requests made from the API document begin")
     parser.add_argument("--seeds", type=int, nargs="+", default=random_seeds(), help="what the random statements are made from")
@@ -39,13 +44,10 @@ def random_seeds():
     return [1, 2, 3, 4, 5]
 
 
-def outside(name, options):
+def outside(name, options, names):
     """Files that are programs of their own: they say `F5 | what | target | measured | pass | command` for each figure."""
-    file = pathlib.Path(__file__).parent / f"{name}.py"
-    if not file.exists():
-        return []
     began = time.monotonic()
-    done = subprocess.run([sys.executable, "-m", f"attacks.{name}", *(["--short"] if options.short else [])],
+    done = subprocess.run([sys.executable, "-m", f"attacks.{name}", *(["--short"] if options.short else []), *names],
                           stdout=subprocess.PIPE, text=True, env={**os.environ, "PORTICO_BIN": binary()})
     print(done.stdout)
     found = []
@@ -69,9 +71,10 @@ def table(found):
 
 def main():
     chosen = options()
-    # The short form of durability is what the tests of the crates do every day.
-    usual = [name for name in ALONE if not (chosen.short and name == "durability")]
-    what = chosen.what or [*TOGETHER, "api", *usual]
+    # The short form of the last two is what the tests of the crates do every day.
+    usual = [name for name in ALONE if not (chosen.short and name in {"durability", "inside"})]
+    names = [word for word in chosen.what if re.fullmatch(CHOSEN, word)]
+    what = [word for word in chosen.what if word not in names] or [*TOGETHER, "api", *usual]
     found = []
     with tempfile.TemporaryDirectory(prefix="attack-") as scratch:
         if any(name in [*TOGETHER, "api"] for name in what):
@@ -79,16 +82,23 @@ def main():
         for name in ALONE:
             if name in what:
                 print(f"== {name}", flush=True)
-                found += own_or_outside(name, chosen)
+                found += own_or_outside(name, chosen, names)
     print()
     table(found)
     return 0 if all(one.passed for one in found) else 1
 
 
-def own_or_outside(name, chosen):
-    if name in {"uploads", "durability"}:
-        return importlib.import_module(f"attacks.{name}").figures(chosen.short)
-    return outside(name, chosen)
+def own_or_outside(name, chosen, names):
+    module = importlib.import_module(f"attacks.{name}")
+    match name:
+        case "uploads":
+            return module.figures(chosen.short)
+        case "durability":
+            return module.figures(chosen.short, names)
+        case "inside":
+            return module.figures(chosen.short, chosen.fuzz_seconds, names)
+        case _:
+            return outside(name, chosen, names)
 
 
 def with_portal(what, chosen, scratch):

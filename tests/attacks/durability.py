@@ -3,24 +3,29 @@ that fails at random (F26), racing writers (F27), killed processes (F28), power 
 
     PYTHONPATH=tests:tests/clients python -m attacks.durability [--short] [F13 F28 ...]
 
-Most of it are tests of the crates, run by `cargo test` with the variables that make them long. F28 kills the real binary,
-F30 shows it a bucket that ignores conditions. `PORTICO_TEST_S3` has F27 race on a real bucket as well.
+Most of it are tests of the crates, run by `cargo test` with the variables that make them long. F27 races on a real bucket as
+well, that of `PORTICO_TEST_S3` or one that is started for it; F28 kills the real binary, F30 shows it a bucket that ignores
+conditions.
 """
 
 import argparse
+import contextlib
 import http.server
 import os
 import pathlib
 import re
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 
+import requests
 from conftest import ROOT, binary
 from test_crash import READY_S, kill_at_random
 
+from attacks.cargo import measured
 from attacks.target import Figure
 
 # Of each figure: what, the target, the tests with what makes them long and short, what of their words is the measure.
@@ -49,31 +54,28 @@ TESTS = {
 }
 
 
-def cargo_test(arguments, variables):
-    began = time.monotonic()
-    *where, name = arguments
-    done = subprocess.run(
-        ["cargo", "test", "--workspace", "--locked", "--quiet", *where, "--", "--nocapture", name], cwd=ROOT,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **variables})
-    ran = sum(int(count) for count in re.findall(r"test result: ok\. (\d+) passed", done.stdout))
-    return done.returncode == 0 and ran > 0, done.stdout, time.monotonic() - began
-
-
-def measured(name, short, say):
-    what, target, tests, words = TESTS[name]
-    good, said, seconds = True, [], 0
-    for arguments, long, brief in tests:
-        variables = brief if short else long
-        if variables is None:
-            continue
-        passed, text, took = cargo_test(arguments, variables)
-        good, seconds = good and passed, seconds + took
-        said += re.findall(words, text)
-        if not passed:
-            say(text[-4000:])
-    counted = "; ".join(dict.fromkeys(said)) if len(set(said)) < 8 else f"{said[0]} and {len(said) - 1} lines more"
-    return Figure(name, what, target, f"{counted or 'passed' if good else 'failed'} ({seconds:.0f} s)", good,
-                  f"tests/attack durability {name}")
+@contextlib.contextmanager
+def s3_server():
+    """A server of object storage for the tests that want one, where none is named."""
+    if "PORTICO_TEST_S3" in os.environ:
+        yield
+        return
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    server = subprocess.Popen([str(pathlib.Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", str(port)],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    os.environ["PORTICO_TEST_S3"] = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(100):
+            with contextlib.suppress(requests.ConnectionError):
+                requests.put(f"{os.environ['PORTICO_TEST_S3']}/portico", timeout=10)
+                break
+            time.sleep(0.1)
+        yield
+    finally:
+        del os.environ["PORTICO_TEST_S3"]
+        server.terminate()
+        server.wait()
 
 
 def killed(short, say):
@@ -88,7 +90,8 @@ def killed(short, say):
             say(f"  F28: {error}")
     good = wrong is None and portal.ready <= READY_S
     shown = str(wrong)[:200] if wrong else (
-        f"0; {portal.completed} had been released, {portal.resumed} were resumed, {portal.swept} sweeps; ready in "
+        f"0; {portal.completed} had been released, {portal.resumed} were resumed, {portal.swept} sweeps, "
+        f"{portal.blocked} of them beside a lease that ran out later; ready in "
         f"{portal.ready:.1f} s at most")
     return Figure("F28", f"{kills} SIGKILLs of releases and sweeps: lost, half visible, unreadable",
                   f"0, ready in {READY_S} s", f"{shown} ({time.monotonic() - began:.0f} s)", good,
@@ -162,7 +165,8 @@ def figures(short, chosen=(), say=print):
         if name == "F30":
             found.append(careless(say))
         else:
-            found.append(measured(name, short, say))
+            with s3_server() if name == "F27" else contextlib.nullcontext():
+                found.append(measured(name, TESTS[name], short, say, f"tests/attack durability {name}"))
         if name == "F28":
             found.append(killed(short, say))
         say(f"  {name}: {found[-1].measured}", flush=True)

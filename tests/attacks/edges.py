@@ -1,10 +1,11 @@
 """Slow clients (F22), floods of HTTP/2 frames (F23) and a stop with exports under way (F45), on the real binary.
 
-    PYTHONPATH=tests/clients python tests/attacks/edges.py [--short] [slow|floods|stop ...]
+    PYTHONPATH=tests:tests/clients python -m attacks.edges [--short] [F22 F23 F45]
 
 Each line is a figure: `F22 | what | target | measured | pass | command`. Attackers have addresses of their own
 (127.0.1.x), and so has the probe, a small query asked five times a second all the while. ATTACK_CITY may name the data
-of a demo, which is copied; without one it is made.
+of a demo, which is copied for the first two; without one it is made, as it is for the stop, where the time of grace has to do
+for every file.
 """
 
 import argparse
@@ -453,31 +454,30 @@ def stop(start, _short):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="*", choices=["slow", "floods", "stop", []])
+    parser.add_argument("what", nargs="*", help="of F22, F23, F45; all when absent")
     parser.add_argument("--short", action="store_true")
     options = parser.parse_args()
-    wanted = options.what or ["slow", "floods", "stop"]
+    wanted = options.what or ["F22", "F23", "F45"]
     with tempfile.TemporaryDirectory() as directory:
-        data = pathlib.Path(directory) / "data"
         started = []
 
-        def start():
+        def start(city=None):
+            data = pathlib.Path(directory) / ("named" if city else "demo")
+            if city and not data.exists():
+                shutil.copytree(city, data)
             arguments = ["serve"] if data.exists() else ["demo"]
-            if not started and os.environ.get("ATTACK_CITY"):
-                shutil.copytree(os.environ["ATTACK_CITY"], data)
-                arguments = ["serve"]
             started.append(Server([*arguments, "--listen", "127.0.0.1:0", "--data", str(data)], ready_s=600))
             Watch(started[-1]).ask()
             return started[-1]
 
         try:
-            if {"slow", "floods"} & set(wanted):
-                server = start()
-                for name, part in [("slow", slow_clients), ("floods", floods)]:
+            if {"F22", "F23"} & set(wanted):
+                server = start(os.environ.get("ATTACK_CITY"))
+                for name, part in [("F22", slow_clients), ("F23", floods)]:
                     if name in wanted:
                         part(server, options.short)
                 server.stop()
-            if "stop" in wanted:
+            if "F45" in wanted:
                 stop(start, options.short)
         finally:
             for server in started:

@@ -116,7 +116,9 @@ class Portal:
                 connection.putheader(name, value)
             if body is not None and "Content-Length" not in dict(headers):
                 connection.putheader("Content-Length", str(len(body)))
-            connection.endheaders(body)
+            # A server that refuses a body has no need of its end: the answer may be there when the sending fails.
+            with contextlib.suppress(BrokenPipeError):
+                connection.endheaders(body)
             answer = connection.getresponse()
             status, fields = answer.status, {name.lower(): value for name, value in answer.getheaders()}
             received = []

@@ -279,6 +279,50 @@ async fn a_withdrawal_in_trouble_happens_or_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_purge_in_trouble_goes_on_when_it_is_asked_for_again() {
+    let scratch = tempfile::tempdir().unwrap();
+    let files = [1, 2, 3].map(|mark| trees(scratch.path(), &mark.to_string(), 30, mark));
+    let second = VersionRef { dataset: street_trees(), version: 2 };
+    let before = before(async |store| {
+        for file in &files {
+            Road::new(&publisher(store.clone(), scratch.path()), "street-trees", file).go(NOW_MS).await.unwrap();
+        }
+        store.catalog.withdraw(&second, "It named people.", "cio", NOW_MS).await.unwrap();
+    })
+    .await;
+    let step = step();
+    let said = ("It named people.", "street-trees@2");
+    for (index, trouble) in [Trouble::Fails, Trouble::LosesItsAnswer, Trouble::IsTheLast].into_iter().enumerate() {
+        for nth in (i64::try_from(index % step).unwrap()..).step_by(step) {
+            let stage = Stage::new(trouble, &before).await;
+            let troubled = publisher(stage.troubled.clone(), scratch.path());
+            let (happened, done) = stage.run(nth, troubled.purge(&operator(), &second, said, NOW_MS)).await;
+            let case = format!("{trouble:?}, operation {nth}");
+            // The others are there all the time.
+            assert_eq!(visible(&stage.calm, &case).await, (3, 3), "{case}");
+            if let Some(Ok(purge)) = done {
+                assert!(purge.record.done_ms.is_some(), "{case}");
+            }
+            let calm = publisher(stage.calm.clone(), scratch.path());
+            let purge = calm.purge(&operator(), &second, said, LATER_MS).await;
+            let purge = purge.unwrap_or_else(|error| panic!("{case}: {error:?}"));
+            assert!(purge.record.done_ms.is_some(), "{case}");
+            assert_eq!(calm.finish_purges(LATER_MS).await.unwrap(), 0, "{case}");
+            let record = stage.calm.catalog.version(&street_trees(), 2).await.unwrap().unwrap();
+            assert_eq!((record.state, record.manifest.rows), (VersionState::Purged, 0), "{case}");
+            assert_eq!(visible(&stage.calm, &case).await, (3, 3), "{case}");
+            assert_eq!(wrong(&stage.calm).await, [""; 0], "{case}");
+            assert_eq!(stage.calm.storage.list_released().await.unwrap().len(), 2, "{case}");
+            if !happened {
+                assert!(nth > 12, "there are more operations than {nth}");
+                println!("{trouble:?}: {nth} operations in steps of {step}");
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_release_that_lost_its_lease_to_a_sweep_begins_again() {
     let scratch = tempfile::tempdir().unwrap();
     let file = trees(scratch.path(), "1", 30, 1);

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use portico_publish::{Declaration, Origin, Places, Publisher, ReadOptions, Schedule, Sources, Tolerance};
+use portico_publish::{Cycle, Declaration, Origin, Places, Publisher, ReadOptions, Sources, Tolerance};
 use portico_store::Store;
 
 use super::faults::{Stage, Trouble, before, clean, step, street_trees, visible};
@@ -26,7 +26,7 @@ async fn a_refresh_in_trouble_anywhere_is_completed_by_the_next() {
     let declaration = Declaration {
         from: Origin::Directory { directory: "place".to_owned(), file: "*.csv".to_owned() },
         reading: ReadOptions::default(),
-        schedule: Some(Schedule { cron: "0 3 * * *".to_owned(), time_zone: "UTC".to_owned(), jitter_s: 0 }),
+        cycle: Some(Cycle { cron: "0 3 * * *".to_owned(), time_zone: "UTC".to_owned(), jitter_s: 0 }),
         tolerance: Tolerance::default(),
     };
     let before = before(async |store| {

@@ -74,6 +74,7 @@ const INNER_WORDS: &[&str] = &[
     "Expr",
     "Plan",
     "Scan",
+    "physical plan",
     "Subquery",
     "Exec:",
     "Projection",
@@ -137,6 +138,17 @@ fn of_internal(message: &str) -> Option<Problem> {
             "A window function cannot stand in WHERE, ON or HAVING. QUALIFY takes conditions on it.",
         ));
     }
+    if message.starts_with("Unavailable default cast for native type") {
+        return Some(invalid_sql("A function does not take an argument of this type. CAST makes types plain."));
+    }
+    if message.starts_with("Min/Max accumulator not implemented for type") {
+        return Some(invalid_sql("min and max do not take values of this type."));
+    }
+    if message.starts_with("Cannot run range queries on datatype") {
+        return Some(invalid_sql(
+            "A window cannot measure distances between values of the type in its ORDER BY. Give it a frame in ROWS or GROUPS.",
+        ));
+    }
     // A function that names itself speaks of what it was given.
     if message.split_once(": ").is_some_and(|(name, _)| functions::is_offered(name)) {
         return Some(failed(message));
@@ -185,6 +197,11 @@ fn of_external(error: &(dyn std::error::Error + Send + Sync + 'static), limits: 
 
 /// What the engine's planner has no way to run. Its words for subqueries are its own plan, written out.
 fn not_supported(message: &str) -> Problem {
+    if message.contains("GROUPING aggregate function") {
+        return invalid_sql(
+            "grouping() stands beside GROUP BY in the select list, in HAVING or in ORDER BY, without OVER.",
+        );
+    }
     let known = [
         (
             "OuterReferenceColumn",
@@ -253,6 +270,14 @@ fn unknown_column(field: &Column, valid: &[Column]) -> Problem {
     let mut names = valid.iter().filter(is_column).map(|column| column.name.as_str()).collect::<Vec<_>>();
     names.sort_unstable();
     names.dedup();
+    if names.iter().any(|name| *name == field.name) {
+        let detail = format!(
+            "The column {} is not one of the tables here. A subquery or LATERAL join may use columns of the query right \
+             around it, not of those further out.",
+            shortened(&field.name)
+        );
+        return Problem::new(ProblemKind::UnknownColumn, detail).about(&field.name);
+    }
     let mut near = names
         .iter()
         .map(|name| (levenshtein(&asked, &name.to_lowercase()), *name))

@@ -11,19 +11,25 @@ use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, Tr
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result;
 use datafusion::physical_optimizer::filter_pushdown::FilterPushdown;
+use datafusion::physical_optimizer::projection_pushdown::ProjectionPushdown;
 use datafusion::physical_optimizer::{PhysicalOptimizerRule, optimizer::PhysicalOptimizer};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 
+use crate::projections::ProjectionsApart;
+
 /// The engine's rules for physical plans, with [`FiltersIntoScans`] in the place of the first rule that moves filters.
-/// The second, which lets a join or a top-k tell its scans what it has seen, stays.
+/// The second, which lets a join or a top-k tell its scans what it has seen, stays. [`ProjectionsApart`] stands in the
+/// places of the rule that moves projections.
 pub(crate) fn rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    let stock = FilterPushdown::new();
+    let (filters, projections) = (FilterPushdown::new(), ProjectionPushdown::new());
     let mut rules = PhysicalOptimizer::new().rules;
     for rule in &mut rules {
-        if rule.name() == stock.name() {
+        if rule.name() == filters.name() {
             *rule = Arc::new(FiltersIntoScans);
+        } else if rule.name() == projections.name() {
+            *rule = Arc::new(ProjectionsApart::new());
         }
     }
     rules
@@ -69,10 +75,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rule_that_moves_filters_is_replaced() {
+    fn the_rules_that_move_filters_and_projections_are_replaced() {
         let names = rules().iter().map(|rule| rule.name().to_owned()).collect::<Vec<_>>();
-        assert!(names.iter().any(|name| name == "FiltersIntoScans"), "{names:?}");
-        assert!(!names.iter().any(|name| name == FilterPushdown::new().name()), "{names:?}");
+        for (ours, stock) in
+            [("FiltersIntoScans", FilterPushdown::new().name()), ("ProjectionsApart", ProjectionPushdown::new().name())]
+        {
+            assert!(names.iter().any(|name| name == ours), "{names:?}");
+            assert!(!names.iter().any(|name| name == stock), "{names:?}");
+        }
         assert_eq!(names.len(), PhysicalOptimizer::new().rules.len());
     }
 }

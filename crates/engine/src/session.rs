@@ -23,7 +23,7 @@ use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::object_store::ObjectStoreRegistry;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
-use datafusion::optimizer::{Analyzer, Optimizer};
+use datafusion::optimizer::{Analyzer, Optimizer, OptimizerRule};
 use datafusion::prelude::SessionConfig;
 use object_store::ObjectStore;
 use portico_model::order::{VirtualTable, WorkOrder};
@@ -33,7 +33,9 @@ use crate::alike::Alike;
 use crate::cases::{ConvertedDenials, LongCases};
 use crate::files::ReleasedFiles;
 use crate::footers::{Footers, Readers};
+use crate::frames::Frames;
 use crate::functions::Functions;
+use crate::laterals::Laterals;
 use crate::pushdown;
 use crate::settings::WorkerSettings;
 use crate::subqueries::SubqueriesAsValues;
@@ -79,13 +81,11 @@ impl Template {
         let builder = SessionStateBuilder::new().with_config(SessionConfig::new());
         let builder = builder.with_physical_optimizer_rules(pushdown::rules());
         let mut rules = Analyzer::new().rules;
+        rules.insert(0, Arc::new(Frames));
         rules.insert(0, Arc::new(Alike));
         rules.push(Arc::new(SubqueriesAsValues));
         let builder = builder.with_analyzer_rules(rules);
-        let mut rules = Optimizer::new().rules;
-        rules.insert(0, Arc::new(LongCases));
-        rules.push(Arc::new(ConvertedDenials));
-        let builder = builder.with_optimizer_rules(rules);
+        let builder = builder.with_optimizer_rules(optimizer_rules());
         Self { state: Functions::offered().register(builder).build(), settings }
     }
 
@@ -138,6 +138,20 @@ impl Template {
             .with_object_store_registry(Arc::new(OnlyReleased(files)))
             .build_arc()
     }
+}
+
+/// The engine's rules for logical plans, and ours.
+fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let laterals = Laterals::default();
+    let mut rules = Optimizer::new().rules;
+    for rule in &mut rules {
+        if rule.name() == laterals.name() {
+            *rule = Arc::new(Laterals::default());
+        }
+    }
+    rules.insert(0, Arc::new(LongCases));
+    rules.push(Arc::new(ConvertedDenials));
+    rules
 }
 
 fn memory_bytes(order: &WorkOrder) -> usize {

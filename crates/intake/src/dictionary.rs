@@ -10,6 +10,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::names::SOURCE_NAME_KEY;
+use crate::remedy::{Remedy, RowRule};
 
 mod rules;
 mod table_schema;
@@ -34,6 +35,68 @@ pub struct Dictionary {
     pub primary_key: Vec<String>,
     /// Further sets of columns whose values together must not repeat; rows with a null among them are left out.
     pub unique_keys: Vec<Vec<String>>,
+    /// Rows that are left out of the release.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub drop_rows: Vec<RowRule>,
+    /// Which combinations of values could single somebody out, and what happens then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classes: Option<ClassRules>,
+    /// Which column is a count of people, and by what they were counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counts: Option<CountRules>,
+}
+
+/// A table of counts, whose small cells are suppressed, and others with them that would give them away.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CountRules {
+    /// The column of counts.
+    pub column: String,
+    /// The columns by which was counted: each combination of their values is a cell.
+    pub by: Vec<String>,
+    /// Smallest count, but for zero, that is shown; `None` is the portal's limit `class_rows`.
+    pub k: Option<u64>,
+    /// Columns that tell the count, such as rates: null where it is suppressed.
+    pub also: Vec<String>,
+}
+
+/// Columns whose values together could single somebody out (quasi-identifiers): rows that agree in all of them are a class.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClassRules {
+    /// The columns, by their names in the file or their published names.
+    pub quasi_identifiers: Vec<String>,
+    /// Rows that a class has at least (k-anonymity); `None` is the portal's limit `class_rows`.
+    pub k: Option<u64>,
+    /// A column whose value must not follow from the class: each class has at least two of them (2-diversity).
+    pub sensitive: Option<String>,
+    /// What happens to the rows of smaller classes.
+    pub small: SmallClasses,
+}
+
+/// What happens to rows of classes that are too small.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SmallClasses {
+    /// They are found, and the release is blocked.
+    #[default]
+    Find,
+    /// Their quasi-identifiers become null.
+    Suppress,
+    /// They are left out.
+    DropRows,
+}
+
+/// What a column says of people, by which data are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Demographic {
+    /// Race.
+    Race,
+    /// Ethnicity.
+    Ethnicity,
+    /// Gender or sex.
+    Gender,
 }
 
 /// What a steward says of one column.
@@ -92,6 +155,12 @@ pub struct Field {
     /// The kind of restricted data that the column is, by a category of the screening rules: then it is not released
     /// unless `treatment` is public.
     pub classification: Option<String>,
+    /// What is done to the values before they are released.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<Remedy>,
+    /// What the column says of people; `None` leaves it to the column's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub demographic: Option<Demographic>,
 }
 
 /// The types that a dictionary may declare. Written `text`, `integer`, `decimal(10,2)`, `number`, `boolean`, `date`,
@@ -166,8 +235,9 @@ pub enum DictionaryError {
 
 impl Dictionary {
     /// Reads our TOML layout: `[[field]]` tables with the keys of [`Field`] (`type` for the data type; `treatment` is
-    /// `"auto"`, `"public"` or `"drop"`, the last two with a `reason`), and `missing_values`, `sort_key`, `primary_key` and
-    /// `unique_keys` at the top. Unknown keys are refused by name.
+    /// `"auto"`, `"public"` or `"drop"`, the last two with a `reason`), and `missing_values`, `sort_key`, `primary_key`,
+    /// `unique_keys`, `drop_rows`, the keys of [`ClassRules`] (`small_classes` for `small`) and a table `[counts]` at the top. Unknown keys are
+    /// refused by name.
     ///
     /// ```
     /// use portico_intake::dictionary::{Dictionary, FieldType};
@@ -190,7 +260,8 @@ impl Dictionary {
 
     /// Reads a Frictionless Table Schema (version 1 or 2), or a resource or package of one resource that holds one.
     ///
-    /// Custom properties are ignored, but for `portico:treatment` with `portico:reason`. The constraint `jsonSchema` and the
+    /// Custom properties are ignored, but for `portico:treatment` with `portico:reason`, `portico:classification` and
+    /// `portico:remedy`. The constraint `jsonSchema` and the
     /// format `topojson` are refused because they would not be checked.
     ///
     /// # Errors
@@ -261,14 +332,55 @@ impl Dictionary {
     /// one that drops it is enough.
     #[must_use]
     pub fn drops(&self, column: &arrow_schema::Field) -> bool {
+        self.fitting(column).any(|field| matches!(field.treatment, Treatment::Drop { .. }))
+    }
+
+    /// What is done to the values of the column before they are released. Where several fields fit it equally well, one
+    /// that has a remedy is enough.
+    #[must_use]
+    pub fn remedy(&self, column: &arrow_schema::Field) -> Option<Remedy> {
+        self.fitting(column).find_map(|field| field.remedy)
+    }
+
+    /// Whether somebody has declared the column public, and said why.
+    #[must_use]
+    pub fn publishes(&self, column: &arrow_schema::Field) -> bool {
+        self.fitting(column).any(|field| matches!(field.treatment, Treatment::Public { .. }))
+    }
+
+    /// The dictionary without what does not hold any more once its remedies are applied: limits and allowed values are of
+    /// what the file has, and what is emptied or suppressed may be null.
+    #[must_use]
+    pub fn without_what_remedies_change(&self) -> Self {
+        let suppressed = |name: &str| {
+            let classes = self.classes.iter().filter(|classes| classes.small == SmallClasses::Suppress);
+            let quasi = classes.flat_map(|classes| &classes.quasi_identifiers);
+            let counts = self.counts.iter().flat_map(|counts| std::iter::once(&counts.column).chain(&counts.also));
+            quasi.chain(counts).any(|other| fold(other) == fold(name))
+        };
+        let field = |field: &Field| match field.remedy {
+            None => Field { required: field.required && !suppressed(&field.name), ..field.clone() },
+            Some(remedy) => Field {
+                rename: field.rename.clone(),
+                treatment: field.treatment.clone(),
+                required: field.required && remedy != Remedy::Empty && !suppressed(&field.name),
+                unique: field.unique,
+                remedy: field.remedy,
+                ..Field::named(&field.name)
+            },
+        };
+        Self { fields: self.fields.iter().map(field).collect(), ..self.clone() }
+    }
+
+    /// The fields that fit a column best.
+    fn fitting<'a>(&'a self, column: &'a arrow_schema::Field) -> impl Iterator<Item = &'a Field> {
         let (source, published) = names_of(column);
-        let fit_of = |field: &Field| {
+        let fit_of = move |field: &Field| {
             let renamed = field.rename.as_deref().is_some_and(|name| name == published);
             if renamed { Some(Fit::Exact) } else { fit(&field.name, source, published) }
         };
-        let Some(best) = self.fields.iter().filter_map(fit_of).max() else { return false };
-        let mut fitting = self.fields.iter().filter(|field| fit_of(field) == Some(best));
-        fitting.any(|field| matches!(field.treatment, Treatment::Drop { .. }))
+        let best = self.fields.iter().filter_map(fit_of).max();
+        self.fields.iter().filter(move |field| best.is_some() && fit_of(field) == best)
     }
 }
 

@@ -33,11 +33,15 @@
 //! where two readings are possible: the data dictionary ([`dictionary`]) says which.
 
 pub mod check;
+pub mod classes;
+pub mod counts;
+pub mod demographics;
 pub mod dictionary;
 pub mod error;
 pub mod names;
 pub mod options;
 pub mod profile;
+pub mod remedy;
 pub mod screen;
 pub mod survey;
 
@@ -49,6 +53,7 @@ mod detect;
 mod infer;
 mod json;
 mod reading;
+mod runs;
 mod spool;
 mod text;
 mod unpack;

@@ -110,6 +110,7 @@ impl Profiler {
             duplicate_rows,
             duplicate_rows_exact,
             columns: self.columns.into_iter().map(Column::finish).collect(),
+            groups: Vec::new(),
         }
     }
 }

@@ -29,14 +29,16 @@ use ruleset::Rule;
 use words::Words;
 
 pub use detector::Detector;
+pub use find::Finder;
 pub use headers::Shape;
-pub use ruleset::{Action, Category, RuleSet, RuleSetError};
+pub use ruleset::{Action, Category, ClassActions, RuleSet, RuleSetError};
 
 mod addresses;
 mod births;
 mod column;
 mod detector;
 mod digits;
+mod find;
 mod headers;
 mod iban;
 mod internet;
@@ -200,7 +202,7 @@ fn declare_public(finding: &mut Finding, rule: Option<&Rule>, reason: &str) {
     );
 }
 
-fn grouped(count: u64) -> String {
+pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut spaced = String::new();
     for (place, digit) in digits.chars().enumerate() {

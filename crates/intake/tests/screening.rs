@@ -23,6 +23,9 @@ use portico_model::profile::TableProfile;
 #[path = "../examples/screening/labelled.rs"]
 mod labelled;
 
+#[path = "../examples/screening/gate.rs"]
+mod gate;
+
 /// What the built-in rules find in a table, as columns and rules.
 fn found(columns: Vec<(&str, Vec<String>)>) -> BTreeSet<(String, String)> {
     let arrays = columns
@@ -226,4 +229,15 @@ fn actions_on_what_is_found_follow_the_law() {
         assert!(found_in(text).contains(rule), "{text}");
         assert_eq!(RuleSet::default().rule(rule).unwrap().action, action);
     }
+}
+
+/// Of forty releases with a planted case and twenty clean ones: noticed at least 95 in a hundred, stopped for nothing at most
+/// ten.
+#[test]
+fn planted_cases_are_noticed_and_clean_releases_pass() {
+    let (cases, (stopped, clean)) = gate::figures(1);
+    let (noticed, planted) = cases.values().fold((0, 0), |sum, case| (sum.0 + case.0, sum.1 + case.1));
+    assert_eq!((planted, clean), (40, 20));
+    assert!(noticed * 100 >= planted * 95, "{cases:?}");
+    assert!(stopped * 10 <= clean, "{stopped} of {clean} clean releases block");
 }

@@ -23,6 +23,8 @@ pub struct Limits {
     pub intake: IntakeLimits,
     /// What staff may do over the network.
     pub staff: StaffLimits,
+    /// Releases at a time that was set.
+    pub schedule: ScheduleLimits,
     /// What is read by itself from elsewhere.
     pub sources: SourceLimits,
 }
@@ -125,6 +127,9 @@ pub struct QueryLimits {
     pub work_burst_ms: u64,
     /// Bytes of spooled exports on disk; the oldest go first.
     pub spool_bytes: u64,
+    /// How often answers under way look whether what they are made from was withdrawn, in milliseconds: one small
+    /// question to the catalog for all of them.
+    pub withdrawal_ms: u64,
 }
 
 impl Default for QueryLimits {
@@ -148,6 +153,7 @@ impl Default for QueryLimits {
             work_ms_per_s: 1_000,
             work_burst_ms: 120_000,
             spool_bytes: 32 * GIB,
+            withdrawal_ms: 1_000,
         }
     }
 }
@@ -189,6 +195,8 @@ pub struct HttpLimits {
     pub grace_ms: u64,
     /// Datasets on one page of a listing.
     pub page_rows: u64,
+    /// Comments on annual reports from one address block in an hour: a family, or an office. 0 is no limit.
+    pub comments_per_hour: u64,
 }
 
 impl Default for HttpLimits {
@@ -209,6 +217,7 @@ impl Default for HttpLimits {
             streams: 128,
             grace_ms: 10_000,
             page_rows: 100,
+            comments_per_hour: 20,
         }
     }
 }
@@ -253,6 +262,9 @@ pub struct IntakeLimits {
     pub preview_rows: u64,
     /// Bytes of these rows as JSON; where rows are wide there are fewer.
     pub preview_bytes: u64,
+    /// Rows that agree in all quasi-identifiers at least, and rows of a group of people whose size is told, where the data
+    /// dictionary says no other number: what small-cell rules of health departments ask for lies between 5 and 11.
+    pub class_rows: u64,
 }
 
 impl Default for IntakeLimits {
@@ -275,6 +287,7 @@ impl Default for IntakeLimits {
             reader_wall_ms_per_mib: 3_000,
             preview_rows: 100,
             preview_bytes: MIB,
+            class_rows: 5,
         }
     }
 }
@@ -302,6 +315,28 @@ impl Default for StaffLimits {
     }
 }
 
+/// Releases at a time that was set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScheduleLimits {
+    /// How far ahead a release may be scheduled, in days: beyond two years it is a slip of the pen.
+    pub days_ahead: u64,
+    /// Times that a release which fails is tried before it waits for people; the waits between them come to half a day.
+    pub tries: u64,
+    /// Wait before it is tried again, in milliseconds; twice as long each time.
+    pub retry_ms: u64,
+    /// Longest such wait, in milliseconds.
+    pub retry_max_ms: u64,
+    /// Releases that wait for their time at once: each is a screened file in staging.
+    pub waiting: u64,
+}
+
+impl Default for ScheduleLimits {
+    fn default() -> Self {
+        Self { days_ahead: 732, tries: 17, retry_ms: 60_000, retry_max_ms: 3_600_000, waiting: 1_000 }
+    }
+}
+
 /// What is read by itself from elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -320,7 +355,7 @@ pub struct SourceLimits {
     pub run_ms: u64,
     /// Sources that are read one after the other before the server looks again which are due.
     pub runs: u64,
-    /// Runs in a row that may fail before people are told and the next time of the schedule is waited for.
+    /// Runs in a row that may fail before people are told and the next time of the cycle is waited for.
     pub attempts: u64,
     /// Wait before a run that failed is tried again, in milliseconds; twice as long each time.
     pub retry_ms: u64,

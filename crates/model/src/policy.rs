@@ -40,16 +40,26 @@ pub enum Action {
     Approve,
     /// Make an approved revision public.
     Release,
+    /// Set, move or lift the time at which the clock releases an approved revision.
+    Schedule,
     /// Give a revision up.
     Discard,
     /// Stop answering from a released version.
     Withdraw,
+    /// Ask that the bytes of a withdrawn version be removed for good.
+    AskPurge,
+    /// Consent to that, as a second person.
+    ConfirmPurge,
     /// Read staging: the rows that would be public.
     Preview,
     /// Read the audit log.
     ReadAudit,
     /// Make, list and revoke tokens.
     ManageTokens,
+    /// Draft the annual report, write its recommendations, moderate comments on it.
+    WriteReport,
+    /// Freeze the annual report and open it to public comment.
+    PublishReport,
     /// Say where a dataset's data come from, and when they are read again.
     DeclareSource,
     /// Consent for good to what a source brings, as long as it is what it was.
@@ -60,7 +70,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 22] = [
         Self::Read,
         Self::See,
         Self::Stage,
@@ -70,11 +80,16 @@ impl Action {
         Self::Return,
         Self::Approve,
         Self::Release,
+        Self::Schedule,
         Self::Discard,
         Self::Withdraw,
         Self::Preview,
         Self::ReadAudit,
         Self::ManageTokens,
+        Self::AskPurge,
+        Self::ConfirmPurge,
+        Self::WriteReport,
+        Self::PublishReport,
         Self::DeclareSource,
         Self::ApproveSource,
         Self::RunSource,
@@ -93,11 +108,16 @@ impl Action {
             Self::Return => "return",
             Self::Approve => "approve",
             Self::Release => "release",
+            Self::Schedule => "schedule",
             Self::Discard => "discard",
             Self::Withdraw => "withdraw",
+            Self::AskPurge => "ask for a purge",
+            Self::ConfirmPurge => "confirm a purge",
             Self::Preview => "preview",
             Self::ReadAudit => "read the audit log",
             Self::ManageTokens => "manage tokens",
+            Self::WriteReport => "write the annual report",
+            Self::PublishReport => "publish the annual report",
             Self::DeclareSource => "declare a source",
             Self::ApproveSource => "approve a source",
             Self::RunSource => "run a source",
@@ -116,8 +136,10 @@ impl Action {
             }
             Self::Recommend => &[Role::Steward],
             Self::Return => &[Role::Steward, Role::Cio],
-            Self::Approve => &[Role::Cio],
-            Self::Release | Self::Withdraw => &[Role::OpenData, Role::Cio],
+            Self::Approve | Self::ConfirmPurge | Self::PublishReport => &[Role::Cio],
+            Self::Release | Self::Schedule | Self::Withdraw | Self::AskPurge | Self::WriteReport => {
+                &[Role::OpenData, Role::Cio]
+            }
             Self::ReadAudit => &[Role::Steward, Role::OpenData, Role::Cio, Role::Admin],
             Self::ManageTokens => &[Role::Admin],
             Self::DeclareSource => &[Role::Steward, Role::OpenData],
@@ -188,7 +210,8 @@ pub enum Denial {
     Scope,
     /// It does not begin where the subject stands.
     State,
-    /// Whoever staged or submitted a revision leaves its approval to somebody else.
+    /// Whoever staged or submitted a revision leaves its approval to somebody else; whoever asked for a purge its
+    /// confirmation.
     OwnWork,
 }
 
@@ -202,7 +225,7 @@ pub fn decide(principal: &Principal, action: Action, subject: &Subject, now_ms: 
     if let (Action::Read, Subject::Version { dataset, version }) = (action, subject) {
         return match *version {
             Some((version, VersionState::Released)) => granted(Some(VersionRef { dataset: dataset.clone(), version })),
-            Some((_, VersionState::Withdrawn)) => Decision::Withdrawn,
+            Some((_, VersionState::Withdrawn | VersionState::Purged)) => Decision::Withdrawn,
             None => Decision::Hidden,
         };
     }
@@ -215,6 +238,7 @@ pub fn decide(principal: &Principal, action: Action, subject: &Subject, now_ms: 
             Some(other) if other == dataset && subject.is_staged_by(name) && OF_SOURCES.contains(&action) => Ok(()),
             _ => return Decision::Hidden,
         },
+        Principal::Clock => return keep_time(action, subject, now_ms, granted),
         Principal::Staff { name, roles, scope } => match subject.is_in(scope) {
             Some(false) => return Decision::Hidden,
             within => check_role(name, roles, action, subject, within.is_some() || *scope == Scope::All),
@@ -226,13 +250,29 @@ pub fn decide(principal: &Principal, action: Action, subject: &Subject, now_ms: 
         Err(Stop::Denied(denial)) => Decision::Denied(denial),
         Ok(())
             if !alone
-                && matches!(action, Action::Approve | Action::ApproveSource)
+                && matches!(action, Action::Approve | Action::ConfirmPurge | Action::ApproveSource)
                 && subject.is_work_of(principal.name()) =>
         {
             Decision::Denied(Denial::OwnWork)
         }
         Ok(()) => granted(None),
     }
+}
+
+/// What the clock may do: release what people have scheduled, once its time has come, and nothing else.
+fn keep_time(
+    action: Action,
+    subject: &Subject,
+    now_ms: i64,
+    granted: impl Fn(Option<VersionRef>) -> Decision,
+) -> Decision {
+    let (Action::Release, Subject::Revision(facts)) = (action, subject) else { return Decision::Hidden };
+    let is_due = match facts.state {
+        RevisionState::Scheduled => facts.release_at_ms.is_some_and(|release_at_ms| release_at_ms <= now_ms),
+        RevisionState::Released => true,
+        _ => false,
+    };
+    if is_due { granted(None) } else { Decision::Denied(Denial::State) }
 }
 
 /// Why it does not go on.
@@ -246,7 +286,11 @@ enum Stop {
 fn check_role(name: &str, roles: &[Role], action: Action, subject: &Subject, covered: bool) -> Result<(), Stop> {
     let others_work = match subject {
         Subject::Revision(facts) => !facts.staged_by.eq_ignore_ascii_case(name),
-        Subject::Version { .. } | Subject::Dataset { .. } | Subject::Source(_) | Subject::Portal => false,
+        Subject::Version { .. }
+        | Subject::Dataset { .. }
+        | Subject::Purge { .. }
+        | Subject::Source(_)
+        | Subject::Portal => false,
     };
     if others_work && roles.iter().all(|role| *role == Role::Contributor) {
         return Err(Stop::Hidden);
@@ -261,32 +305,64 @@ fn check_role(name: &str, roles: &[Role], action: Action, subject: &Subject, cov
 /// Whether the action begins where the subject stands, or was done already: every step may be repeated. `alone` is
 /// somebody who does all the steps alone and leaves out those that pass a revision on to others.
 fn check_state(action: Action, subject: &Subject, alone: bool) -> Result<(), Stop> {
-    use RevisionState::{Approved, Blocked, Discarded, InReview, Released, Returned, Screened, Staged, Superseded};
+    use RevisionState::{
+        Approved, Blocked, Discarded, InReview, Released, Returned, Scheduled, Screened, Staged, Superseded,
+    };
     let begins = match (subject, action) {
-        (Subject::Portal, Action::ManageTokens | Action::ReadAudit) => true,
-        (Subject::Dataset { .. }, Action::See | Action::Stage | Action::Withdraw | Action::ReadAudit) => true,
-        (Subject::Dataset { .. }, Action::DeclareSource | Action::RunSource) => true,
+        (Subject::Portal, Action::ManageTokens | Action::ReadAudit | Action::WriteReport | Action::PublishReport) => {
+            true
+        }
+        (
+            Subject::Dataset { .. },
+            Action::See
+            | Action::Stage
+            | Action::Withdraw
+            | Action::AskPurge
+            | Action::ReadAudit
+            | Action::DeclareSource
+            | Action::RunSource,
+        ) => true,
+        (Subject::Purge { .. }, Action::ConfirmPurge) => true,
         (Subject::Source(_), Action::ApproveSource) => true,
         (Subject::Revision(facts), action) => match action {
             Action::See | Action::ReadAudit => true,
             Action::Stage => matches!(facts.state, Staged | Screened | Blocked | Returned),
-            Action::Screen => matches!(facts.state, Staged | Screened | Blocked | Returned | InReview | Approved),
+            Action::Screen => {
+                matches!(facts.state, Staged | Screened | Blocked | Returned | InReview | Approved | Scheduled)
+            }
             Action::Submit => matches!(facts.state, Screened | Returned | InReview),
             Action::Recommend => matches!(facts.state, InReview),
             Action::Return => matches!(facts.state, InReview | Returned),
             Action::Approve => match facts.state {
-                Approved => true,
+                Approved | Scheduled => true,
                 InReview => facts.recommended || alone,
                 Screened => alone,
                 Staged | Blocked | Returned | Released | Discarded | Superseded => false,
             },
+            // What is scheduled waits for its time, whoever asks: the schedule is lifted first, with a reason.
             Action::Release => matches!(facts.state, Approved | Released),
+            Action::Schedule => matches!(facts.state, Approved | Scheduled),
             Action::Discard => !matches!(facts.state, Released | Superseded),
-            Action::Preview => matches!(facts.state, Screened | Blocked | InReview | Returned | Approved),
-            Action::Read | Action::Withdraw | Action::ManageTokens => false,
-            Action::DeclareSource | Action::ApproveSource | Action::RunSource => false,
+            Action::Preview => matches!(facts.state, Screened | Blocked | InReview | Returned | Approved | Scheduled),
+            Action::Read
+            | Action::Withdraw
+            | Action::AskPurge
+            | Action::ConfirmPurge
+            | Action::ManageTokens
+            | Action::WriteReport
+            | Action::PublishReport
+            | Action::DeclareSource
+            | Action::ApproveSource
+            | Action::RunSource => false,
         },
-        (Subject::Portal | Subject::Dataset { .. } | Subject::Source(_) | Subject::Version { .. }, _) => false,
+        (
+            Subject::Portal
+            | Subject::Dataset { .. }
+            | Subject::Purge { .. }
+            | Subject::Source(_)
+            | Subject::Version { .. },
+            _,
+        ) => false,
     };
     if begins { Ok(()) } else { Err(Stop::Denied(Denial::State)) }
 }

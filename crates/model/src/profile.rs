@@ -13,6 +13,27 @@ pub struct TableProfile {
     pub duplicate_rows_exact: bool,
     /// One profile a column, in schema order.
     pub columns: Vec<ColumnProfile>,
+    /// The groups of columns that tell people apart by race, ethnicity or gender.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupProfile>,
+}
+
+/// By which groups of people a table can be told apart, and how large they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupProfile {
+    /// The column's published name.
+    pub column: String,
+    /// What it says of people: `race`, `ethnicity` or `gender`.
+    pub demographic: String,
+    /// Rows that say something; the others are null or say that it is not known. `None` where either are too few to show.
+    pub known: Option<u64>,
+    /// The groups, largest first, with their rows; `None` for those that are too small to show, and for one more where a
+    /// single one could be had by subtraction.
+    pub groups: Vec<(String, Option<u64>)>,
+    /// Groups of fewer rows than a group must have.
+    pub small: u64,
+    /// Rows that a group must have.
+    pub rows_min: u64,
 }
 
 /// The figures of one column. Values are printed as a CSV export would print them.

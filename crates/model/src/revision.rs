@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 ///
 /// ```text
 /// staged ─▶ screened | blocked        screened ─▶ in_review ─▶ approved ─▶ released
-///    ▲          │          │              ▲           │
-///    └── read otherwise ◀──┘              └─ returned ◀┘   ─▶ superseded by the file that was asked for
+///    ▲          │          │              ▲           │         │  ▲         ▲
+///    └── read otherwise ◀──┘              └─ returned ◀┘        ▼  │         │ at its time
+///                       superseded by the file ◀─┘             scheduled ────┘
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -24,6 +25,8 @@ pub enum RevisionState {
     Returned,
     /// Consented to, bound to the digest of what was seen.
     Approved,
+    /// Consented to, and to be released by the clock at a time that was set.
+    Scheduled,
     /// Public as a version.
     Released,
     /// Given up.
@@ -34,13 +37,14 @@ pub enum RevisionState {
 
 impl RevisionState {
     /// Every state, in the order of a revision's life.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Staged,
         Self::Screened,
         Self::Blocked,
         Self::InReview,
         Self::Returned,
         Self::Approved,
+        Self::Scheduled,
         Self::Released,
         Self::Discarded,
         Self::Superseded,
@@ -56,6 +60,7 @@ impl RevisionState {
             Self::InReview => "in_review",
             Self::Returned => "returned",
             Self::Approved => "approved",
+            Self::Scheduled => "scheduled",
             Self::Released => "released",
             Self::Discarded => "discarded",
             Self::Superseded => "superseded",
@@ -84,7 +89,9 @@ impl RevisionState {
                 next,
                 Self::Staged | Self::Screened | Self::Blocked | Self::InReview | Self::Discarded | Self::Superseded
             ),
-            Self::Approved => matches!(next, Self::Released | Self::Discarded),
+            Self::Approved => matches!(next, Self::Scheduled | Self::Released | Self::Discarded),
+            // To the same: at another time.
+            Self::Scheduled => matches!(next, Self::Approved | Self::Scheduled | Self::Released | Self::Discarded),
             Self::Released | Self::Discarded | Self::Superseded => false,
         }
     }
@@ -103,7 +110,9 @@ mod tests {
     #[test]
     fn only_approved_revisions_are_released() {
         for state in RevisionState::ALL {
-            assert_eq!(state.may_become(RevisionState::Released), state == RevisionState::Approved);
+            let approved = matches!(state, RevisionState::Approved | RevisionState::Scheduled);
+            assert_eq!(state.may_become(RevisionState::Released), approved);
+            assert_eq!(state.may_become(RevisionState::Scheduled), approved);
             assert_eq!(RevisionState::parse(state.as_str()), Some(state));
         }
         for state in [RevisionState::Staged, RevisionState::Blocked, RevisionState::Returned] {

@@ -12,7 +12,7 @@ use crate::publisher::Publisher;
 use crate::revision::Revision;
 
 /// Characters of a reason or a remark: a page.
-const TEXT_CHARS_MAX: usize = 4_000;
+pub(crate) const TEXT_CHARS_MAX: usize = 4_000;
 /// Datasets that are read at a time.
 const PAGE: u64 = 500;
 
@@ -96,7 +96,7 @@ impl Publisher {
         if record.digest.as_deref() != Some(digest) {
             return Err(PublishError::DigestChanged);
         }
-        if record.state == RevisionState::Approved {
+        if matches!(record.state, RevisionState::Approved | RevisionState::Scheduled) {
             return Revision::of(record);
         }
         let approved_by = Some(grant.principal().to_owned());
@@ -224,6 +224,15 @@ impl Publisher {
         Ok(self.store.catalog.audit(dataset, after, limit).await?)
     }
 
+    /// The number and the hash of the audit log's last row.
+    ///
+    /// # Errors
+    /// [`PublishError::Denied`].
+    pub async fn audit_head(&self, principal: &Principal, now_ms: i64) -> Result<(i64, String), PublishError> {
+        permit_portal(principal, Action::ReadAudit, now_ms)?;
+        Ok(self.store.catalog.audit_head().await?)
+    }
+
     /// Whether a dataset may be proposed to be as these metadata say, before its file is there.
     ///
     /// # Errors
@@ -271,7 +280,12 @@ impl Publisher {
     ) -> Result<Grant, PublishError> {
         let dataset = self.store.catalog.dataset(&record.dataset).await?;
         let department = dataset.map(|dataset| dataset.metadata.department).unwrap_or_default();
-        let subject = Subject::Revision(self.facts(record, department));
+        let mut facts = self.facts(record, department);
+        if record.state == RevisionState::Scheduled {
+            let schedule = self.store.catalog.schedule_of(&record.id).await?;
+            facts.release_at_ms = schedule.map(|schedule| schedule.release_at_ms);
+        }
+        let subject = Subject::Revision(facts);
         match decide(principal, action, &subject, now_ms) {
             Decision::Granted(grant) => Ok(grant),
             Decision::Denied(Denial::State) => Err(PublishError::WrongState { state: record.state, action }),
@@ -287,6 +301,7 @@ impl Publisher {
             department,
             state: record.state,
             recommended: record.review.recommended_by.is_some(),
+            release_at_ms: None,
             staged_by: record.created_by.clone(),
             barred: if self.separate_duties { took_part.cloned().collect() } else { Vec::new() },
         }
@@ -336,7 +351,7 @@ pub(crate) fn denied(principal: &Principal, action: Action, denial: Denial) -> P
 }
 
 /// What a person wrote, within its limit.
-fn text(what: &'static str, said: &str) -> Result<String, PublishError> {
+pub(crate) fn text(what: &'static str, said: &str) -> Result<String, PublishError> {
     let said = said.trim();
     if said.is_empty() || said.chars().count() > TEXT_CHARS_MAX {
         return Err(PublishError::BadText { what, chars_max: TEXT_CHARS_MAX });

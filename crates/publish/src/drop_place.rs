@@ -19,17 +19,39 @@ const FILES_MAX: usize = 100_000;
 /// Bytes read at a time.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// Copies the last file, in the order of names, that fits the pattern. Answers its name.
+/// Which of the files that fit a pattern is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// The last, in the order of names.
+    Last,
+    /// The first, or the first after the one of this name.
+    Next(Option<String>),
+}
+
+impl Turn {
+    /// Whether a file is to be read rather than the one that was found before.
+    fn prefers(&self, name: &str, found: Option<&String>) -> bool {
+        match self {
+            Self::Last => found.is_none_or(|found| found.as_str() < name),
+            Self::Next(read) => {
+                let unread = read.as_ref().is_none_or(|read| read.as_str() < name);
+                unread && found.is_none_or(|found| name < found.as_str())
+            }
+        }
+    }
+}
+
+/// Copies the file that fits the pattern and has its turn. Answers its name.
 ///
 /// # Errors
 /// [`PublishError::BadSource`] when none fits; [`FetchError::TooLarge`].
 pub(crate) fn copy(
     directory: &Path,
-    pattern: &str,
+    (pattern, turn): (&str, &Turn),
     (into, bytes_max): (&Path, u64),
     now_ms: i64,
 ) -> Result<(String, Fetched), PublishError> {
-    let mut last: Option<String> = None;
+    let mut found: Option<String> = None;
     let unread = |error: std::io::Error| {
         tracing::warn!(%error, "a directory of sources.directories cannot be read");
         PublishError::BadSource("the directory cannot be read".to_owned())
@@ -40,12 +62,16 @@ pub(crate) fn copy(
         let seen = entry.metadata()?;
         let changed = seen.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let settled = i64::try_from(changed).unwrap_or(i64::MAX) <= now_ms.saturating_sub(SETTLED_MS);
-        if seen.is_file() && settled && last.as_ref().is_none_or(|last| *last < name) {
-            last = Some(name);
+        if seen.is_file() && settled && turn.prefers(&name, found.as_ref()) {
+            found = Some(name);
         }
     }
     let none = || PublishError::BadSource("the directory has no such file, or it is still being written".to_owned());
-    let name = last.ok_or_else(none)?;
+    let name = match (found, turn) {
+        (Some(name), _) => name,
+        (None, Turn::Next(Some(read))) => return Ok((read.clone(), Fetched::Unchanged)),
+        (None, _) => return Err(none()),
+    };
     let path = directory.join(&name);
     let mut from = std::fs::File::open(&path)?;
     // What is open has to be what was seen: a name may lead elsewhere by now.
@@ -64,7 +90,10 @@ pub(crate) fn copy(
         hash.update(bytes);
         to.write_all(bytes)?;
     }
-    Ok((name, Fetched::File { sha256: hex(&hash.finalize()), conditions: Conditions::default() }))
+    // Where files are read one after the other, its name says how far they are.
+    let etag = matches!(turn, Turn::Next(_)).then(|| name.clone());
+    let conditions = Conditions { etag, last_modified: None };
+    Ok((name, Fetched::File { sha256: hex(&hash.finalize()), conditions }))
 }
 
 fn plain(name: OsString) -> Option<String> {
@@ -91,7 +120,9 @@ mod tests {
     fn the_last_settled_file_is_read_and_links_are_not() {
         let (place, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let into = out.path().join("file");
-        let copied = |pattern: &str, now_ms| copy(place.path(), pattern, (&into, 5), now_ms).map(|(name, _)| name);
+        let copied = |pattern: &str, now_ms| {
+            copy(place.path(), (pattern, &Turn::Last), (&into, 5), now_ms).map(|(name, _)| name)
+        };
         assert!(copied("*.csv", LATER_MS).is_err());
         for (name, text) in
             [("a-1.csv", "one"), ("a-2.csv", "two"), ("b.csv", "b"), (".a-3.csv", "x"), ("a-4.txt", "x")]
@@ -108,6 +139,25 @@ mod tests {
         assert!(copied("a-*.csv", 0).is_err());
         std::fs::write(place.path().join("a-3.csv"), "three!").unwrap();
         assert!(matches!(copied("a-*.csv", LATER_MS), Err(PublishError::Fetch(FetchError::TooLarge(5)))));
+    }
+
+    #[test]
+    fn files_are_read_one_after_the_other_and_each_once() {
+        let (place, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let into = out.path().join("file");
+        for name in ["b.csv", "c.csv", "a.csv"] {
+            std::fs::write(place.path().join(name), name).unwrap();
+        }
+        let (mut read, mut names) = (None, Vec::new());
+        let next = |read: &Option<String>| {
+            copy(place.path(), ("*.csv", &Turn::Next(read.clone())), (&into, 5), LATER_MS).unwrap()
+        };
+        while let (name, Fetched::File { conditions, .. }) = next(&read) {
+            assert_eq!(conditions.etag.as_ref(), Some(&name));
+            names.push(name);
+            read = conditions.etag;
+        }
+        assert_eq!(names, ["a.csv", "b.csv", "c.csv"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What can go wrong on the road in.
 
-use portico_model::name::DatasetName;
+use portico_model::name::{DatasetName, VersionRef};
 use portico_model::policy::{Action, Denial, Role};
 use portico_model::problem::{Problem, ProblemKind};
 use portico_model::revision::RevisionState;
@@ -40,6 +40,15 @@ pub enum PublishError {
         /// Its limit.
         chars_max: usize,
     },
+    /// A time at which nothing can be released.
+    #[error("{0}")]
+    BadTime(String),
+    /// A purge is confirmed by writing out which version it is for.
+    #[error("a purge cannot be undone: confirm it by saying {0}")]
+    Unconfirmed(VersionRef),
+    /// A report is open to comment for thirty days, and not now.
+    #[error("the report is not open to comment: that is for thirty days from its publication")]
+    CommentClosed,
     /// A token that makes no sense.
     #[error("{0}")]
     BadToken(String),
@@ -81,6 +90,12 @@ pub enum PublishError {
     /// The file cannot be read.
     #[error(transparent)]
     Intake(#[from] portico_intake::IntakeError),
+    /// A remedy does not fit the table.
+    #[error(transparent)]
+    Remedy(#[from] portico_intake::remedy::RemedyError),
+    /// Classes of rows cannot be counted.
+    #[error(transparent)]
+    Classes(#[from] portico_intake::classes::ClassError),
     /// The dictionary's constraints cannot be checked.
     #[error(transparent)]
     Check(#[from] portico_intake::check::CheckError),
@@ -102,9 +117,13 @@ impl PublishError {
             Self::WrongState { state: RevisionState::Blocked, action: Action::Submit | Action::Approve } => {
                 ProblemKind::ReleaseBlocked
             }
-            Self::WrongState { .. } | Self::DigestChanged | Self::SourceChanged => ProblemKind::Conflict,
+            Self::WrongState { .. } | Self::DigestChanged | Self::SourceChanged | Self::CommentClosed => {
+                ProblemKind::Conflict
+            }
             Self::Fetch(error) => error.kind(),
-            Self::BadText { .. } | Self::BadToken(_) | Self::BadSource(_) => ProblemKind::InvalidRequest,
+            Self::BadText { .. } | Self::BadTime(_) | Self::BadToken(_) | Self::Unconfirmed(_) | Self::BadSource(_) => {
+                ProblemKind::InvalidRequest
+            }
             Self::NoSteward | Self::UnknownSortColumn(_) | Self::UnknownColumn { .. } | Self::NothingLeft => {
                 ProblemKind::InvalidRequest
             }
@@ -112,7 +131,8 @@ impl PublishError {
             Self::Intake(error) => error.kind(),
             Self::Check(error) => error.kind(),
             Self::Store(error) => error.kind(),
-            Self::Write(_) => ProblemKind::Internal,
+            Self::Remedy(error) => error.kind(),
+            Self::Classes(_) | Self::Write(_) => ProblemKind::Internal,
         }
     }
 }
@@ -127,7 +147,8 @@ fn why(denial: Denial) -> String {
         Denial::Scope => "that concerns the whole portal, and the token is for a part of it".to_owned(),
         Denial::State => "not now".to_owned(),
         Denial::OwnWork => {
-            "whoever staged or submitted a revision leaves its approval to somebody else (publishing.separation_of_duties)"
+            "whoever staged or submitted a revision leaves its approval to somebody else, and whoever asked for a purge its \
+             confirmation (publishing.separation_of_duties)"
                 .to_owned()
         }
     }
@@ -141,13 +162,22 @@ fn begins(action: Action) -> &'static str {
         Action::Submit => "what is screened and not blocked is submitted",
         Action::Recommend | Action::Return => "what is in review is recommended or returned",
         Action::Approve => "what is in review and recommended is approved",
-        Action::Release => "what is approved is released",
+        Action::Release => {
+            "what is approved is released; what is scheduled, at its time, or once the schedule is lifted"
+        }
+        Action::Schedule => "what is approved is scheduled",
         Action::Discard => "what is released is withdrawn, not discarded",
         Action::Preview => "there are rows to see once it is screened and until it is decided",
         Action::DeclareSource | Action::ApproveSource | Action::RunSource => "a source belongs to a dataset",
-        Action::Read | Action::See | Action::Withdraw | Action::ReadAudit | Action::ManageTokens => {
-            "that is for another subject"
-        }
+        Action::Read
+        | Action::See
+        | Action::Withdraw
+        | Action::AskPurge
+        | Action::ConfirmPurge
+        | Action::ReadAudit
+        | Action::ManageTokens
+        | Action::WriteReport
+        | Action::PublishReport => "that is for another subject",
     }
 }
 

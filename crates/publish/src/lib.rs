@@ -1,4 +1,4 @@
-//! The road in, as steps: stage, screen, submit, recommend, approve, release, sweep. The only crate that writes.
+//! The road in, as steps: stage, screen, submit, recommend, approve, schedule, release, sweep. The only crate that writes.
 //!
 //! ```text
 //! file ─▶ stage ─▶ screen ──────────────────────────▶ submit ─▶ recommend ─▶ approve ─▶ release
@@ -20,17 +20,26 @@
 //!
 //! What it deliberately does not do: it answers no questions, knows no wire, and asks no clock.
 
+mod affected;
+mod background;
+mod classes;
 mod compare;
+mod cycle;
 mod decisions;
 mod drop_place;
 mod error;
 mod fetch;
+mod inherited;
 mod layout;
+mod merge;
 mod notices;
+mod own;
 mod publisher;
+mod purge;
 mod reader;
 mod refresh;
 mod release;
+mod report;
 mod returned;
 mod revision;
 mod rows;
@@ -40,20 +49,27 @@ mod settings;
 mod sort;
 mod source;
 mod sweep;
+mod times;
 mod tokens;
+mod usage;
 
+pub use affected::{Affected, AffectedBy, Suspicion};
+pub use cycle::Cycle;
 pub use error::PublishError;
 pub use fetch::{Conditions, FetchError, Fetched, Fetcher};
 pub use notices::NoticeSettings;
-pub use portico_intake::options::ReadOptions;
-pub use publisher::{Amendment, Publisher, Sources, StageRequest};
+pub use portico_intake::options::{Mode, ReadOptions};
+pub use publisher::{Amendment, Publisher, StageRequest};
+pub use purge::Purge;
 pub use reader::read_staged;
 pub use refresh::Refreshed;
+pub use report::COMMENT_MS;
 pub use revision::Revision;
 pub use rows::Rows;
-pub use schedule::Schedule;
+pub use schedule::{Due, Scheduled};
 pub use screening::Progress;
-pub use settings::{FetchSettings, Places};
+pub use settings::{FetchSettings, Places, Sources};
 pub use source::{Declaration, Origin, Source, Tolerance};
 pub use sweep::Swept;
 pub use tokens::{TokenRequest, TokenText};
+pub use usage::UsageRow;

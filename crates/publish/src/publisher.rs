@@ -1,63 +1,50 @@
 //! The first steps of the road in, which work on the file: stage, amend, screen.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use chrono_tz::Tz;
 use portico_intake::IntakeError;
 use portico_intake::options::ReadOptions;
+use portico_intake::remedy::PseudonymKey;
 use portico_intake::screen::RuleSet;
 use portico_model::dataset::DatasetMetadata;
 use portico_model::finding::Finding;
-use portico_model::limits::{IntakeLimits, SourceLimits};
+use portico_model::limits::{IntakeLimits, ScheduleLimits};
 use portico_model::manifest::ReleasedFile;
-use portico_model::name::DatasetName;
+use portico_model::name::{DatasetName, VersionNumber};
 use portico_model::policy::{Action, Principal};
 use portico_model::profile::TableProfile;
 use portico_model::revision::RevisionState;
 use portico_store::{Prepared, Review, RevisionRecord, Store};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 use ulid::Ulid;
 
 use crate::error::PublishError;
-use crate::fetch::Fetcher;
-use crate::notices::NoticeSettings;
-use crate::reader::{Jail, SOURCE};
+use crate::inherited::{continued, inherit, weakened};
+use crate::reader::{Asked, Jail, SOURCE};
 use crate::release::digest;
 use crate::returned::returned;
 use crate::revision::Revision;
 use crate::rows::PREVIEW;
 use crate::screening::{Progress, Screened, worst_first};
-use crate::settings::{FetchSettings, Places};
+use crate::settings::Sources;
 
 /// The road in over one store. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Publisher {
     pub(crate) store: Store,
     pub(crate) limits: IntakeLimits,
+    pub(crate) schedules: ScheduleLimits,
+    pub(crate) time_zone: Tz,
+    /// Tells whoever keeps the calendar that it has changed.
+    pub(crate) rescheduled: Arc<Notify>,
     pub(crate) separate_duties: bool,
     pub(crate) sources: Sources,
-    jail: Jail,
-    scratch: PathBuf,
-}
-
-/// What the road in needs for sources.
-#[derive(Clone, Debug)]
-pub struct Sources {
-    /// The one way to URLs.
-    pub fetcher: Fetcher,
-    /// What else the operator allows.
-    pub places: Places,
-    /// How people are told.
-    pub notices: NoticeSettings,
-    /// How much, how long and how often.
-    pub limits: SourceLimits,
-}
-
-impl Default for Sources {
-    fn default() -> Self {
-        let limits = SourceLimits::default();
-        let fetcher = Fetcher::new(FetchSettings::default(), limits.clone());
-        Self { fetcher, places: Places::default(), notices: NoticeSettings::default(), limits }
-    }
+    pub(crate) own_steward: Option<String>,
+    pub(crate) jail: Jail,
+    pub(crate) scratch: PathBuf,
 }
 
 /// What somebody proposes.
@@ -85,7 +72,18 @@ impl Publisher {
     /// `program reader --scratch DIR`, which calls [`read_staged`](crate::read_staged); normally this very program.
     #[must_use]
     pub fn new(store: Store, limits: IntakeLimits, program: PathBuf, scratch: PathBuf) -> Self {
-        Self { store, limits, separate_duties: true, sources: Sources::default(), jail: Jail::new(program), scratch }
+        Self {
+            store,
+            limits,
+            separate_duties: true,
+            sources: Sources::default(),
+            own_steward: None,
+            schedules: ScheduleLimits::default(),
+            time_zone: Tz::UTC,
+            rescheduled: Arc::new(Notify::new()),
+            jail: Jail::new(program),
+            scratch,
+        }
     }
 
     /// Whether a revision has to be approved by somebody other than who staged or submitted it. It has, unless this
@@ -93,6 +91,19 @@ impl Publisher {
     #[must_use]
     pub fn with_separate_duties(self, separate_duties: bool) -> Self {
         Self { separate_duties, ..self }
+    }
+
+    /// The same road in, with these limits of releases at a time that was set.
+    #[must_use]
+    pub fn with_schedule_limits(self, schedules: ScheduleLimits) -> Self {
+        Self { schedules, ..self }
+    }
+
+    /// The same road in, for people whose clocks show the time of a zone such as `America/New_York`; UTC unless it is said.
+    /// `None` when there is no zone of that name.
+    #[must_use]
+    pub fn with_time_zone(self, name: &str) -> Option<Self> {
+        Some(Self { time_zone: name.parse().ok()?, ..self })
     }
 
     /// The same road in, with what the operator allows sources to be.
@@ -124,6 +135,7 @@ impl Publisher {
         let dataset = request.metadata.name.clone();
         let grant = self.permit_proposal(principal, &request.metadata, now_ms).await?;
         self.check_size(&request.file)?;
+        let options = inherit(&self.store.catalog, &dataset, request.options).await?;
         if self.store.catalog.dataset(&dataset).await?.is_none() {
             self.store.catalog.make_dataset(&request.metadata, grant.principal(), now_ms).await?;
             // Somebody else may have made it meanwhile.
@@ -131,7 +143,7 @@ impl Publisher {
         }
         let id = Ulid::new().to_string();
         let staged = self.store.storage.put_staged(&format!("{id}.source"), &request.file).await?;
-        let options_json = json(&request.options)?;
+        let options_json = json(&options)?;
         let metadata_json = json(&request.metadata)?;
         let earlier = self.store.catalog.revisions(&dataset).await?;
         let own = |record: &&RevisionRecord| record.created_by == grant.principal();
@@ -151,7 +163,7 @@ impl Publisher {
             dataset,
             state: RevisionState::Staged,
             staged,
-            file_name: request.options.file_name.clone(),
+            file_name: options.file_name.clone(),
             options_json,
             metadata_json,
             prepared_json: None,
@@ -197,6 +209,7 @@ impl Publisher {
             Some(options) => ReadOptions { file_name: record.file_name.clone(), ..options },
             None => from_json(&record.options_json)?,
         };
+        let options = inherit(&self.store.catalog, &record.dataset, options).await?;
         let amended = RevisionRecord {
             state: RevisionState::Staged,
             options_json: json(&options)?,
@@ -232,14 +245,17 @@ impl Publisher {
     ) -> Result<Revision, PublishError> {
         let record = self.record(id).await?;
         let grant = self.permit(principal, Action::Screen, &record, now_ms).await?;
-        if matches!(record.state, RevisionState::InReview | RevisionState::Approved) {
+        if matches!(record.state, RevisionState::InReview | RevisionState::Approved | RevisionState::Scheduled) {
             return Revision::of(record);
         }
         let scratch = self.scratch("screen-")?;
         self.store.storage.fetch_staged(&record.staged, &scratch.path().join(SOURCE)).await?;
         let options: ReadOptions = from_json(&record.options_json)?;
-        let screened = self.read(&record.dataset, options, scratch.path(), &mut progress).await?;
-        let prepared = json(&self.put_prepared(id, &screened, scratch.path()).await?)?;
+        let key = self.pseudonym_key(&record.dataset, &options, Some(grant.principal()), now_ms).await?;
+        let goes_on = !options.mode.replaces();
+        let (screened, base) = self.read(&record.dataset, (options, key), scratch.path(), &mut progress).await?;
+        let prepared = self.put_prepared(id, &screened, scratch.path()).await?;
+        let prepared = json(&Prepared { base: goes_on.then_some(base), ..prepared })?;
         let blocked = screened.findings.iter().any(Finding::blocks);
         let updated = RevisionRecord {
             state: if blocked { RevisionState::Blocked } else { RevisionState::Screened },
@@ -269,7 +285,9 @@ impl Publisher {
         self.check_size(&request.file)?;
         let scratch = self.scratch("screen-")?;
         tokio::fs::copy(&request.file, scratch.path().join(SOURCE)).await?;
-        let screened = self.read(dataset, request.options, scratch.path(), &mut progress).await?;
+        let options = inherit(&self.store.catalog, dataset, request.options).await?;
+        let key = self.pseudonym_key(dataset, &options, None, now_ms).await?;
+        let (screened, _) = self.read(dataset, (options, key), scratch.path(), &mut progress).await?;
         Ok((screened.findings, screened.profile))
     }
 
@@ -294,14 +312,21 @@ impl Publisher {
     async fn read(
         &self,
         dataset: &DatasetName,
-        options: ReadOptions,
+        (options, key): (ReadOptions, Option<PseudonymKey>),
         scratch: &Path,
         progress: &mut (impl FnMut(Progress) + Send),
-    ) -> Result<Screened, PublishError> {
-        let mut screened = self.jail.read(options.clone(), &self.limits, scratch, progress).await?;
-        screened.findings.extend(returned(&self.store.catalog, dataset, &options, &screened.schema).await?);
+    ) -> Result<(Screened, VersionNumber), PublishError> {
+        let (current, base) = self.fetch_current(dataset, &options, scratch).await?;
+        let asked = Asked { options: options.clone(), key, current };
+        let mut screened = self.jail.read(asked, &self.limits, scratch, progress).await?;
+        let catalog = &self.store.catalog;
+        screened.findings.extend(returned(catalog, dataset, &options, &screened.schema).await?);
+        screened.findings.extend(continued(catalog, dataset, &options, (base, &screened.schema)).await?);
+        screened
+            .findings
+            .extend(weakened(catalog, dataset, (&options, self.limits.class_rows), &screened.schema).await?);
         worst_first(&mut screened.findings);
-        Ok(screened)
+        Ok((screened, base))
     }
 
     pub(crate) async fn record(&self, id: &str) -> Result<RevisionRecord, PublishError> {
@@ -330,7 +355,7 @@ impl Publisher {
         }
         let preview = self.store.storage.put_staged(&format!("{id}.preview"), &scratch.join(PREVIEW)).await?;
         let (schema, sort_key) = (screened.schema.clone(), screened.sort_key.clone());
-        Ok(Prepared { schema, rows: screened.rows, sort_key, files, preview: Some(preview) })
+        Ok(Prepared { schema, rows: screened.rows, sort_key, files, preview: Some(preview), base: None })
     }
 
     /// Staging is emptied as a courtesy; what stays after a crash is the sweep's.

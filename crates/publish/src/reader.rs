@@ -21,3 +21,4 @@ mod watcher;
 
 pub use inside::read_staged;
 pub(crate) use jail::{Jail, SOURCE};
+pub(crate) use messages::Asked;

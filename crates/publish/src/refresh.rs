@@ -20,12 +20,12 @@ use portico_store::{PlacedFile, RefreshRecord, Review, RevisionRecord, RunRecord
 use ulid::Ulid;
 
 use crate::compare::differences;
-use crate::drop_place;
+use crate::cycle::wait_ms;
+use crate::drop_place::{self, Turn};
 use crate::error::PublishError;
 use crate::fetch::{Conditions, Fetched};
 use crate::publisher::{Publisher, StageRequest, from_json};
 use crate::revision::Revision;
-use crate::schedule::wait_ms;
 use crate::source::{Declaration, Origin};
 
 /// Sources that are looked at when others are quicker to take the first.
@@ -112,16 +112,19 @@ impl Publisher {
     /// All of a run but its record.
     async fn run(&self, source: &SourceRecord, before: &RefreshRecord, now_ms: i64) -> Result<Outcome, PublishError> {
         let declaration: Declaration = from_json(&source.declaration_json)?;
+        let principal = Principal::source(&source.dataset, source.number);
+        if let Some(outcome) = self.finish_before(&principal, source, (&declaration, before), now_ms).await? {
+            return Ok(outcome);
+        }
         let scratch = self.scratch("refresh-")?;
         let file = scratch.path().join("file");
-        let (name, fetched) = self.fetch_source(&declaration.from, before, &file, now_ms).await?;
+        let (name, fetched) = self.fetch_source(&declaration, before, &file, now_ms).await?;
         let Fetched::File { sha256, conditions } = fetched else {
-            let (etag, last_modified) = (before.etag.clone(), before.last_modified.clone());
-            return Ok(Outcome::unchanged(Conditions { etag, last_modified }));
+            return Ok(Outcome::unchanged(known(before)));
         };
-        let principal = Principal::source(&source.dataset, source.number);
         let options = declaration.options(&name);
-        let record = match self.brought_before(&principal, source, &sha256, now_ms).await? {
+        let goes_on = !options.mode.replaces();
+        let record = match self.brought_before(&principal, source, (&sha256, goes_on), now_ms).await? {
             Before::Told => return Ok(Outcome::unchanged(conditions)),
             Before::Open(record) => *record,
             Before::Nothing => {
@@ -139,15 +142,14 @@ impl Publisher {
 
     async fn fetch_source(
         &self,
-        from: &Origin,
+        declaration: &Declaration,
         before: &RefreshRecord,
         into: &Path,
         now_ms: i64,
     ) -> Result<(String, Fetched), PublishError> {
-        match from {
+        match &declaration.from {
             Origin::Https { url } => {
-                let conditions = Conditions { etag: before.etag.clone(), last_modified: before.last_modified.clone() };
-                let fetched = self.sources.fetcher.fetch(url, &conditions, into).await?;
+                let fetched = self.sources.fetcher.fetch(url, &known(before), into).await?;
                 Ok((file_name(url), fetched))
             }
             Origin::Object { place, path } => {
@@ -168,7 +170,11 @@ impl Publisher {
                 let place = place.ok_or_else(gone)?.clone();
                 let (pattern, into) = (file.clone(), into.to_owned());
                 let bytes_max = self.sources.limits.fetch_bytes;
-                let copying = move || drop_place::copy(&place, &pattern, (&into, bytes_max), now_ms);
+                let turn = match declaration.reading.mode.replaces() {
+                    true => Turn::Last,
+                    false => Turn::Next(before.etag.clone()),
+                };
+                let copying = move || drop_place::copy(&place, (&pattern, &turn), (&into, bytes_max), now_ms);
                 let copied = tokio::task::spawn_blocking(copying).await;
                 copied.map_err(|error| PublishError::Write(error.into()))?
             }
@@ -181,13 +187,18 @@ impl Publisher {
         &self,
         principal: &Principal,
         source: &SourceRecord,
-        sha256: &str,
+        (sha256, goes_on): (&str, bool),
         now_ms: i64,
     ) -> Result<Before, PublishError> {
         use RevisionState::{Blocked, InReview, Screened, Staged};
         let catalog = &self.store.catalog;
         let records = catalog.revisions(&source.dataset).await?;
-        let own = |record: &&RevisionRecord| record.created_by == principal.name();
+        // What goes on from the rows that it brought before was brought before, whichever declaration brought it.
+        let any = |record: &&RevisionRecord| Principal::is_source(&record.created_by);
+        let own = |record: &&RevisionRecord| match goes_on {
+            true => any(record),
+            false => record.created_by == principal.name(),
+        };
         if let Some(newest) = records.iter().find(own).filter(|newest| newest.staged.sha256 == sha256) {
             let runs = catalog.runs(&source.dataset, i64::MAX).await?;
             let told = runs.iter().any(|run| run.revision.as_deref() == Some(newest.id.as_str()));
@@ -202,6 +213,36 @@ impl Publisher {
         Ok(Before::Nothing)
     }
 
+    /// Where rows go on from those before, nothing is fetched while something that was brought before is not public: what
+    /// waits for people is waited for, and what a run left half done comes to its end first.
+    async fn finish_before(
+        &self,
+        principal: &Principal,
+        source: &SourceRecord,
+        (declaration, before): (&Declaration, &RefreshRecord),
+        now_ms: i64,
+    ) -> Result<Option<Outcome>, PublishError> {
+        if declaration.reading.mode.replaces() {
+            return Ok(None);
+        }
+        let records = self.store.catalog.revisions(&source.dataset).await?;
+        let brought = |record: &&RevisionRecord| record.is_open() && Principal::is_source(&record.created_by);
+        let Some(record) = records.into_iter().rev().find(|record| brought(&record)) else { return Ok(None) };
+        let runs = self.store.catalog.runs(&source.dataset, i64::MAX).await?;
+        let told = runs.iter().any(|run| run.revision.as_deref() == Some(record.id.as_str()));
+        if told || record.created_by != principal.name() {
+            let reasons = vec!["what it brought before waits for people".to_owned()];
+            let conditions = known(before);
+            return Ok(Some(Outcome { name: "waiting", reasons, revision: None, version: None, conditions }));
+        }
+        let mut conditions = known(before);
+        if matches!(declaration.from, Origin::Directory { .. }) {
+            conditions.etag = Some(record.file_name.clone());
+        }
+        let outcome = self.go_on(principal, source, (declaration, record), now_ms).await?;
+        Ok(Some(Outcome { conditions, ..outcome }))
+    }
+
     /// From wherever the revision stands to a release, or to where people have to decide.
     async fn go_on(
         &self,
@@ -211,7 +252,9 @@ impl Publisher {
         now_ms: i64,
     ) -> Result<Outcome, PublishError> {
         let id = record.id.clone();
-        if record.state == RevisionState::Staged {
+        // Half done, and another version may have come in between: its rows are to be among these.
+        let stale = record.state == RevisionState::Screened && !declaration.reading.mode.replaces();
+        if record.state == RevisionState::Staged || stale {
             self.screen(principal, &id, now_ms, |_| {}).await?;
         }
         let mut record = self.record(&id).await?;
@@ -316,8 +359,8 @@ impl Publisher {
     ) -> Result<Refreshed, PublishError> {
         let dataset = source.dataset.clone();
         let declaration: Declaration = from_json(&source.declaration_json)?;
-        let scheduled = match &declaration.schedule {
-            Some(schedule) => schedule.next_ms(&dataset, now_ms)?,
+        let scheduled = match &declaration.cycle {
+            Some(cycle) => cycle.next_ms(&dataset, now_ms)?,
             None => None,
         };
         let (mut after, outcome) = match ran {
@@ -331,6 +374,10 @@ impl Publisher {
         let late_ms = declaration.tolerance.late_hours.map(|hours| i64::from(hours).saturating_mul(3_600_000));
         let is_late = late_ms.is_some_and(|late_ms| now_ms.saturating_sub(since) > late_ms);
         let gave_up = outcome.name == "failed" && after.failures == 0;
+        if outcome.name == "released" && declaration.reads_in_turn() {
+            // The next file, if there is one.
+            after.next_ms = Some(now_ms);
+        }
         let kinds = [("held", outcome.name == "held"), ("failed", gave_up), ("late", is_late && !after.told_late)];
         after.told_late |= is_late;
         let Outcome { name, reasons, revision, version, .. } = outcome;
@@ -347,7 +394,7 @@ impl Publisher {
     }
 
     /// What is known of a source after a run that failed: it is tried again later and later, and in the end only at the next
-    /// time of its schedule.
+    /// time of its cycle.
     fn failed(&self, before: RefreshRecord, (scheduled, now_ms): (Option<i64>, i64)) -> RefreshRecord {
         let limits = &self.sources.limits;
         let failures = before.failures.saturating_add(1);
@@ -362,7 +409,7 @@ impl Publisher {
 
 /// What is known of a source after a run that came to its end. One that is held is no success: the public waits.
 fn succeeded(before: RefreshRecord, outcome: &Outcome, (scheduled, now_ms): (Option<i64>, i64)) -> RefreshRecord {
-    let held = outcome.name == "held";
+    let held = matches!(outcome.name, "held" | "waiting");
     let Conditions { etag, last_modified } = outcome.conditions.clone();
     RefreshRecord {
         etag,
@@ -373,6 +420,11 @@ fn succeeded(before: RefreshRecord, outcome: &Outcome, (scheduled, now_ms): (Opt
         next_ms: scheduled,
         ..before
     }
+}
+
+/// What a source called the bytes that were read last.
+fn known(before: &RefreshRecord) -> Conditions {
+    Conditions { etag: before.etag.clone(), last_modified: before.last_modified.clone() }
 }
 
 /// Said of a run that did not come to its end in time.

@@ -13,12 +13,21 @@ use portico_store::{DeltaCommit, Prepared, ReleaseRecord, RevisionRecord, Versio
 use sha2::{Digest as _, Sha256};
 
 use crate::error::PublishError;
+use crate::inherited::weakened;
 use crate::publisher::{Publisher, from_json, json, prepared_key};
 use crate::returned::returned;
 
 /// How long a release may work on a dataset's files before somebody else may: a release that takes longer is none
 /// the worse for it unless somebody does, and is then told to begin again.
 pub(crate) const LEASE_MS: i64 = 15 * 60 * 1000;
+
+/// What was approved, and where it goes.
+pub(crate) struct Approved {
+    pub(crate) digest: String,
+    root: String,
+    prepared: Prepared,
+    metadata: DatasetMetadata,
+}
 
 impl Publisher {
     /// Makes an approved revision public as the dataset's next version: files, Delta commit, catalog, in this
@@ -33,26 +42,10 @@ impl Publisher {
         if let (RevisionState::Released, Some(version)) = (record.state, record.version) {
             return Ok(VersionRef { dataset: record.dataset, version });
         }
-        let metadata: DatasetMetadata = from_json(&record.metadata_json)?;
-        if metadata.steward_email.trim().is_empty() {
-            return Err(PublishError::NoSteward);
-        }
-        let dataset = self.store.catalog.dataset(&record.dataset).await?;
-        let root = dataset.ok_or_else(|| PublishError::UnknownRevision(id.to_owned()))?.root;
-        // The approved digest covers the files' digests, and those are verified where the files go.
-        let seen = digest(&record, record.prepared_json.as_deref().unwrap_or_default(), &record.findings)?;
-        if record.approved_digest.as_deref() != Some(seen.as_str()) {
-            return Err(PublishError::DigestChanged);
-        }
-        let prepared = record.prepared()?.ok_or(PublishError::DigestChanged)?;
-        // A release that came in between may have left out what this one shows.
-        let options: ReadOptions = from_json(&record.options_json)?;
-        if !returned(&self.store.catalog, &record.dataset, &options, &prepared.schema).await?.is_empty() {
-            return Err(PublishError::DigestChanged);
-        }
+        let approved = self.approved(&record).await?;
         let catalog = &self.store.catalog;
         catalog.lease(&record.dataset, id, now_ms, LEASE_MS).await?;
-        let released = self.release_leased(&record, (&root, prepared, metadata), grant.principal(), now_ms).await;
+        let released = self.release_leased(&record, approved, grant.principal(), now_ms).await;
         if let Err(error) = catalog.end_lease(&record.dataset, id).await {
             tracing::warn!(%error, revision = %id, "the dataset's lease has to run out by itself");
         }
@@ -61,22 +54,49 @@ impl Publisher {
         Ok(version)
     }
 
+    /// What of a revision was approved, if it still is what was approved and may be released.
+    pub(crate) async fn approved(&self, record: &RevisionRecord) -> Result<Approved, PublishError> {
+        let metadata: DatasetMetadata = from_json(&record.metadata_json)?;
+        if metadata.steward_email.trim().is_empty() {
+            return Err(PublishError::NoSteward);
+        }
+        let dataset = self.store.catalog.dataset(&record.dataset).await?;
+        let root = dataset.ok_or_else(|| PublishError::UnknownRevision(record.id.clone()))?.root;
+        // The approved digest covers the files' digests, and those are verified where the files go.
+        let digest = digest(record, record.prepared_json.as_deref().unwrap_or_default(), &record.findings)?;
+        if record.approved_digest.as_deref() != Some(digest.as_str()) {
+            return Err(PublishError::DigestChanged);
+        }
+        let prepared = record.prepared()?.ok_or(PublishError::DigestChanged)?;
+        // A release that came in between may have left out, or made coarser, what this one shows.
+        let options: ReadOptions = from_json(&record.options_json)?;
+        let catalog = &self.store.catalog;
+        if !returned(catalog, &record.dataset, &options, &prepared.schema).await?.is_empty()
+            || !weakened(catalog, &record.dataset, (&options, self.limits.class_rows), &prepared.schema)
+                .await?
+                .is_empty()
+        {
+            return Err(PublishError::DigestChanged);
+        }
+        Ok(Approved { root, prepared, metadata, digest })
+    }
+
     /// The release itself, while nobody else works on the dataset's files.
     async fn release_leased(
         &self,
         record: &RevisionRecord,
-        (root, prepared, metadata): (&str, Prepared, DatasetMetadata),
+        Approved { root, prepared, metadata, .. }: Approved,
         principal: &str,
         now_ms: i64,
     ) -> Result<VersionRef, PublishError> {
         let id = record.id.as_str();
-        let files = self.put_files(root, id, &prepared).await?;
+        let files = self.put_files(&root, id, &prepared).await?;
         let next = self.store.catalog.next_version(&record.dataset).await?;
         let version = VersionRef { dataset: record.dataset.clone(), version: next };
         // With the number: a release that another one overtook commits anew, above it.
         let commit =
             DeltaCommit { txn: format!("{id}.{next}"), schema: prepared.schema.clone(), files: files.clone(), now_ms };
-        let delta_version = self.store.storage.commit_version(root, &commit).await?;
+        let delta_version = self.store.storage.commit_version(&root, &commit).await?;
         let manifest = Manifest {
             version: version.clone(),
             schema: prepared.schema,
@@ -97,7 +117,11 @@ impl Publisher {
             withdrawn_reason: None,
         };
         let release = ReleaseRecord { revision_id: id.to_owned(), metadata, version: released };
-        Ok(self.store.catalog.release(&release, principal, now_ms).await?)
+        let catalog = &self.store.catalog;
+        Ok(match record.state {
+            RevisionState::Scheduled => catalog.release_scheduled(&release, principal, now_ms).await?,
+            _ => catalog.release(&release, principal, now_ms).await?,
+        })
     }
 
     /// The prepared files, copied by the storage to where they are public once the catalog names them.

@@ -9,7 +9,7 @@ use arrow::datatypes::{Field, Schema};
 use portico_intake::dictionary::{Dictionary, Treatment, means_column};
 use portico_intake::options::ReadOptions;
 use portico_model::finding::{Finding, Severity};
-use portico_model::name::DatasetName;
+use portico_model::name::{DatasetName, VersionNumber};
 use portico_model::policy::VersionState;
 use portico_store::Catalog;
 
@@ -17,11 +17,13 @@ use crate::error::PublishError;
 use crate::publisher::from_json;
 
 /// What one earlier release did with the columns of its file.
-struct Decision {
+pub(crate) struct Decision {
     /// Its columns are public.
-    public: bool,
-    schema: Schema,
-    dictionary: Dictionary,
+    pub(crate) public: bool,
+    /// The version that it is.
+    pub(crate) version: Option<VersionNumber>,
+    pub(crate) schema: Schema,
+    pub(crate) dictionary: Dictionary,
 }
 
 /// A blocking finding for each column of `schema` that the newest release to know it left out, unless `options` declare it
@@ -45,8 +47,8 @@ pub(crate) async fn returned(
         .collect())
 }
 
-/// Newest first.
-async fn decisions(catalog: &Catalog, dataset: &DatasetName) -> Result<Vec<Decision>, PublishError> {
+/// What earlier releases did, newest first.
+pub(crate) async fn decisions(catalog: &Catalog, dataset: &DatasetName) -> Result<Vec<Decision>, PublishError> {
     let versions = catalog.versions(dataset).await?;
     let public: HashSet<_> = versions
         .into_iter()
@@ -58,12 +60,14 @@ async fn decisions(catalog: &Catalog, dataset: &DatasetName) -> Result<Vec<Decis
     released.sort_by_key(|revision| std::cmp::Reverse(revision.version));
     let decision = |revision: &portico_store::RevisionRecord| {
         let options: ReadOptions = from_json(&revision.options_json)?;
-        let prepared = revision.prepared()?.ok_or(PublishError::DigestChanged)?;
-        Ok(Decision {
-            public: revision.version.is_some_and(|version| public.contains(&version)),
-            schema: prepared.schema.as_ref().clone(),
-            dictionary: options.dictionary.unwrap_or_default(),
-        })
+        let public = revision.version.is_some_and(|version| public.contains(&version));
+        // Of a purged version nothing is left but what it did not show.
+        let schema = match revision.prepared()? {
+            Some(prepared) => prepared.schema.as_ref().clone(),
+            None if public => return Err(PublishError::DigestChanged),
+            None => Schema::empty(),
+        };
+        Ok(Decision { public, version: revision.version, schema, dictionary: options.dictionary.unwrap_or_default() })
     };
     released.iter().map(decision).collect()
 }

@@ -1,156 +1,245 @@
-//! When a source is read next: the times of a cron expression on the clock of a place, a little apart from each other's.
+//! Releases at a time that was set: an approved revision waits, and the clock makes it public.
+//!
+//! ```text
+//! approved ── schedule ──▶ scheduled ── release_due, once its time has come ──▶ released
+//!     ▲                        │  a try that fails is noted, and tried again after a while; a bounded number of times
+//!     └────── unschedule ──────┘
+//! ```
+//!
+//! What is released is what was approved, byte for byte: scheduling and releasing both compare the digest. Whoever wants it
+//! public earlier, or not at all, lifts the schedule first.
 
-use std::str::FromStr as _;
+use std::collections::HashSet;
 
-use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
-use croner::Cron;
-use portico_model::name::DatasetName;
-use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
+use portico_model::name::{DatasetName, VersionRef};
+use portico_model::policy::{Action, Decision, Principal, Subject, decide};
+use portico_model::problem::ProblemKind;
+use portico_model::revision::RevisionState;
+use portico_store::{RevisionRecord, ScheduleRecord};
 
+use crate::decisions::text;
 use crate::error::PublishError;
+use crate::publisher::Publisher;
+use crate::revision::Revision;
+use crate::times::moment;
 
-/// Longest jitter, in seconds: an hour.
-const JITTER_S_MAX: u32 = 3_600;
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+/// When to look again at a release that another server has begun, in milliseconds.
+const LOOK_AGAIN_MS: i64 = 1_000;
 
-/// When a source is read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Schedule {
-    /// Minute, hour, day of the month, month, day of the week, such as `30 2 * * 1-5`.
-    pub cron: String,
-    /// The place whose clock it means, by its name in the IANA time zone database. A time that the clock skips is when it
-    /// goes on; one that it shows twice is the first for a fixed time.
-    #[serde(default = "utc")]
-    pub time_zone: String,
-    /// Seconds after that within which it is read: many sources at one hour shall not come at one second. Which second
-    /// does not change when it is asked again.
-    #[serde(default)]
-    pub jitter_s: u32,
+/// A release that waits for its time, for staff.
+#[derive(Clone, Debug)]
+pub struct Scheduled {
+    /// When, who said so, and how it went so far.
+    pub schedule: ScheduleRecord,
+    /// What is to be released.
+    pub revision: Revision,
 }
 
-fn utc() -> String {
-    "UTC".to_owned()
+/// What became of the releases that were due.
+#[derive(Debug, Default)]
+pub struct Due {
+    /// Released now, in this order.
+    pub released: Vec<VersionRef>,
+    /// Failed now: the revision, and why.
+    pub failed: Vec<(String, PublishError)>,
+    /// When there is something to do next, in milliseconds since the epoch; none when nothing waits.
+    pub next_ms: Option<i64>,
 }
 
-impl Schedule {
-    /// Whether it makes sense.
-    pub(crate) fn check(&self) -> Result<(), PublishError> {
-        if self.jitter_s > JITTER_S_MAX {
-            return Err(PublishError::BadSource(format!("jitter_s is at most {JITTER_S_MAX}")));
-        }
-        self.parsed().map(drop)
-    }
-
-    /// The first time after `after_ms`, in milliseconds since the epoch; none when there is none any more.
-    pub(crate) fn next_ms(&self, dataset: &DatasetName, after_ms: i64) -> Result<Option<i64>, PublishError> {
-        let (cron, zone) = self.parsed()?;
-        let Some(after) = DateTime::<Utc>::from_timestamp_millis(after_ms) else { return Ok(None) };
-        let Ok(next) = cron.find_next_occurrence(&after.with_timezone(&zone), false) else { return Ok(None) };
-        let next_ms = next.timestamp_millis();
-        Ok(Some(next_ms.saturating_add(spread(&[dataset.as_str(), &next_ms.to_string()], self.jitter_s))))
-    }
-
-    fn parsed(&self) -> Result<(Cron, Tz), PublishError> {
-        let bad = |what: &str| PublishError::BadSource(what.to_owned());
-        if self.cron.split_whitespace().count() != 5 {
-            let what =
-                "cron has five fields: minute, hour, day of the month, month, day of the week, such as 30 2 * * 1-5";
-            return Err(bad(what));
-        }
-        let cron = Cron::from_str(&self.cron).map_err(|_| bad("cron is no cron expression, such as 30 2 * * 1-5"))?;
-        let zone = self.time_zone.parse().map_err(|_| bad("time_zone is no time zone, such as America/New_York"))?;
-        Ok((cron, zone))
-    }
+/// How a try ended.
+enum Tried {
+    Released(VersionRef),
+    /// When the next is, if there is one.
+    Later(Option<i64>),
 }
 
-/// Milliseconds from 0 up to so many seconds, always the same for the same words.
-fn spread(words: &[&str], seconds: u32) -> i64 {
-    let digest = Sha256::digest(words.join("\0"));
-    let drawn = digest.iter().take(6).fold(0_i64, |drawn, byte| drawn.wrapping_mul(256).wrapping_add(i64::from(*byte)));
-    drawn.checked_rem_euclid(i64::from(seconds).saturating_mul(1_000)).unwrap_or(0)
-}
-
-/// How long to wait before a run that failed so many times is tried again: twice as long each time, and a part of it
-/// drawn, so that those that failed together do not come together.
-pub(crate) fn wait_ms(dataset: &DatasetName, failures: u32, (first_ms, most_ms): (u64, u64), now_ms: i64) -> i64 {
-    let doubled = first_ms.saturating_mul(1_u64.checked_shl(failures.saturating_sub(1).min(32)).unwrap_or(u64::MAX));
-    let whole = i64::try_from(doubled.min(most_ms)).unwrap_or(i64::MAX);
-    let drawn = spread(&[dataset.as_str(), &failures.to_string(), &now_ms.to_string()], 1_000);
-    whole / 2 + (whole / 2).saturating_mul(drawn) / 1_000_000
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn next(cron: &str, zone: &str, after: &str) -> Option<String> {
-        let schedule = Schedule { cron: cron.to_owned(), time_zone: zone.to_owned(), jitter_s: 0 };
-        let after = DateTime::parse_from_rfc3339(after).unwrap().timestamp_millis();
-        let next = schedule.next_ms(&DatasetName::parse("trees").unwrap(), after).unwrap()?;
-        Some(DateTime::<Utc>::from_timestamp_millis(next).unwrap().to_rfc3339())
-    }
-
-    #[test]
-    fn a_place_has_its_own_clock() {
-        let new_york = |after| next("30 2 * * *", "America/New_York", after).unwrap();
-        assert_eq!(new_york("2026-01-10T00:00:00Z"), "2026-01-10T07:30:00+00:00");
-        // The very moment is over.
-        assert_eq!(new_york("2026-01-10T07:30:00Z"), "2026-01-11T07:30:00+00:00");
-        assert_eq!(new_york("2026-07-10T00:00:00Z"), "2026-07-10T06:30:00+00:00");
-        assert_eq!(next("0 9 * * 1", "Europe/Berlin", "2026-01-02T00:00:00Z").unwrap(), "2026-01-05T08:00:00+00:00");
-    }
-
-    #[test]
-    fn a_time_that_the_clock_skips_or_shows_twice_comes_once() {
-        // On 8 March the clock goes from 02:00 to 03:00, on 1 November from 02:00 back to 01:00.
-        for (cron, day, following) in
-            [("30 2 * * *", "2026-03-08T06:00:00Z", "2026-03-09"), ("30 1 * * *", "2026-11-01T04:00:00Z", "2026-11-02")]
-        {
-            let first = next(cron, "America/New_York", day).unwrap();
-            assert!(first.starts_with(day.split('T').next().unwrap()), "{cron}: {first}");
-            let second = next(cron, "America/New_York", &first).unwrap();
-            assert!(second.starts_with(following), "{cron}: {first}, {second}");
-        }
-    }
-
-    #[test]
-    fn what_makes_no_sense_is_refused_and_what_never_comes_is_none() {
-        let check = |cron: &str, time_zone: &str, jitter_s| {
-            Schedule { cron: cron.to_owned(), time_zone: time_zone.to_owned(), jitter_s }.check().is_ok()
+impl Publisher {
+    /// Has the clock release an approved revision at `release_at_ms`, or at another time than was set before. Unless it is
+    /// said, the public is told of it before where the dataset is public already, and not where its very name is new.
+    ///
+    /// # Errors
+    /// [`PublishError::BadTime`] for a time that has passed or is too far ahead; [`PublishError::DigestChanged`],
+    /// [`PublishError::NoSteward`] and [`PublishError::WrongState`] as for a release.
+    pub async fn schedule(
+        &self,
+        principal: &Principal,
+        id: &str,
+        (release_at_ms, announced): (i64, Option<bool>),
+        now_ms: i64,
+    ) -> Result<Revision, PublishError> {
+        let record = self.record(id).await?;
+        let grant = self.permit(principal, Action::Schedule, &record, now_ms).await?;
+        let before = self.store.catalog.schedule_of(id).await?;
+        let before = before.filter(|_| record.state == RevisionState::Scheduled);
+        let announced = match (announced, &before) {
+            (Some(announced), _) => announced,
+            (None, Some(before)) => before.announced,
+            (None, None) => self.is_public(&record.dataset).await?,
         };
-        assert!(check("*/5 * * * *", "UTC", 0));
-        for (cron, zone, jitter) in [
-            ("", "UTC", 0),
-            ("* * * *", "UTC", 0),
-            ("* * * * * *", "UTC", 0),
-            ("61 * * * *", "UTC", 0),
-            ("0 0 * * *", "Moon/Sea_of_Tranquility", 0),
-            ("0 0 * * *", "UTC", 3_601),
-        ] {
-            assert!(!check(cron, zone, jitter), "{cron} {zone} {jitter}");
+        if before.is_some_and(|before| {
+            (before.release_at_ms, before.announced) == (release_at_ms, announced) && before.next_try_ms.is_some()
+        }) {
+            return Revision::of(record);
         }
-        assert_eq!(next("0 0 30 2 *", "UTC", "2026-01-01T00:00:00Z"), None);
+        self.check_time(release_at_ms, now_ms)?;
+        let digest = self.approved(&record).await?.digest;
+        let schedule = ScheduleRecord {
+            revision: record.id.clone(),
+            dataset: record.dataset.clone(),
+            release_at_ms,
+            next_try_ms: Some(release_at_ms),
+            tries: 0,
+            announced,
+            scheduled_by: grant.principal().to_owned(),
+            scheduled_ms: now_ms,
+            failure: None,
+        };
+        self.store.catalog.schedule(&schedule, &digest, self.schedules.waiting, now_ms).await?;
+        self.rescheduled.notify_one();
+        Revision::of(RevisionRecord { state: RevisionState::Scheduled, ..record })
     }
 
-    #[test]
-    fn jitter_and_waits_are_bounded_and_repeat() {
-        let schedule = Schedule { cron: "0 2 * * *".to_owned(), time_zone: utc(), jitter_s: 600 };
-        let exact = Schedule { jitter_s: 0, ..schedule.clone() };
-        let mut seen = std::collections::BTreeSet::new();
-        for name in ["trees", "permits", "stops", "parks"] {
-            let name = DatasetName::parse(name).unwrap();
-            let late = schedule.next_ms(&name, 0).unwrap().unwrap() - exact.next_ms(&name, 0).unwrap().unwrap();
-            assert!((0..600_000).contains(&late), "{late}");
-            assert_eq!(schedule.next_ms(&name, 0).unwrap(), schedule.next_ms(&name, 1).unwrap());
-            seen.insert(late);
-            for failures in 1..40 {
-                let whole = 60_000_i64.saturating_mul(1 << (failures - 1).min(6)).min(3_600_000);
-                let waited = wait_ms(&name, failures, (60_000, 3_600_000), 7);
-                assert!(waited >= whole / 2 && waited <= whole, "{failures}: {waited} of {whole}");
+    /// Takes a revision off the calendar, with the reason: it is approved, as before, and may be released, scheduled anew
+    /// or discarded.
+    ///
+    /// # Errors
+    /// [`PublishError::BadText`] without a reason; [`PublishError::WrongState`] when it is not scheduled.
+    pub async fn unschedule(
+        &self,
+        principal: &Principal,
+        id: &str,
+        reason: &str,
+        now_ms: i64,
+    ) -> Result<Revision, PublishError> {
+        let reason = text("the reason", reason)?;
+        let record = self.record(id).await?;
+        let grant = self.permit(principal, Action::Schedule, &record, now_ms).await?;
+        self.store.catalog.unschedule(id, &reason, grant.principal(), now_ms).await?;
+        Revision::of(RevisionRecord { state: RevisionState::Approved, ..record })
+    }
+
+    /// The releases that wait for their time, as far as the principal may see them; late ones first.
+    ///
+    /// # Errors
+    /// Those of the catalog.
+    pub async fn scheduled(&self, principal: &Principal, now_ms: i64) -> Result<Vec<Scheduled>, PublishError> {
+        let mut seen = Vec::new();
+        for schedule in self.store.catalog.schedules().await? {
+            let Some(record) = self.store.catalog.revision(&schedule.revision).await? else { continue };
+            match self.permit(principal, Action::See, &record, now_ms).await {
+                Ok(_) => seen.push(Scheduled { schedule, revision: Revision::of(record)? }),
+                Err(PublishError::UnknownRevision(_) | PublishError::Denied { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
-        assert!(seen.len() > 1);
+        Ok(seen)
+    }
+
+    /// Releases what is due at `now_ms`, in the order of its time. Several servers may do it at once, and any may die
+    /// anywhere: a try is taken before it begins, and doing it again completes it. What fails is noted and tried again later;
+    /// what comes after it on the same dataset waits, so that no older data follow newer ones.
+    ///
+    /// # Errors
+    /// [`PublishError::Store`] when the catalog does not answer. A release that fails is no error of this step.
+    pub async fn release_due(&self, now_ms: i64) -> Result<Due, PublishError> {
+        let mut due = Due::default();
+        let mut held_up: HashSet<DatasetName> = HashSet::new();
+        for schedule in self.store.catalog.schedules().await? {
+            if held_up.contains(&schedule.dataset) {
+                continue;
+            }
+            let next_ms = match schedule.next_try_ms {
+                Some(next) if next <= now_ms => match self.try_release(&schedule, &mut due, now_ms).await? {
+                    Tried::Released(version) => {
+                        due.released.push(version);
+                        continue;
+                    }
+                    Tried::Later(next_ms) => next_ms,
+                },
+                not_yet => not_yet,
+            };
+            held_up.insert(schedule.dataset.clone());
+            due.next_ms = due.next_ms.into_iter().chain(next_ms).min();
+        }
+        Ok(due)
+    }
+
+    /// The moment that a person means, in milliseconds since the epoch: RFC 3339, or a wall clock's time in the portal's time
+    /// zone or in one that is named.
+    ///
+    /// # Errors
+    /// [`PublishError::BadTime`] when it is no time, or one that the clocks skip or show twice.
+    pub fn moment(&self, text: &str) -> Result<i64, PublishError> {
+        moment(text, self.time_zone)
+    }
+
+    /// Waits until somebody has scheduled a release by way of this publisher or one of its clones.
+    pub async fn rescheduled(&self) {
+        self.rescheduled.notified().await;
+    }
+
+    /// One try of one release.
+    async fn try_release(&self, schedule: &ScheduleRecord, due: &mut Due, now_ms: i64) -> Result<Tried, PublishError> {
+        let id = schedule.revision.as_str();
+        let next_try_ms = self.next_try(schedule.tries.saturating_add(1), now_ms);
+        if !self.store.catalog.take_try(schedule, next_try_ms).await? {
+            // Another server has it, or people have changed it: look again soon.
+            return Ok(Tried::Later(Some(now_ms.saturating_add(LOOK_AGAIN_MS))));
+        }
+        match self.release_scheduled(id, now_ms).await {
+            Ok(version) => Ok(Tried::Released(version)),
+            Err(error) => {
+                let (code, failure) = (error.kind().code(), explained(&error));
+                self.store.catalog.note_failure(id, (code, &failure), Principal::Clock.name(), now_ms).await?;
+                due.failed.push((id.to_owned(), error));
+                Ok(Tried::Later(next_try_ms))
+            }
+        }
+    }
+
+    async fn release_scheduled(&self, id: &str, now_ms: i64) -> Result<VersionRef, PublishError> {
+        self.store.storage.self_test().await?;
+        self.release(&Principal::Clock, id, now_ms).await
+    }
+
+    /// When a release is tried again whose try of this number has begun; none after the last.
+    fn next_try(&self, tried: u64, now_ms: i64) -> Option<i64> {
+        let limits = &self.schedules;
+        if tried >= limits.tries {
+            return None;
+        }
+        let doubled = u32::try_from(tried.saturating_sub(1)).ok().and_then(|shift| 1_u64.checked_shl(shift));
+        let wait_ms = limits.retry_ms.saturating_mul(doubled.unwrap_or(u64::MAX)).min(limits.retry_max_ms);
+        Some(now_ms.saturating_add(i64::try_from(wait_ms).unwrap_or(i64::MAX)))
+    }
+
+    fn check_time(&self, release_at_ms: i64, now_ms: i64) -> Result<(), PublishError> {
+        let ahead_ms = i64::try_from(self.schedules.days_ahead.saturating_mul(DAY_MS)).unwrap_or(i64::MAX);
+        if release_at_ms <= now_ms {
+            return Err(PublishError::BadTime("that time has passed: release it now, or say a later one".to_owned()));
+        }
+        if release_at_ms.saturating_sub(now_ms) > ahead_ms {
+            let days = self.schedules.days_ahead;
+            let said = format!("that is more than {days} days ahead (limits.schedule.days_ahead)");
+            return Err(PublishError::BadTime(said));
+        }
+        Ok(())
+    }
+
+    /// Whether anyone may know of a dataset now.
+    pub(crate) async fn is_public(&self, dataset: &DatasetName) -> Result<bool, PublishError> {
+        let current = self.store.catalog.current_version(dataset).await?;
+        let version = current.map(|version| (version.version.version, version.state));
+        let subject = Subject::version(dataset.clone(), version);
+        Ok(matches!(decide(&Principal::Anonymous, Action::Read, &subject, 0), Decision::Granted(_)))
+    }
+}
+
+/// Why a try failed, for staff: faults of ours say no more than that here, and the log has the rest.
+fn explained(error: &PublishError) -> String {
+    match error.kind() {
+        ProblemKind::Internal | ProblemKind::Unavailable => "storage or catalog did not answer".to_owned(),
+        _ => error.to_string(),
     }
 }

@@ -6,18 +6,22 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use portico_intake::check::Checker;
+use portico_intake::demographics::Demographics;
 use portico_intake::dictionary::{Dictionary, Field as Said, Treatment, means_column};
 use portico_intake::names::SOURCE_NAME_KEY;
-use portico_intake::options::ReadOptions;
 use portico_intake::profile::Profiler;
+use portico_intake::remedy::Remedies;
 use portico_intake::screen::{RuleSet, Screener};
 use portico_model::finding::{Finding, Severity};
 use portico_model::limits::IntakeLimits;
 use portico_model::profile::TableProfile;
 use serde::{Deserialize, Serialize};
 
+use crate::classes::Protection;
 use crate::error::PublishError;
 use crate::layout::{Layout, WrittenFile};
+use crate::merge::{Current, Merge};
+use crate::reader::Asked;
 use crate::rows;
 use crate::sort::Sorter;
 
@@ -52,53 +56,119 @@ pub enum Progress {
 /// Reads `file` twice, on the calling thread; writes into `scratch`, which the caller removes. Runs in a reader.
 pub(crate) fn screen_file(
     file: &Path,
-    options: &ReadOptions,
+    asked: &Asked,
     limits: &IntakeLimits,
     rules: &RuleSet,
     scratch: &Path,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Screened, PublishError> {
+    let current = Current::open(asked, scratch)?;
+    let typed = current.as_ref().map(|current| current.typed(&asked.options));
+    let options = typed.as_ref().unwrap_or(&asked.options);
     let survey =
         portico_intake::survey(file, options, limits, scratch, &mut |bytes| progress(Progress::Reading(bytes)))?;
     let dictionary = options.dictionary.as_ref();
     check_names(&survey.schema, &options.named_columns)?;
     let kept = kept_columns(&survey.schema, dictionary)?;
-    let schema: SchemaRef = Arc::new(survey.schema.project(&kept)?);
+    let remedies = || Remedies::new(&survey.schema, &kept, dictionary, rules, asked.key.as_ref());
+    let mut applied = remedies()?;
+    // Two sorts at most, which share half of the memory.
+    let quarter = usize::try_from(limits.memory_bytes / 4).unwrap_or(usize::MAX);
+    let mut merge = Merge::new(&applied.schema(), options, current, (quarter, scratch))?;
+    let schema = merge.schema();
     let key = sort_key(&schema, dictionary)?;
+    let mut protection = Protection::new(&schema, asked, limits, scratch)?;
+    protection.prepare(&survey, remedies()?)?;
 
-    let half = usize::try_from(limits.memory_bytes / 2).unwrap_or(usize::MAX);
-    let mut profiler = Profiler::new(&schema, limits.memory_bytes / 4);
+    let mut figures = Figures::new(&schema, dictionary, limits, scratch);
     let screener = Screener::new(&schema, dictionary, rules);
-    let mut checker = dictionary.map(|said| Checker::new(&schema, said, limits.memory_bytes / 4, scratch));
-    let mut sorter = Sorter::new(schema.clone(), key.clone(), half, scratch);
+    let changed = !applied.is_idle() || protection.suppresses();
+    let mut sorter = Sorter::new(schema.clone(), ordering(&key, &schema, changed), quarter * 2, scratch);
     let mut layout = Layout::new(schema.clone(), &key, scratch)?;
-    let mut rows = 0;
+    let (mut rows, mut read) = (0, 0);
+    let mut merged = Vec::new();
     let screened = beside(screener, |screen| {
         let mut write = |batch: RecordBatch| layout.push(&batch);
-        for batch in survey.batches()? {
-            let batch = batch?.project(&kept)?;
-            screen(batch.clone(), rows + 1)?;
-            profiler.push(&batch);
-            if let Some(checker) = &mut checker {
-                checker.push(&batch, rows + 1)?;
+        let mut take = |batch: RecordBatch| {
+            let batch = protection.apply(batch)?;
+            if batch.num_rows() > 0 {
+                screen(batch.clone(), rows + 1)?;
+                figures.push(&batch, rows + 1)?;
+                rows += count(batch.num_rows());
+                sorter.push(batch, &mut write)?;
             }
-            rows += u64::try_from(batch.num_rows()).unwrap_or(0);
-            sorter.push(batch, &mut write)?;
-            progress(Progress::Writing(rows, survey.rows));
+            Ok(())
+        };
+        merge.begin(&mut take)?;
+        for batch in survey.batches()? {
+            let batch = batch?;
+            read += count(batch.num_rows());
+            merge.push(applied.apply(batch)?, &mut take)?;
+            progress(Progress::Writing(read, survey.rows));
         }
+        merged = merge.finish(&mut take)?;
         sorter.finish(&mut write)
     })?;
+    let (profile, figured) = figures.finish(rules)?;
     let mut findings = survey.findings;
     findings.extend(drops_nothing(&survey.schema, dictionary));
     findings.extend(dropped(&survey.schema, dictionary));
-    findings.extend(checker.map(Checker::finish).transpose()?.unwrap_or_default());
+    findings.extend(applied.finish());
+    findings.extend(merged);
+    findings.extend(figured);
     findings.extend(screened);
+    findings.extend(protection.finish(rules.classes())?);
     worst_first(&mut findings);
     let sort_key = key.iter().map(|&index| schema.field(index).name().clone()).collect();
     let files = layout.finish()?;
     let first = files.first().ok_or(PublishError::NothingLeft)?;
     rows::write(&first.name, &schema, limits, scratch)?;
-    Ok(Screened { schema, rows, findings, profile: profiler.finish(), sort_key, files })
+    Ok(Screened { schema, rows, findings, profile, sort_key, files })
+}
+
+/// What is counted of the rows that would be public, and checked.
+struct Figures {
+    profiler: Profiler,
+    demographics: Demographics,
+    checker: Option<Checker>,
+}
+
+impl Figures {
+    fn new(schema: &Schema, dictionary: Option<&Dictionary>, limits: &IntakeLimits, scratch: &Path) -> Self {
+        let left = dictionary.map(Dictionary::without_what_remedies_change);
+        Self {
+            profiler: Profiler::new(schema, limits.memory_bytes / 4),
+            demographics: Demographics::new(schema, dictionary, limits.class_rows),
+            checker: left.map(|said| Checker::new(schema, &said, limits.memory_bytes / 4, scratch)),
+        }
+    }
+
+    fn push(&mut self, batch: &RecordBatch, first_row: u64) -> Result<(), PublishError> {
+        self.profiler.push(batch);
+        self.demographics.push(batch);
+        match &mut self.checker {
+            Some(checker) => Ok(checker.push(batch, first_row)?),
+            None => Ok(()),
+        }
+    }
+
+    fn finish(self, rules: &RuleSet) -> Result<(TableProfile, Vec<Finding>), PublishError> {
+        let mut profile = self.profiler.finish();
+        let mut findings = self.checker.map(Checker::finish).transpose()?.unwrap_or_default();
+        findings.extend(self.demographics.finish(&mut profile, rules.classes()));
+        Ok((profile, findings))
+    }
+}
+
+fn count(rows: usize) -> u64 {
+    u64::try_from(rows).unwrap_or(0)
+}
+
+/// What rows are sorted by. The order of the file would tell what a remedy has taken away: who comes before whom by name
+/// or by date of birth. So rows that remedies changed are put into an order that what is released makes alone.
+fn ordering(key: &[usize], schema: &Schema, changed: bool) -> Vec<usize> {
+    let others = (0..schema.fields().len()).filter(|place| changed && !key.contains(place));
+    key.iter().copied().chain(others).collect()
 }
 
 /// Screens on a thread of its own what `work` hands over, with the number of its first row: profiling and writing take as
@@ -210,13 +280,14 @@ fn sort_key(schema: &Schema, dictionary: Option<&Dictionary>) -> Result<Vec<usiz
 #[cfg(test)]
 mod tests {
     use super::*;
+    use portico_intake::options::ReadOptions;
 
     fn screen(options: ReadOptions) -> Result<Screened, PublishError> {
         let scratch = tempfile::tempdir().unwrap();
         let file = scratch.path().join("source");
         std::fs::write(&file, "Id,Owner Code,Amount\n1,secret,2.5\n").unwrap();
         let options = ReadOptions { file_name: "owners.csv".to_owned(), ..options };
-        screen_file(&file, &options, &IntakeLimits::default(), &RuleSet::default(), scratch.path(), &mut |_| ())
+        screen_file(&file, &options.into(), &IntakeLimits::default(), &RuleSet::default(), scratch.path(), &mut |_| ())
     }
 
     fn dropping(names: &[&str]) -> Dictionary {

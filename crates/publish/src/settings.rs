@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use portico_model::limits::SourceLimits;
 use portico_store::Place;
 use serde::{Deserialize, Serialize};
+
+use crate::fetch::Fetcher;
+use crate::notices::NoticeSettings;
 
 /// Rules of everything that is fetched for somebody.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,4 +35,25 @@ pub struct Places {
     pub directories: BTreeMap<String, PathBuf>,
     /// Buckets, and prefixes in them.
     pub objects: BTreeMap<String, Place>,
+}
+
+/// What the road in needs for sources.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// The one way to URLs.
+    pub fetcher: Fetcher,
+    /// What else the operator allows.
+    pub places: Places,
+    /// How people are told.
+    pub notices: NoticeSettings,
+    /// How much, how long and how often.
+    pub limits: SourceLimits,
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        let limits = SourceLimits::default();
+        let fetcher = Fetcher::new(FetchSettings::default(), limits.clone());
+        Self { fetcher, places: Places::default(), notices: NoticeSettings::default(), limits }
+    }
 }

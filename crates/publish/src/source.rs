@@ -1,7 +1,7 @@
 //! Sources: where a dataset's data come from, and the standing approval of what they bring.
 //!
 //! ```text
-//! declare (steward, open data team) ─▶ approve (CIO, somebody else) ─▶ read on schedule, or when asked ─▶ refresh
+//! declare (steward, open data team) ─▶ approve (CIO, somebody else) ─▶ read in its cycle, or when asked ─▶ refresh
 //!    another declaration has the next number, and wants an approval of its own
 //! ```
 
@@ -13,10 +13,10 @@ use portico_store::{Place, RefreshRecord, RunRecord, SourceRecord};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::cycle::Cycle;
 use crate::decisions::denied;
 use crate::error::PublishError;
 use crate::publisher::{Publisher, from_json, json};
-use crate::schedule::Schedule;
 
 /// Per cent that a tolerance may be.
 const PERCENT_MAX: u32 = 100_000;
@@ -32,7 +32,7 @@ pub struct Declaration {
     pub reading: ReadOptions,
     /// When it is read; only when somebody asks, if absent.
     #[serde(default)]
-    pub schedule: Option<Schedule>,
+    pub cycle: Option<Cycle>,
     /// What may differ from the current version and be released all the same.
     #[serde(default)]
     pub tolerance: Tolerance,
@@ -120,7 +120,11 @@ impl Publisher {
             )));
         }
         let digest = hex(&Sha256::digest(text.as_bytes()));
-        self.store.catalog.declare_source(dataset, (&digest, &text), grant.principal(), now_ms).await?;
+        // Rows that go on from those before are not to be brought again because something else is said of them.
+        let before = self.known_source(dataset).await.ok().map(|source| source.declaration.from);
+        let goes_on = !declaration.reading.mode.replaces() && before.as_ref() == Some(&declaration.from);
+        let said = (digest.as_str(), text.as_str(), goes_on);
+        self.store.catalog.declare_source(dataset, said, grant.principal(), now_ms).await?;
         self.known_source(dataset).await
     }
 
@@ -160,12 +164,12 @@ impl Publisher {
             return Err(PublishError::SourceChanged);
         }
         // Read at once for the first time: whoever has just approved it is there to see how it goes.
-        let next_ms = declaration.schedule.is_some().then_some(now_ms);
+        let next_ms = declaration.cycle.is_some().then_some(now_ms);
         self.store.catalog.approve_source(dataset, digest, grant.principal(), (next_ms, now_ms)).await?;
         self.known_source(dataset).await
     }
 
-    /// Has a source read as soon as somebody comes to it, whatever its schedule says.
+    /// Has a source read as soon as somebody comes to it, whatever its cycle says.
     ///
     /// # Errors
     /// [`PublishError::BadSource`] while it is not approved or rests; those of [`Publisher::source`].
@@ -201,8 +205,8 @@ impl Publisher {
         if source.refresh.paused == paused {
             return Ok(source);
         }
-        let next_ms = match (&source.declaration.schedule, &source.record.approved_by) {
-            (Some(schedule), Some(_)) if !paused => schedule.next_ms(dataset, now_ms)?,
+        let next_ms = match (&source.declaration.cycle, &source.record.approved_by) {
+            (Some(cycle), Some(_)) if !paused => cycle.next_ms(dataset, now_ms)?,
             _ => None,
         };
         self.store.catalog.set_refresh(dataset, (paused, next_ms), grant.principal(), now_ms).await?;
@@ -278,11 +282,16 @@ impl Publisher {
         if late_hours.is_some_and(|hours| hours == 0 || hours > 24 * 366) {
             return bad("late_hours is from an hour to a year");
         }
-        declaration.schedule.as_ref().map_or(Ok(()), Schedule::check)
+        declaration.cycle.as_ref().map_or(Ok(()), Cycle::check)
     }
 }
 
 impl Declaration {
+    /// Whether files are read one after the other, each once.
+    pub(crate) fn reads_in_turn(&self) -> bool {
+        matches!(self.from, Origin::Directory { .. }) && !self.reading.mode.replaces()
+    }
+
     /// How a file of this name is read.
     pub(crate) fn options(&self, file_name: &str) -> ReadOptions {
         let mut options = self.reading.clone();

@@ -37,7 +37,7 @@ use self::production::Seat;
 use self::spool::{Progress, ProgressState};
 use crate::answer::{Ask, Caller, PinnedTable, Question};
 use crate::gate::{self, ExportSelect};
-use crate::questions::Questions;
+use crate::questions::{Questions, versions_of};
 use crate::resolve;
 use crate::runner::{check_grant, store_problem};
 
@@ -95,8 +95,15 @@ pub struct Export {
     /// A file name for people: `building-permits-v3.csv`.
     pub file_name: String,
     source: Source,
+    /// Everything that it is made from.
+    versions: Vec<VersionRef>,
+    /// Whether reading its beginning counts as a use: of a version in parts the first does.
+    counts: bool,
+    now_ms: i64,
     questions: Questions,
 }
+
+type Bytestream = BoxStream<'static, Result<Bytes, Problem>>;
 
 enum Source {
     /// A stored file itself.
@@ -128,7 +135,7 @@ impl Questions {
             check_grant(&table)?;
             metrics::counter!("portico_exports_total", "source" => "stored").increment(1);
             let name = file_name(&manifest.version, request.kind);
-            return Ok(self.stored(&table, file.clone(), request.kind, name));
+            return Ok(self.stored(&table, file.clone(), request.kind, (name, request.now_ms)));
         }
         let request = &ExportRequest { select: columns_of(&request.select, &manifest)?, ..request.clone() };
         check_form(request, &manifest)?;
@@ -136,6 +143,9 @@ impl Questions {
         let files: Vec<&str> = manifest.files.iter().map(|file| file.sha256.as_str()).collect();
         let key = ExportKey::new(&question.pinned.sql, &files, request.kind, &request.options);
         let mut export = Export {
+            counts: true,
+            now_ms: request.now_ms,
+            versions: versions_of(&question.pinned.tables),
             version: manifest.version.clone(),
             kind: request.kind,
             etag: key.tag(),
@@ -176,7 +186,7 @@ impl Questions {
         let file = manifest.files.get(index).ok_or_else(|| Problem::not_found("such part of the version"))?;
         let kind = FileKind { format: Format::Parquet, compression: portico_model::format::Compression::None };
         let name = format!("{}-v{}-part-{index}.parquet", manifest.version.dataset, manifest.version.version);
-        Ok(self.stored(&table, file.clone(), kind, name))
+        Ok(Export { counts: index == 0, ..self.stored(&table, file.clone(), kind, (name, now_ms)) })
     }
 
     /// The version and the proof that the caller may read it.
@@ -190,8 +200,17 @@ impl Questions {
         resolve::version(&self.runner.store, dataset, version, &caller.principal, now_ms).await
     }
 
-    fn stored(&self, table: &PinnedTable, file: ReleasedFile, kind: FileKind, file_name: String) -> Export {
+    fn stored(
+        &self,
+        table: &PinnedTable,
+        file: ReleasedFile,
+        kind: FileKind,
+        (file_name, now_ms): (String, i64),
+    ) -> Export {
         Export {
+            counts: true,
+            now_ms,
+            versions: vec![table.record.version.clone()],
             version: table.record.manifest.version.clone(),
             kind,
             // The bytes are known, so their own digest is the best tag there is.
@@ -276,6 +295,9 @@ impl Export {
                 format!("The range lies outside the file, which has {length} bytes."),
             ));
         }
+        if self.counts && range.as_ref().is_none_or(|range| range.start == 0) {
+            self.questions.runner.uses.download(&self.version, self.kind, self.now_ms);
+        }
         let storage = &self.questions.runner.store.storage;
         let stream = match &mut self.source {
             Source::Stored(file) => storage.read_released(file, range).await,
@@ -289,11 +311,16 @@ impl Export {
                     self.learn(complete?);
                 }
                 let production = Arc::clone(&seat.production);
-                return Ok(production.file.follow(range, seat));
+                return Ok(self.watched(production.file.follow(range, seat)));
             }
         };
         let stream = stream.map_err(|error| store_problem(&error))?;
-        Ok(stream.map(|read| read.map_err(|error| store_problem(&error))).boxed())
+        Ok(self.watched(stream.map(|read| read.map_err(|error| store_problem(&error))).boxed()))
+    }
+
+    /// Breaks off when something that it is made from is withdrawn.
+    fn watched(&self, stream: Bytestream) -> Bytestream {
+        self.questions.runner.watch.over(self.versions.clone(), stream)
     }
 
     /// Takes over what is known of a complete file.

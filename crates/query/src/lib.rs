@@ -17,10 +17,14 @@ pub mod answer;
 pub mod exports;
 pub mod gate;
 mod information;
+mod judging;
+mod priority;
 pub mod questions;
 pub mod queue;
 mod resolve;
 mod runner;
+mod uses;
+mod watch;
 pub mod workers;
 
 #[cfg(test)]

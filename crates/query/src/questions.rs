@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use portico_model::limits::{Limits, StatementLimits};
 use portico_model::name::{VersionNumber, VersionRef};
@@ -18,9 +19,12 @@ use crate::exports::key::tag;
 use crate::exports::production::Productions;
 use crate::exports::spool::hex;
 use crate::gate;
+use crate::judging::Judging;
 use crate::queue::Queue;
 use crate::resolve::{self, Resolved};
 use crate::runner::Runner;
+use crate::uses::Uses;
+use crate::watch::Watch;
 use crate::workers::{Effort, Workers};
 
 /// The server's side of all questions. Clones share everything.
@@ -29,6 +33,7 @@ pub struct Questions {
     pub(crate) runner: Arc<Runner>,
     pub(crate) productions: Productions,
     running: Running,
+    judging: Arc<Judging>,
 }
 
 impl Questions {
@@ -37,10 +42,12 @@ impl Questions {
     #[must_use]
     pub fn new(store: Store, workers: Workers, limits: Limits, spool_dir: PathBuf) -> Self {
         let queue = Queue::new(&limits.query, workers.count());
+        let watch = Watch::new(store.catalog.clone(), Duration::from_millis(limits.query.withdrawal_ms));
         Self {
-            runner: Arc::new(Runner { store, workers, queue, limits }),
+            runner: Arc::new(Runner { store, workers, queue, limits, watch, uses: Uses::default() }),
             productions: Productions::new(spool_dir),
             running: Running::default(),
+            judging: Arc::new(Judging::new()),
         }
     }
 
@@ -82,11 +89,13 @@ impl Questions {
                 outcome.map_err(|problem| gate::placed(problem, &question.ask.sql))?
             }
         };
+        self.runner.uses.answer(&question);
         let rate = self.runner.limits.query.reader_bytes_per_s;
+        let body = deliver(worker_answer.feed, turn, registered, rate);
         Ok(Answer {
             head: worker_answer.head,
             schema: worker_answer.schema,
-            body: deliver(worker_answer.feed, turn, registered, rate),
+            body: self.runner.watch.over(versions_of(&question.pinned.tables), body),
             query_id: question.query_id,
             etag: question.etag,
             versions: question.versions,
@@ -106,7 +115,7 @@ impl Questions {
     pub(crate) async fn prepare(&self, ask: &Ask, stored_order: bool) -> Result<Question, Problem> {
         let limits = &self.runner.limits.statement;
         let limits = StatementLimits { text_bytes: ask.text_bytes_max.min(limits.text_bytes), ..limits.clone() };
-        let parsed = gate::parse(&ask.sql, &limits)?;
+        let parsed = self.judging.parse(&ask.sql, limits).await?;
         if ask.work == Work::Answer {
             check_parameters(parsed.parameters(), &ask.parameters)?;
         }
@@ -133,6 +142,11 @@ impl Questions {
             ask: ask.clone(),
         })
     }
+}
+
+/// The versions themselves.
+pub(crate) fn versions_of(tables: &[PinnedTable]) -> Vec<VersionRef> {
+    tables.iter().map(|table| table.record.version.clone()).collect()
 }
 
 /// The version of each dataset by its SQL name; of one that is read in several versions each has its own entry.

@@ -130,7 +130,10 @@ async fn readable(
         Some(version) => store.catalog.version(dataset, version).await,
         None => store.catalog.current_version(dataset).await,
     };
-    let record = found.map_err(|error| store_problem(&error))?;
+    let mut record = found.map_err(|error| store_problem(&error))?;
+    if record.is_none() && version.is_none() {
+        record = store.catalog.newest_withdrawn(dataset).await.map_err(|error| store_problem(&error))?;
+    }
     Ok(match (grant(dataset, record.as_ref(), principal, now_ms), record) {
         (Decision::Granted(grant), Some(record)) => Readable::Yes(pinned(record, grant)),
         (Decision::Withdrawn, Some(record)) => Readable::Withdrawn(withdrawn(&record)),

@@ -15,6 +15,8 @@ use portico_store::{Store, StoreError};
 
 use crate::answer::{PinnedTable, Question};
 use crate::queue::{Queue, Turn};
+use crate::uses::Uses;
+use crate::watch::Watch;
 use crate::workers::{Effort, WorkerAnswer, Workers};
 
 /// The table that an `EXPLAIN` statement's rows are read from.
@@ -28,6 +30,10 @@ pub(crate) struct Runner {
     pub(crate) workers: Workers,
     pub(crate) queue: Queue,
     pub(crate) limits: Limits,
+    /// What is withdrawn while it is read.
+    pub(crate) watch: Watch,
+    /// What is used.
+    pub(crate) uses: Uses,
 }
 
 impl Runner {

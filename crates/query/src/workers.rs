@@ -18,7 +18,6 @@ mod deadly;
 mod feed;
 mod lease;
 mod pool;
-mod priority;
 mod process;
 mod watcher;
 

@@ -3,13 +3,16 @@
 //! Handlers and pages call the same functions, so that both say the same. Nothing here names a path of storage, a
 //! person who decided, or a finding of the screening.
 
+mod calendar;
 mod changes;
 mod dataset;
+mod frequency;
 mod search;
 mod version;
 
 use chrono::{DateTime, SecondsFormat};
 
+pub(crate) use calendar::{CalendarDocument, CalendarEntry, CalendarKind, calendar};
 pub(crate) use changes::changes;
 pub(crate) use dataset::{ColumnDocument, DatasetDocument, VersionEntry, dataset, dataset_at, versions};
 pub(crate) use search::{DatasetEntry, Facet, SearchDocument, SearchRequest, search};

@@ -3,6 +3,7 @@
 pub(crate) mod asker;
 pub(crate) mod body;
 pub(crate) mod cache;
+pub(crate) mod calendar;
 pub(crate) mod compress;
 pub(crate) mod conditional;
 pub(crate) mod datasets;
@@ -14,6 +15,7 @@ pub(crate) mod options;
 pub(crate) mod parameters;
 pub(crate) mod parts;
 pub(crate) mod ranges;
+pub(crate) mod records;
 pub(crate) mod reply;
 pub(crate) mod service;
 pub(crate) mod sql;

@@ -1,22 +1,26 @@
-//! Pages for people: a list of datasets, a page for each dataset and version, and the problems.
+//! Pages for people: a list of datasets, a page for each dataset and version, the release calendar and the problems.
 //!
 //! Each page is a struct that holds everything its template may see, shaped by pure functions from the documents of
 //! the catalog. There are no scripts, and the policy of the pages lets none run, whatever a dataset's title says.
 
 mod assets;
+mod calendar;
 mod dataset;
 mod examples;
 mod list;
 mod problem;
+mod report;
 mod text;
 
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, header};
 
 pub(crate) use assets::asset;
+pub(crate) use calendar::calendar;
 pub(crate) use dataset::dataset;
 pub(crate) use list::list;
 pub(crate) use problem::{problem, problems};
+pub(crate) use report::report;
 
 use crate::http::cache::CachePolicy;
 use crate::http::reply;

@@ -35,7 +35,13 @@ pub(crate) async fn open(
     let name = DatasetName::parse(name).map_err(|_| no_dataset())?;
     let dataset = site.store.catalog.dataset(&name).await?.ok_or_else(no_dataset)?;
     let current = dataset.current;
-    let number = version.or(current).ok_or_else(no_dataset)?;
+    let number = match version.or(current) {
+        Some(number) => number,
+        None => {
+            let gone = site.store.catalog.newest_withdrawn(&name).await?.ok_or_else(no_dataset)?;
+            return Err(withdrawn(gone.withdrawn_reason.as_deref()).into());
+        }
+    };
     // A dataset without a release is not told from none, whichever version is asked for.
     let no_version = || if version.is_some() && current.is_some() { no_such_version() } else { no_dataset() };
     let record = site.store.catalog.version(&name, number).await?.ok_or_else(no_version)?;

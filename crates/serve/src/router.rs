@@ -23,7 +23,7 @@ use crate::finish::{self, finish, is_grpc};
 use crate::flight;
 use crate::http::asker::{Asker, Visit};
 use crate::http::downloads::{self, Named, Wanted};
-use crate::http::{datasets, names, parts, service, sql, staff};
+use crate::http::{calendar, datasets, names, parts, records, service, sql, staff};
 use crate::observe::observe;
 use crate::pages;
 use crate::problem::{Refusal, problem_of_status};
@@ -71,6 +71,7 @@ fn routes() -> Vec<Route> {
     routes.extend(api_routes());
     routes.extend(page_routes());
     routes.extend(staff_routes());
+    routes.extend(source_routes());
     routes
 }
 
@@ -106,6 +107,13 @@ fn api_routes() -> Vec<Route> {
             get(datasets::version),
         ),
         route("/api/datasets/{name}/changes", &["/api/datasets/{name}/changes"], get(datasets::changes)),
+        route("/api/calendar", &["/api/calendar"], get(calendar::json)),
+        route("/calendar.ics", &["/calendar.ics"], get(calendar::ics)),
+        route("/api/usage", &["/api/usage"], get(records::usage)),
+        route("/api/reports", &["/api/reports"], get(records::reports)),
+        route("/api/reports/{year}", &["/api/reports/{year}"], get(records::report)),
+        route("/api/reports/{year}/comments", &["/api/reports/{year}/comments"], post(records::comment))
+            .with_methods("POST, OPTIONS"),
         route("/api/limits", &["/api/limits"], get(service::limits)),
         route("/openapi.json", &["/openapi.json"], get(service::openapi)),
         route("/robots.txt", &["/robots.txt"], get(service::robots)),
@@ -118,6 +126,8 @@ fn api_routes() -> Vec<Route> {
 fn page_routes() -> Vec<Route> {
     vec![
         route("/", &["/"], get(pages::list)),
+        route("/calendar", &["/calendar"], get(pages::calendar)),
+        route("/reports/{year}", &["/reports/{year}"], get(records::page)),
         route("/docs/problems", &["/docs/problems"], get(pages::problems)),
         route("/assets/{leaf}", &["/assets/{file}"], get(pages::asset)),
     ]
@@ -125,7 +135,7 @@ fn page_routes() -> Vec<Route> {
 
 /// The road in. Every handler asks for a token first.
 fn staff_routes() -> Vec<Route> {
-    use staff::{datasets, revisions, sources, tokens, upload};
+    use staff::{audit, datasets, purge, reports, revisions, schedules, tokens, upload};
     let read =
         |pattern: &'static str, documented: &'static [&'static str], answers| route(pattern, documented, answers);
     let step = |pattern: &'static str, documented: &'static [&'static str], answers| {
@@ -133,7 +143,7 @@ fn staff_routes() -> Vec<Route> {
     };
     vec![
         read("/api/staff/whoami", &["/api/staff/whoami"], get(datasets::whoami)),
-        read("/api/staff/audit", &["/api/staff/audit"], get(datasets::audit)),
+        read("/api/staff/audit", &["/api/staff/audit"], get(audit::audit)),
         read("/api/staff/datasets", &["/api/staff/datasets"], get(datasets::list)),
         read("/api/staff/datasets/{name}", &["/api/staff/datasets/{name}"], get(datasets::show)),
         route(
@@ -147,23 +157,17 @@ fn staff_routes() -> Vec<Route> {
             &["/api/staff/datasets/{name}/versions/{version}/withdraw"],
             post(datasets::withdraw),
         ),
-        route(
-            "/api/staff/datasets/{name}/source",
-            &["/api/staff/datasets/{name}/source"],
-            get(sources::show).put(sources::declare),
-        )
-        .with_methods("GET, HEAD, PUT, OPTIONS"),
         step(
-            "/api/staff/datasets/{name}/source/approve",
-            &["/api/staff/datasets/{name}/source/approve"],
-            post(sources::approve),
+            "/api/staff/datasets/{name}/versions/{version}/purge",
+            &["/api/staff/datasets/{name}/versions/{version}/purge"],
+            post(purge::purge),
         ),
-        step("/api/staff/datasets/{name}/source/run", &["/api/staff/datasets/{name}/source/run"], post(sources::run)),
-        step(
-            "/api/staff/datasets/{name}/source/pause",
-            &["/api/staff/datasets/{name}/source/pause"],
-            post(sources::pause),
+        read(
+            "/api/staff/datasets/{name}/versions/{version}/affected",
+            &["/api/staff/datasets/{name}/versions/{version}/affected"],
+            get(purge::affected),
         ),
+        read("/api/staff/datasets/{name}/purges", &["/api/staff/datasets/{name}/purges"], get(purge::list)),
         read("/api/staff/revisions/{id}", &["/api/staff/revisions/{id}"], get(revisions::show)),
         read("/api/staff/revisions/{id}/rows", &["/api/staff/revisions/{id}/rows"], get(revisions::rows)),
         route("/api/staff/revisions/{id}/proposal", &["/api/staff/revisions/{id}/proposal"], put(revisions::propose))
@@ -172,12 +176,51 @@ fn staff_routes() -> Vec<Route> {
         step("/api/staff/revisions/{id}/submit", &["/api/staff/revisions/{id}/submit"], post(revisions::submit)),
         step("/api/staff/revisions/{id}/review", &["/api/staff/revisions/{id}/review"], post(revisions::review)),
         step("/api/staff/revisions/{id}/approve", &["/api/staff/revisions/{id}/approve"], post(revisions::approve)),
+        step("/api/staff/revisions/{id}/schedule", &["/api/staff/revisions/{id}/schedule"], post(schedules::schedule)),
+        step(
+            "/api/staff/revisions/{id}/unschedule",
+            &["/api/staff/revisions/{id}/unschedule"],
+            post(schedules::unschedule),
+        ),
+        read("/api/staff/schedules", &["/api/staff/schedules"], get(schedules::list)),
         step("/api/staff/revisions/{id}/release", &["/api/staff/revisions/{id}/release"], post(revisions::release)),
         step("/api/staff/revisions/{id}/discard", &["/api/staff/revisions/{id}/discard"], post(revisions::discard)),
+        read("/api/staff/reports", &["/api/staff/reports"], get(reports::list)),
+        step("/api/staff/reports/{year}/draft", &["/api/staff/reports/{year}/draft"], post(reports::draft)),
+        step("/api/staff/reports/{year}/publish", &["/api/staff/reports/{year}/publish"], post(reports::publish)),
+        read("/api/staff/reports/{year}/comments", &["/api/staff/reports/{year}/comments"], get(reports::comments)),
+        step("/api/staff/comments/{id}/moderate", &["/api/staff/comments/{id}/moderate"], post(reports::moderate)),
         route("/api/staff/tokens", &["/api/staff/tokens"], get(tokens::list).post(tokens::create))
             .with_methods("GET, HEAD, POST, OPTIONS"),
         route("/api/staff/tokens/{id}", &["/api/staff/tokens/{id}"], delete(tokens::revoke))
             .with_methods("DELETE, OPTIONS"),
+    ]
+}
+
+/// The part of the road in that a dataset's source has.
+fn source_routes() -> Vec<Route> {
+    use staff::sources;
+    vec![
+        route(
+            "/api/staff/datasets/{name}/source",
+            &["/api/staff/datasets/{name}/source"],
+            get(sources::show).put(sources::declare),
+        )
+        .with_methods("GET, HEAD, PUT, OPTIONS"),
+        route(
+            "/api/staff/datasets/{name}/source/approve",
+            &["/api/staff/datasets/{name}/source/approve"],
+            post(sources::approve),
+        )
+        .with_methods("POST, OPTIONS"),
+        route("/api/staff/datasets/{name}/source/run", &["/api/staff/datasets/{name}/source/run"], post(sources::run))
+            .with_methods("POST, OPTIONS"),
+        route(
+            "/api/staff/datasets/{name}/source/pause",
+            &["/api/staff/datasets/{name}/source/pause"],
+            post(sources::pause),
+        )
+        .with_methods("POST, OPTIONS"),
     ]
 }
 

@@ -1,6 +1,7 @@
 //! The road in behind the staff API: the publisher, and how much of it may be under way at once.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use portico_model::limits::StaffLimits;
 use portico_model::problem::{Problem, ProblemKind};
@@ -10,6 +11,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// When to try again after all places are taken, in seconds: a file of some size is read in that time.
 const RETRY_S: u64 = 10;
 
+/// How long comments are counted.
+const HOUR_MS: i64 = 60 * 60 * 1000;
+/// When to try a comment again, in seconds.
+const RETRY_COMMENT_S: u64 = 3600;
+/// Address blocks that are counted at once.
+const BLOCKS_MAX: usize = 10_000;
+
 /// The road in, as the server offers it to staff.
 #[derive(Clone, Debug)]
 pub struct Staff {
@@ -17,6 +25,7 @@ pub struct Staff {
     pub(crate) publisher: Publisher,
     uploads: Arc<Semaphore>,
     screenings: Arc<Semaphore>,
+    comments: Arc<Mutex<HashMap<String, (i64, u64)>>>,
 }
 
 impl Staff {
@@ -27,7 +36,25 @@ impl Staff {
             let count = usize::try_from(count).unwrap_or(Semaphore::MAX_PERMITS);
             Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)))
         };
-        Self { publisher, uploads: places(limits.uploads), screenings: places(limits.screenings) }
+        let (uploads, screenings) = (places(limits.uploads), places(limits.screenings));
+        Self { publisher, uploads, screenings, comments: Arc::default() }
+    }
+
+    /// Counts a comment of an address block, of which there may be so many in an hour; `0` is no limit.
+    pub(crate) fn comment(&self, block: &str, per_hour: u64, now_ms: i64) -> Result<(), Problem> {
+        if per_hour == 0 {
+            return Ok(());
+        }
+        let mut comments = self.comments.lock().unwrap_or_else(PoisonError::into_inner);
+        comments.retain(|_, (since_ms, _)| now_ms.saturating_sub(*since_ms) < HOUR_MS);
+        let full = comments.len() >= BLOCKS_MAX && !comments.contains_key(block);
+        let (_, count) = comments.entry(block.to_owned()).or_insert((now_ms, 0));
+        *count = count.saturating_add(1);
+        if full || *count > per_hour {
+            let detail = "There were many comments from your network in the last hour. Try again later.";
+            return Err(Problem::new(ProblemKind::TooManyRequests, detail).retry_after(RETRY_COMMENT_S));
+        }
+        Ok(())
     }
 
     /// A place for one upload.

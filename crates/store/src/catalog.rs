@@ -19,25 +19,36 @@ mod datasets;
 mod dump;
 mod integrity;
 mod interruption;
+mod keys;
 mod lease;
+mod purges;
 mod records;
 mod refreshes;
 mod releases;
+mod reports;
 mod revisions;
+mod schedules;
 mod seals;
 mod search;
 mod sources;
 mod tokens;
+mod uses;
 mod versions;
+mod wipe;
+mod withdrawals;
 
 pub use audit::AuditEntry;
 pub(crate) use dump::DumpedRow;
 pub use interruption::{CatalogMoment, Interrupt};
+pub use purges::{Erasure, PurgeRecord, PurgeReport, RemovedFile};
 pub use records::{DatasetRecord, Prepared, ReleaseRecord, Review, RevisionRecord, VersionRecord, VersionSummary};
 pub use refreshes::{NoticeRecord, RefreshRecord, RunRecord};
+pub use reports::{CommentRecord, CommentState, ReportRecord, ReportSection};
+pub use schedules::ScheduleRecord;
 pub use search::{DatasetFilter, Facets};
 pub use sources::SourceRecord;
 pub use tokens::TokenRecord;
+pub use uses::{UseCount, month_of};
 
 /// Memory for version records, in bytes of their JSON: a thousand versions of a hundred columns.
 const VERSION_CACHE_BYTES: u64 = 64 * 1024 * 1024;
@@ -52,6 +63,8 @@ pub struct Catalog {
 struct Inner {
     kind: connect::Kind,
     pool: AnyPool,
+    /// The database's file, where it is one.
+    file: Option<std::path::PathBuf>,
     /// One writer at a time within this process: fairer than waiting in the database.
     writing: Arc<tokio::sync::Mutex<()>>,
     versions: Cache<(DatasetName, VersionNumber), Arc<records::Immutable>>,
@@ -70,11 +83,12 @@ impl Catalog {
     /// reached, [`StoreError::Unsupported`] when its tables were made by a newer release of this program.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         let (kind, pool) = connect::open(url).await?;
+        let file = connect::file(url, kind);
         let weigh = |_: &(DatasetName, VersionNumber), record: &Arc<records::Immutable>| record.json_bytes;
         let versions = Cache::builder().weigher(weigh).max_capacity(VERSION_CACHE_BYTES).build();
         let writing = Arc::new(tokio::sync::Mutex::new(()));
         let interruption = interruption::Interruption::default();
-        Ok(Self { inner: Arc::new(Inner { kind, pool, writing, versions, interruption }) })
+        Ok(Self { inner: Arc::new(Inner { kind, pool, file, writing, versions, interruption }) })
     }
 
     /// Asks the database a trivial question, for health checks.

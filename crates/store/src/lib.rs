@@ -43,16 +43,19 @@ mod backup;
 mod catalog;
 mod error;
 mod scrub;
+mod search;
 mod storage;
 
 pub use backup::{CopyEvent, CopySummary};
 pub use catalog::{
-    AuditEntry, Catalog, CatalogMoment, DatasetFilter, DatasetRecord, Facets, Interrupt, NoticeRecord, Prepared,
-    RefreshRecord, ReleaseRecord, Review, RevisionRecord, RunRecord, SourceRecord, TokenRecord, VersionRecord,
-    VersionSummary,
+    AuditEntry, Catalog, CatalogMoment, CommentRecord, CommentState, DatasetFilter, DatasetRecord, Erasure, Facets,
+    Interrupt, NoticeRecord, Prepared, PurgeRecord, PurgeReport, RefreshRecord, ReleaseRecord, RemovedFile,
+    ReportRecord, ReportSection, Review, RevisionRecord, RunRecord, ScheduleRecord, SourceRecord, TokenRecord,
+    UseCount, VersionRecord, VersionSummary, month_of,
 };
 pub use error::{Cause, StoreError};
 pub use scrub::{ScrubEvent, Scrubbed, Wrong};
+pub use search::{Needles, Searched};
 pub use storage::{
     Buffers, DeltaCommit, DeltaFile, Place, PlacedFile, SpooledFile, StagedFile, Storage, StoredObject, buffer_bytes,
 };

@@ -97,6 +97,12 @@ impl Scrub<'_> {
         self.or_wrong("the catalog", catalog.integrity().await)?;
         let rows = self.or_wrong("the audit log", catalog.verify_audit().await)?;
         self.or_wrong("the tokens", catalog.tokens().await)?;
+        self.or_wrong("the release calendar", catalog.schedules().await)?;
+        self.or_wrong("the purges", catalog.purges(None).await)?;
+        self.or_wrong("the counts of use", catalog.uses("", "9999-99", true).await)?;
+        for report in self.or_wrong("the reports", catalog.reports().await)?.unwrap_or_default() {
+            self.or_wrong("the comments on reports", catalog.comments(report.year, None, i64::MAX).await)?;
+        }
         self.seen.audit_rows = rows.and_then(|rows| u64::try_from(rows).ok()).unwrap_or_default();
         let total = self.or_wrong("the catalog", catalog.released_bytes().await)?;
         (self.said)(ScrubEvent::Total(total.unwrap_or_default()));
@@ -107,6 +113,7 @@ impl Scrub<'_> {
         self.seen.datasets += 1;
         let catalog = &self.store.catalog;
         let found = self.or_wrong(name, catalog.dataset(name).await)?;
+        self.or_wrong(name, catalog.dataset_key(name).await)?;
         if found.is_some() {
             let is_found = self.or_wrong(name, catalog.is_found_by_its_metadata(name).await)?;
             if is_found == Some(false) {
@@ -165,7 +172,8 @@ impl Scrub<'_> {
         let files = &version.manifest.files;
         let digests: Vec<&str> = files.iter().map(|file| file.sha256.as_str()).collect();
         let released = audited.get(&version.version.version);
-        if released.is_none_or(|released| *released != digests) {
+        let purged = version.state == VersionState::Purged;
+        if !purged && released.is_none_or(|released| *released != digests) {
             self.wrong(about, &"the audit log does not know its release with these files");
         }
         let storage = &self.store.storage;

@@ -22,6 +22,7 @@ mod buffers;
 mod delta;
 mod durable;
 mod places;
+mod purge;
 mod released;
 mod spool;
 mod staging;

@@ -12,10 +12,14 @@ use portico_store::{Catalog, DatasetFilter, RevisionRecord, StoreError};
 use sqlx::{AssertSqlSafe, Connection};
 use tempfile::TempDir;
 
+#[path = "catalog/records.rs"]
+mod records;
 #[path = "catalog/releases.rs"]
 mod releases;
 #[path = "support/sample.rs"]
 mod sample;
+#[path = "catalog/schedules.rs"]
+mod schedules;
 #[path = "catalog/tokens.rs"]
 mod tokens;
 
@@ -73,6 +77,7 @@ pub(crate) async fn approved(catalog: &Catalog, dataset: &str, id: &str) -> Revi
     catalog.put_dataset(&metadata(dataset), "steward", NOW).await.unwrap();
     let mut record = revision(id, dataset);
     catalog.insert_revision(&record).await.unwrap();
+    record.approved_digest = Some("d".repeat(64));
     for (expected, next) in
         [(RevisionState::Staged, RevisionState::Screened), (RevisionState::Screened, RevisionState::Approved)]
     {

@@ -170,6 +170,28 @@ async fn a_delta_log_that_is_gone_damaged_or_says_something_else_is_seen() {
 }
 
 #[tokio::test]
+async fn records_that_were_forged_are_seen() {
+    for (harm, about, how) in [
+        (
+            "INSERT INTO use_count (month, dataset, version, protocol, format, name, uses, seal) \
+             VALUES ('2026-01', 'trees', 1, 'sql', 'json', '', 7, 'forged')",
+            "the counts of use",
+            "seal",
+        ),
+        ("INSERT INTO report (year, record, seal) VALUES (2026, '{}', 'forged')", "the reports", "seal"),
+        (
+            "INSERT INTO purge (dataset, version, record, seal) VALUES ('trees', 1, '{}', 'forged')",
+            "the purges",
+            "seal",
+        ),
+    ] {
+        let portal = Portal::new().await;
+        portal.tamper(harm).await;
+        assert_said(&portal.wrong().await, about, how);
+    }
+}
+
+#[tokio::test]
 async fn rows_that_were_changed_are_seen_and_not_believed() {
     for (harm, about, how) in [
         (

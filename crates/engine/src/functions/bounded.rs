@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::AsArray;
 use arrow::datatypes::{DataType, FieldRef, Int64Type};
+use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::interval_arithmetic::Interval;
@@ -77,6 +78,9 @@ impl ScalarUDFImpl for Bounded {
         {
             *length = not_negative(length);
         }
+        if self.stock.name() == "make_array" {
+            nulls_of_one_row(&mut args.args);
+        }
         self.stock.invoke_with_args(args)
     }
 
@@ -144,7 +148,15 @@ fn not_negative(lengths: &ColumnarValue) -> ColumnarValue {
             Some(lengths) => ColumnarValue::Array(Arc::new(lengths.unary::<_, Int64Type>(|length| length.max(0)))),
             None => lengths.clone(),
         },
+        ColumnarValue::Scalar(ScalarValue::Int64(Some(length))) => ColumnarValue::Scalar((*length).max(0).into()),
         ColumnarValue::Scalar(_) => lengths.clone(),
+    }
+}
+
+/// A null of any row for columns that are nothing but nulls, where all are: the engine makes one list of all their rows.
+fn nulls_of_one_row(args: &mut [ColumnarValue]) {
+    if args.iter().all(|value| value.data_type().is_null()) {
+        args.fill(ColumnarValue::Scalar(ScalarValue::Null));
     }
 }
 

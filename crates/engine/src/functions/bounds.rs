@@ -3,6 +3,7 @@
 //! An estimate is an upper limit of the bytes of a row's result. Where a simple one would refuse what is fine, the
 //! exact figure is counted.
 
+use arrow::datatypes::DataType;
 use datafusion::error::Result;
 use datafusion::logical_expr::{ColumnarValue, Expr};
 use portico_model::problem::ProblemKind;
@@ -64,6 +65,8 @@ pub(crate) enum Bound {
     Distance,
     /// Lists of a bounded number of elements, and the result no larger than they.
     Elements,
+    /// Lists of numbers, and nothing larger than they.
+    Vectors,
 }
 
 impl Bound {
@@ -91,6 +94,8 @@ impl Bound {
             "levenshtein" => Self::Distance,
             "array_distinct" | "array_union" | "array_intersect" | "array_except" | "array_sort" | "array_has_all"
             | "array_has_any" => Self::Elements,
+            "array_add" | "array_distance" | "array_normalize" | "array_scale" | "cosine_distance"
+            | "inner_product" => Self::Vectors,
             _ => return None,
         })
     }
@@ -112,6 +117,7 @@ impl Bound {
         let arguments = values.iter().map(Argument::of).collect::<Result<Vec<_>>>()?;
         match self {
             Self::Regex => Ok(()),
+            Self::Vectors => check_vectors(name, &arguments),
             Self::Distance => check_distance(name, &arguments, rows),
             Self::Elements => check_elements(name, &arguments, rows).and_then(|()| sum(name, &arguments, rows)),
             Self::Sum => sum(name, &arguments, rows),
@@ -199,7 +205,7 @@ impl Bound {
                 within(name, rows, |_| bytes)
             }
             Self::Series => within(name, rows, |row| series::length(arguments, row).saturating_mul(PLACE_BYTES)),
-            Self::Sum | Self::Separated | Self::Regex | Self::Distance | Self::Elements => Ok(()),
+            Self::Sum | Self::Separated | Self::Regex | Self::Distance | Self::Elements | Self::Vectors => Ok(()),
         }
     }
 }
@@ -256,6 +262,13 @@ fn check_elements(name: &str, arguments: &[Argument], rows: usize) -> Result<()>
         return Err(refused(ProblemKind::QueryFailed, detail));
     }
     Ok(())
+}
+
+fn check_vectors(name: &str, arguments: &[Argument]) -> Result<()> {
+    match arguments.iter().filter_map(Argument::element_type).any(DataType::is_nested) {
+        true => Err(refused(ProblemKind::InvalidSql, format!("{name} takes lists of numbers, not lists of lists."))),
+        false => Ok(()),
+    }
 }
 
 fn bytes(argument: &Argument, row: usize) -> u64 {

@@ -68,6 +68,18 @@ impl Argument {
         list(&self.0, row).map_or(0, |elements| joined_bytes_of(&elements, more))
     }
 
+    /// The type of the elements of a list; `None` for what is none.
+    pub(super) fn element_type(&self) -> Option<&DataType> {
+        match self.0.data_type() {
+            DataType::List(field)
+            | DataType::LargeList(field)
+            | DataType::FixedSizeList(field, _)
+            | DataType::ListView(field)
+            | DataType::LargeListView(field) => Some(field.data_type()),
+            _ => None,
+        }
+    }
+
     /// The array itself.
     pub(super) fn array(&self) -> &ArrayRef {
         &self.0

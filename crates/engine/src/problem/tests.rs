@@ -73,6 +73,9 @@ fn types_that_do_not_fit_are_the_statements_fault() {
         "Failed to coerce types Int64 and List(Int64) in BETWEEN expression",
         "BETWEEN cannot compare int64 and list(int64)",
     );
+    check("Unavailable default cast for native type String from physical type Struct", "A function does not take");
+    check("Min/Max accumulator not implemented for type Map", "min and max do not take");
+    check("Cannot run range queries on datatype: Binary", "A window cannot measure distances");
     check("Unsupported predicate type.\nThis issue was likely caused by", "A window function cannot stand in WHERE");
     let problem = of(&DataFusionError::Internal("array_resize: failed to convert size to usize".into()), &LIMITS);
     assert_eq!(problem.kind, ProblemKind::QueryFailed);

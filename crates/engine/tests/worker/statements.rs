@@ -64,6 +64,45 @@ const ANSWERS: &[(&str, &str)] = &[
         "true,true,true",
     ),
     ("count(*) FROM \"permits@3\" WHERE score >= CAST('499.5' AS DECIMAL(4, 1)) OR score = cost", "2"),
+    // One length for many texts is one value, and may be negative, too.
+    ("max(length(lpad(note, (SELECT min(id) - 994 FROM \"permits@3\"), 'xy'))) FROM \"permits@3\"", "0"),
+    // A list of a column of nulls is a list for each row.
+    ("[n, n] FROM (SELECT NULL AS n, id FROM \"permits@3\") WHERE id < 20", "[null,null]"),
+    // A set with a column twice, as ROLLUP and CUBE give.
+    (
+        "count(*), count(b) FROM (SELECT borough AS b FROM \"permits@3\" p GROUP BY GROUPING SETS ((p.borough, borough), (borough), ()))",
+        "11,10",
+    ),
+    // Windows by what has an order and no distances.
+    (
+        "max(v) OVER (ORDER BY v), rank() OVER (ORDER BY v DESC) FROM (SELECT make_time(1, 2, id % 3) AS v FROM \"permits@3\") ORDER BY v DESC",
+        "01:02:02,1",
+    ),
+    (
+        "sum(id) OVER (ORDER BY v), count(*) OVER (PARTITION BY v ORDER BY v) FROM (SELECT CAST(borough AS BYTEA) AS v, id FROM \"permits@3\" WHERE id < 10) ORDER BY v",
+        "5,2",
+    ),
+    (
+        "count(*) OVER (ORDER BY v RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) FROM (SELECT INTERVAL '1 day' AS v FROM \"permits@3\" WHERE id < 3)",
+        "3",
+    ),
+    // LATERAL below a window and beside another subquery.
+    (
+        "(SELECT max(id) FROM \"permits@3\"), l.m, row_number() OVER (ORDER BY p.id) FROM \"permits@3\" p \
+         CROSS JOIN LATERAL (SELECT max(q.id) AS m FROM \"permits@3\" q WHERE q.id = p.id) l ORDER BY p.id",
+        "999,0,1",
+    ),
+    (
+        "l.m, sum(l.m) OVER (ORDER BY p.id DESC) FROM \"permits@3\" p LEFT JOIN LATERAL (SELECT count(*) AS m FROM \
+         \"permits@3\" q WHERE q.id = p.id) l ON TRUE WHERE (SELECT min(id) FROM \"permits@3\") = 0 ORDER BY p.id",
+        "1,1000",
+    ),
+    // A filter that shows other columns than it reads, below a projection that has some of them.
+    (
+        "b.note, b.cost + b.id, b.score FROM \"permits@3\" a RIGHT JOIN \"permits@3\" b ON b.id = a.id + 998 \
+         WHERE a.note IS NULL AND b.id > 0 ORDER BY b.id",
+        "SECRET-1,1.01,0.5",
+    ),
     // Bounds of a column say nothing of a condition that denies it inside a conversion.
     ("count(*) FROM \"permits@3\" WHERE CAST(NOT (id > 5) AS INT) = 1", "6"),
     ("count(*) FROM (SELECT id > 5 AS f FROM \"permits@3\") WHERE CAST(NOT f AS INT) IN (1, 2)", "6"),
@@ -99,9 +138,30 @@ async fn types_that_do_not_fit_together_are_the_statements_fault() {
         "date_trunc(id, 1, issued)",
         "lower()",
         "extract(dow FROM id) = 1",
+        "length(struct(id)) IS NOT NULL",
+        "dot_product([1.0], [[1.0], NULL]) = 1",
+        "cosine_distance([[1], NULL], [1.0, 0.0]) > id",
+        "array_distance([[1.0]], [[1.0]]) > id",
+        "array_scale([[1.0]], 2.0) IS NULL",
+        "array_normalize([[1.0]]) IS NULL",
+        "array_add([[id]], [[id]]) IS NULL",
     ] {
         let problem = city.refused(&format!("SELECT count(*) FROM \"permits@3\" WHERE {condition}")).await;
         assert_eq!(problem.kind, ProblemKind::InvalidSql, "{condition}: {problem}");
+    }
+}
+
+#[tokio::test]
+async fn refusals_of_windows_speak_of_windows() {
+    let city = City::new();
+    for (list, says) in [
+        ("grouping(note) OVER (ORDER BY id)", "without OVER"),
+        ("count(*) OVER (ORDER BY CAST(note AS BYTEA) RANGE BETWEEN 1 PRECEDING AND CURRENT ROW)", "ROWS or GROUPS"),
+        ("max(map(['a'], [id])) OVER (ORDER BY id)", "min and max"),
+    ] {
+        let problem = city.refused(&format!("SELECT {list} FROM \"permits@3\"")).await;
+        assert_eq!(problem.kind, ProblemKind::InvalidSql, "{list}: {problem}");
+        assert!(problem.detail.contains(says), "{list}: {problem}");
     }
 }
 

@@ -76,6 +76,16 @@ async fn subqueries_that_cannot_be_answered_are_refused_in_plain_words() {
 }
 
 #[tokio::test]
+async fn a_column_of_a_query_further_out_is_refused_as_that() {
+    let city = City::new();
+    let sql = r#"SELECT l.m FROM "permits@3" p CROSS JOIN LATERAL (SELECT max(k.x) AS m FROM "permits@3" q
+        CROSS JOIN LATERAL (SELECT max(r.id) AS x FROM "permits@3" r WHERE r.id = p.id) k WHERE q.id = p.id) l"#;
+    let problem = city.refused(sql).await;
+    assert_eq!(problem.kind, ProblemKind::UnknownColumn, "{problem}");
+    assert!(problem.detail.contains("further out"), "{problem}");
+}
+
+#[tokio::test]
 async fn long_chains_of_numbers_are_planned() {
     let city = City::new();
     let chain = vec!["id"; 490].join(" + ");

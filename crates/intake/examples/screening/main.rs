@@ -5,6 +5,7 @@
 //! cargo run --release -p portico-intake --example screening -- corpus pii/presidio_synth_v2_DEV.json.gz
 //! cargo run --release -p portico-intake --example screening -- tables DIRECTORY…
 //! cargo run --release -p portico-intake --example screening -- speed [MEGABYTES]
+//! cargo run --release -p portico-intake --example screening -- gate [SEEDS]
 //! cargo run --release -p portico-intake --example screening -- texts [SEED] [EACH] > texts.ndjson
 //! ```
 //!
@@ -15,6 +16,7 @@
 
 use std::path::{Path, PathBuf};
 
+mod gate;
 mod labelled;
 mod score;
 mod speed;
@@ -28,9 +30,10 @@ fn main() {
         Some("corpus") => score::corpus(Path::new(arguments.get(1).unwrap())),
         Some("texts") => score::texts(number(1, 1), usize::try_from(number(2, 200)).unwrap()),
         Some("tables") => tables::list(&arguments.iter().skip(1).map(PathBuf::from).collect::<Vec<_>>()),
+        Some("gate") => gate::measure(number(1, 1)),
         Some("speed") => speed::measure(number(1, 200)),
         _ => println!(
-            "measure [SEED] [EACH] | corpus FILE | tables DIRECTORY… | speed [MEGABYTES] | texts [SEED] [EACH]"
+            "measure [SEED] [EACH] | corpus FILE | tables DIRECTORY… | speed [MEGABYTES] | gate [SEEDS] | texts [SEED] [EACH]"
         ),
     }
 }

@@ -5,10 +5,14 @@ use std::collections::HashSet;
 use chrono::format::{Item, StrftimeItems};
 use regex::{Regex, RegexBuilder};
 
-use super::{Dictionary, DictionaryError, Field, FieldType, Treatment, fold};
+use super::{ClassRules, CountRules, Dictionary, DictionaryError, Field, FieldType, Treatment, fold};
+use crate::remedy::ROW_RULES_MAX;
 
 /// Memory of one compiled pattern, in bytes: patterns come from staff, and still must not swell the process.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
+
+/// Largest class that may be asked for.
+const CLASS_ROWS_MAX: u64 = 10_000;
 
 /// Compiles a pattern so that it matches whole values, as Table Schema demands.
 pub(crate) fn pattern(text: &str) -> Result<Regex, String> {
@@ -48,7 +52,36 @@ pub(super) fn validated(dictionary: Dictionary) -> Result<Dictionary, Dictionary
             return Err(DictionaryError::Table("a key names a column without a name".to_owned()));
         }
     }
+    if dictionary.drop_rows.len() > ROW_RULES_MAX {
+        return Err(DictionaryError::Table(format!("`drop_rows` has more than {ROW_RULES_MAX} rules")));
+    }
+    if let Some(classes) = &dictionary.classes {
+        check_classes(classes).map_err(DictionaryError::Table)?;
+    }
+    if let Some(counts) = &dictionary.counts {
+        check_counts(counts).map_err(DictionaryError::Table)?;
+    }
     Ok(dictionary)
+}
+
+fn check_counts(counts: &CountRules) -> Result<(), String> {
+    if counts.k.is_some_and(|k| !(2..=CLASS_ROWS_MAX).contains(&k)) {
+        return Err(format!("`k` of `counts` is at least 2 and at most {CLASS_ROWS_MAX}"));
+    }
+    if fold(&counts.column).is_empty() || counts.by.is_empty() {
+        return Err("`counts` wants the `column` of counts and the columns that it was counted `by`".to_owned());
+    }
+    Ok(())
+}
+
+fn check_classes(classes: &ClassRules) -> Result<(), String> {
+    if classes.k.is_some_and(|k| !(2..=CLASS_ROWS_MAX).contains(&k)) {
+        return Err(format!("`k` is at least 2 and at most {CLASS_ROWS_MAX}: a class of one row is one row"));
+    }
+    if classes.quasi_identifiers.iter().chain(&classes.sensitive).any(|name| fold(name).is_empty()) {
+        return Err("`quasi_identifiers` or `sensitive` names a column without a name".to_owned());
+    }
+    Ok(())
 }
 
 fn check_field(field: &Field) -> Result<(), String> {
@@ -75,6 +108,9 @@ fn check_field(field: &Field) -> Result<(), String> {
     }
     if field.true_values.iter().any(|value| field.false_values.contains(value)) {
         return Err("one spelling is both true and false".to_owned());
+    }
+    if field.remedy.is_some() && matches!(field.treatment, Treatment::Drop { .. }) {
+        return Err("it has a `remedy` and is dropped: one of them is enough".to_owned());
     }
     match &field.treatment {
         Treatment::Public { reason } | Treatment::Drop { reason } if reason.trim().is_empty() => {

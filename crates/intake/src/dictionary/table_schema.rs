@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Dictionary, DictionaryError, Field, FieldType, Treatment};
+use super::{Demographic, Dictionary, DictionaryError, Field, FieldType, Treatment};
 
 type Object = Map<String, Value>;
 
@@ -27,7 +27,7 @@ pub(super) fn read(json: &str) -> Result<Dictionary, DictionaryError> {
         return Err(DictionaryError::Table(format!("a key names {name:?}, which is not among the fields")));
     }
     let missing_values = missing(schema.get("missingValues")).map_err(DictionaryError::Table)?.unwrap_or_default();
-    Ok(Dictionary { fields, missing_values, sort_key: Vec::new(), primary_key, unique_keys })
+    Ok(Dictionary { fields, missing_values, primary_key, unique_keys, ..Dictionary::default() })
 }
 
 /// The schema itself, or the one in a resource, or in a package of one resource.
@@ -245,6 +245,14 @@ fn set_treatment(field: &mut Field, object: &Object) -> Result<(), String> {
         Some(_) => return Err("`portico:treatment` is auto, public or drop".to_owned()),
     };
     field.classification = text(object, "portico:classification")?;
+    field.remedy = text(object, "portico:remedy")?.map(|remedy| remedy.parse()).transpose()?;
+    field.demographic = match text(object, "portico:demographic")?.as_deref() {
+        None => None,
+        Some("race") => Some(Demographic::Race),
+        Some("ethnicity") => Some(Demographic::Ethnicity),
+        Some("gender") => Some(Demographic::Gender),
+        Some(_) => return Err("`portico:demographic` is race, ethnicity or gender".to_owned()),
+    };
     Ok(())
 }
 

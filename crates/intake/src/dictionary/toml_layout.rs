@@ -2,7 +2,10 @@
 
 use serde::Deserialize;
 
-use super::{Dictionary, DictionaryError, Field, FieldType, Treatment};
+use super::{
+    ClassRules, CountRules, Demographic, Dictionary, DictionaryError, Field, FieldType, SmallClasses, Treatment,
+};
+use crate::remedy::{Remedy, RowRule};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -15,6 +18,14 @@ struct Layout {
     primary_key: Vec<String>,
     #[serde(default)]
     unique_keys: Vec<Vec<String>>,
+    #[serde(default)]
+    drop_rows: Vec<RowRule>,
+    #[serde(default)]
+    quasi_identifiers: Vec<String>,
+    k: Option<u64>,
+    sensitive: Option<String>,
+    small_classes: Option<SmallClasses>,
+    counts: Option<CountRules>,
     #[serde(default, rename = "field")]
     fields: Vec<FieldLayout>,
 }
@@ -58,6 +69,8 @@ struct FieldLayout {
     treatment: Option<TreatmentLayout>,
     reason: Option<String>,
     classification: Option<String>,
+    remedy: Option<Remedy>,
+    demographic: Option<Demographic>,
 }
 
 #[derive(Deserialize)]
@@ -71,6 +84,17 @@ enum TreatmentLayout {
 pub(super) fn read(text: &str) -> Result<Dictionary, DictionaryError> {
     let text = text.trim_start_matches('\u{feff}');
     let layout: Layout = toml::from_str(text).map_err(|error| DictionaryError::Syntax(error.to_string()))?;
+    let said = layout.k.is_some() || layout.sensitive.is_some() || layout.small_classes.is_some();
+    if said && layout.quasi_identifiers.is_empty() {
+        let reason = "`k`, `sensitive` and `small_classes` speak of classes of rows, which `quasi_identifiers` make";
+        return Err(DictionaryError::Table(reason.to_owned()));
+    }
+    let classes = (!layout.quasi_identifiers.is_empty()).then(|| ClassRules {
+        quasi_identifiers: layout.quasi_identifiers,
+        k: layout.k,
+        sensitive: layout.sensitive,
+        small: layout.small_classes.unwrap_or_default(),
+    });
     let fields = layout.fields.into_iter().map(field).collect::<Result<_, _>>()?;
     Ok(Dictionary {
         fields,
@@ -78,6 +102,9 @@ pub(super) fn read(text: &str) -> Result<Dictionary, DictionaryError> {
         sort_key: layout.sort_key,
         primary_key: layout.primary_key,
         unique_keys: layout.unique_keys,
+        drop_rows: layout.drop_rows,
+        classes,
+        counts: layout.counts,
     })
 }
 
@@ -123,6 +150,8 @@ fn field(layout: FieldLayout) -> Result<Field, DictionaryError> {
         false_values: layout.false_values,
         treatment,
         classification: layout.classification,
+        remedy: layout.remedy,
+        demographic: layout.demographic,
     })
 }
 
@@ -139,7 +168,8 @@ fn plain(value: &toml::Value) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Dictionary, FieldType, Treatment};
+    use super::super::{Dictionary, FieldType, SmallClasses, Treatment};
+    use crate::remedy::Remedy;
 
     fn refused(text: &str) -> String {
         Dictionary::from_toml(text).unwrap_err().to_string()
@@ -207,11 +237,40 @@ mod tests {
             ("name='a'\nlength_min=3\nlength_max=2", "shortest"),
             ("name='a'\n[[field]]\nname='a'", "twice"),
             ("name='a'\nthousands='.'", "thousands"),
+            ("name='a'\nremedy='blur'", "no remedy"),
+            ("name='a'\nremedy='round'", "round:3"),
+            ("name='a'\nremedy='year'\ntreatment='drop'\nreason='r'", "dropped"),
         ] {
             let message = refused(&format!("[[field]]\n{text}"));
             assert!(message.contains(part) && message.contains('a'), "{text}: {message}");
         }
         assert!(refused("primary_key=['a']\n[[field]]\nname='a'\ntreatment='drop'\nreason='r'").contains("key column"));
+    }
+
+    #[test]
+    fn remedies_and_classes_arrive() {
+        let dictionary = Dictionary::from_toml(
+            r#"
+            drop_rows = ["status=sealed", "closed="]
+            quasi_identifiers = ["zip", "age"]
+            k = 11
+            small_classes = "suppress"
+            [[field]]
+            name = "zip"
+            remedy = "prefix:3"
+            [[field]]
+            name = "sex"
+            demographic = "gender"
+            "#,
+        )
+        .unwrap();
+        assert_eq!(dictionary.field("zip").unwrap().remedy, Some(Remedy::Prefix(3)));
+        let rules: Vec<String> = dictionary.drop_rows.iter().map(ToString::to_string).collect();
+        assert_eq!(rules, ["status=sealed", "closed="]);
+        let classes = dictionary.classes.unwrap();
+        assert_eq!((classes.k, classes.small), (Some(11), SmallClasses::Suppress));
+        assert!(refused("k = 3").contains("quasi_identifiers"));
+        assert!(refused("quasi_identifiers = ['a']\nk = 1").contains("at least 2"));
     }
 
     #[test]

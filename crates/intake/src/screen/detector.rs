@@ -66,6 +66,8 @@ detectors! {
     Phone = "phone_number",
     /// Public addresses of machines.
     Ip = "ip_address",
+    /// Whole values that are MD5, SHA-1 or SHA-256 digests in hexadecimal digits.
+    Digest = "hex_digest",
 }
 
 /// A set of detectors.

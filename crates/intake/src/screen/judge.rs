@@ -113,7 +113,9 @@ impl ColumnScreen {
             )
         };
         let advice = match severity {
-            Severity::Blocking => "drop the column, clean the values, or declare it public with a reason",
+            Severity::Blocking => {
+                "drop the column, apply a remedy, clean the values, or declare it public with a reason"
+            }
             Severity::Warning | Severity::Info => "check that they may be public",
         };
         let message = format!("{seen} ({}); {advice}.", rule.clause);

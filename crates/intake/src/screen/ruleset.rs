@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
+use portico_model::finding::Severity;
 use serde::{Deserialize, Serialize};
 
 use super::detector::Detector;
@@ -49,6 +50,8 @@ struct Plain {
     title: String,
     rules: Vec<Rule>,
     categories: Vec<Category>,
+    #[serde(default)]
+    classes: ClassActions,
 }
 
 impl From<Plain> for RuleSet {
@@ -169,6 +172,38 @@ pub struct Category {
     pub clause: String,
 }
 
+/// What findings on classes and groups of rows mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClassActions {
+    /// Classes of fewer rows than they are to have.
+    pub small: Action,
+    /// Classes that grow or shrink by fewer rows than a class is to have, from the current version to the next.
+    pub changed: Action,
+    /// Classes with one value of the sensitive column.
+    pub uniform: Action,
+    /// Small groups in columns of race, ethnicity or gender.
+    pub groups: Action,
+}
+
+impl Default for ClassActions {
+    fn default() -> Self {
+        Self { small: Action::Block, changed: Action::Warn, uniform: Action::Warn, groups: Action::Warn }
+    }
+}
+
+impl Action {
+    /// The severity of a finding, if there is to be one.
+    #[must_use]
+    pub const fn severity(self) -> Option<Severity> {
+        match self {
+            Self::Off => None,
+            Self::Warn => Some(Severity::Warning),
+            Self::Block => Some(Severity::Blocking),
+        }
+    }
+}
+
 /// A rule set that cannot be understood. The text may be shown to staff.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleSetError {
@@ -200,6 +235,8 @@ struct Layout {
     rules: Vec<Rule>,
     #[serde(default, rename = "category")]
     categories: Vec<Category>,
+    #[serde(default)]
+    classes: ClassActions,
 }
 
 impl RuleSet {
@@ -264,6 +301,12 @@ impl RuleSet {
     #[must_use]
     pub fn categories(&self) -> &[Category] {
         &self.plain.categories
+    }
+
+    /// What findings on classes and groups mean.
+    #[must_use]
+    pub const fn classes(&self) -> ClassActions {
+        self.plain.classes
     }
 
     /// The category with this word.

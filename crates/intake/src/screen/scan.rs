@@ -124,6 +124,9 @@ pub(super) fn scan(text: &[u8], told: Detectors, words: &Words, found: &mut Foun
         numbers::look(text, &runs, &marks, told, found);
         (found.runs, found.marks) = (runs, marks);
     }
+    if digits > 0 && letters > 0 && is_digest(text) {
+        found.hits.add(Detector::Digest);
+    }
     if digits >= 4 && letters >= 4 && medicare::has_number(text) {
         found.hits.add(Detector::Medicare);
     }
@@ -137,6 +140,11 @@ pub(super) fn scan(text: &[u8], told: Detectors, words: &Words, found: &mut Foun
             found.hits.add(Detector::NameInText);
         }
     }
+}
+
+/// As long as the digest of a usual hash, and of hexadecimal digits alone.
+fn is_digest(text: &[u8]) -> bool {
+    matches!(text.len(), 32 | 40 | 64) && text.iter().all(u8::is_ascii_hexdigit)
 }
 
 /// A number without separators, in text or in a column of numbers; true when it was of use.

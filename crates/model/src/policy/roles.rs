@@ -101,6 +101,8 @@ pub enum Principal {
         /// The name in the audit log.
         name: String,
     },
+    /// The clock: it releases what people have approved and scheduled, when its time has come.
+    Clock,
     /// A dataset's source, which is read by itself and approved for good.
     Source {
         /// The name in the audit log: `source 3` for the third declaration. No person has a name with a space.
@@ -123,11 +125,19 @@ impl Principal {
         Self::Source { name: format!("source {number}"), dataset: dataset.clone() }
     }
 
+    /// Whether a name in the audit log is a source's.
+    #[must_use]
+    pub fn is_source(name: &str) -> bool {
+        name.strip_prefix("source ").is_some_and(|number| number.parse::<u32>().is_ok())
+    }
+
     /// The name in the audit log.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
             Self::Anonymous => "anonymous",
+            // No person has a name with a space.
+            Self::Clock => "the clock",
             Self::Staff { name, .. } | Self::Operator { name } | Self::Source { name, .. } => name,
         }
     }

@@ -7,8 +7,10 @@ use super::{DatasetName, RevisionState, Scope, VersionNumber};
 pub enum VersionState {
     /// Public.
     Released,
-    /// Withdrawn: the record stays, the data are gone.
+    /// Withdrawn: nobody reads it; the record and the bytes stay.
     Withdrawn,
+    /// Withdrawn, and its bytes removed for good: a tombstone says when, why and by whom.
+    Purged,
 }
 
 /// The thing that an action is about.
@@ -27,6 +29,15 @@ pub enum Subject {
         dataset: DatasetName,
         /// The department that has it, as the catalog says; empty if none has.
         department: String,
+    },
+    /// The purge of a version that somebody has asked for.
+    Purge {
+        /// The dataset.
+        dataset: DatasetName,
+        /// The department that has it; empty if none has.
+        department: String,
+        /// Who asked, and therefore may not confirm it; nobody where duties are not separate.
+        barred: Option<String>,
     },
     /// A revision.
     Revision(RevisionFacts),
@@ -47,6 +58,8 @@ pub struct RevisionFacts {
     pub state: RevisionState,
     /// Whether a steward has recommended it since it was submitted.
     pub recommended: bool,
+    /// When the clock is to release it, in milliseconds since the epoch; none unless it is scheduled.
+    pub release_at_ms: Option<i64>,
     /// Who staged it.
     pub staged_by: String,
     /// Who may not approve it, because they staged or submitted it; nobody where duties are not separate.
@@ -75,7 +88,9 @@ impl Subject {
     pub(super) fn is_in(&self, scope: &Scope) -> Option<bool> {
         match self {
             Self::Version { dataset, .. } => Some(scope.covers(dataset, "")),
-            Self::Dataset { dataset, department } => Some(scope.covers(dataset, department)),
+            Self::Dataset { dataset, department } | Self::Purge { dataset, department, .. } => {
+                Some(scope.covers(dataset, department))
+            }
             Self::Revision(facts) => Some(scope.covers(&facts.dataset, &facts.department)),
             Self::Source(facts) => Some(scope.covers(&facts.dataset, &facts.department)),
             Self::Portal => None,
@@ -85,7 +100,9 @@ impl Subject {
     /// The dataset that it is about.
     pub(super) fn of_dataset(&self) -> Option<&DatasetName> {
         match self {
-            Self::Version { dataset, .. } | Self::Dataset { dataset, .. } => Some(dataset),
+            Self::Version { dataset, .. } | Self::Dataset { dataset, .. } | Self::Purge { dataset, .. } => {
+                Some(dataset)
+            }
             Self::Revision(facts) => Some(&facts.dataset),
             Self::Source(facts) => Some(&facts.dataset),
             Self::Portal => None,
@@ -96,7 +113,7 @@ impl Subject {
     pub(super) fn is_staged_by(&self, name: &str) -> bool {
         match self {
             Self::Revision(facts) => facts.staged_by == name,
-            Self::Version { .. } | Self::Dataset { .. } | Self::Source(_) | Self::Portal => true,
+            Self::Version { .. } | Self::Dataset { .. } | Self::Purge { .. } | Self::Source(_) | Self::Portal => true,
         }
     }
 
@@ -106,6 +123,7 @@ impl Subject {
             Self::Revision(RevisionFacts { barred, .. }) | Self::Source(SourceFacts { barred, .. }) => {
                 barred.iter().any(|barred| barred.eq_ignore_ascii_case(name))
             }
+            Self::Purge { barred, .. } => barred.as_ref().is_some_and(|barred| barred.eq_ignore_ascii_case(name)),
             Self::Version { .. } | Self::Dataset { .. } | Self::Portal => false,
         }
     }

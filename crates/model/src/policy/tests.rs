@@ -10,6 +10,7 @@ fn revision(state: RevisionState) -> Subject {
         department: "Parks".into(),
         state,
         recommended: true,
+        release_at_ms: Some(100),
         staged_by: "ana".into(),
         barred: vec!["ana".into(), "bo".into()],
     })
@@ -87,6 +88,26 @@ fn approval_is_by_somebody_else_and_after_a_recommendation() {
         panic!()
     };
     assert_eq!((grant.action(), grant.principal(), grant.decided_at_ms()), (Action::Approve, "ana", 5));
+}
+
+#[test]
+fn the_clock_releases_what_is_scheduled_at_its_time_and_does_nothing_else() {
+    let ask = |action, state, now_ms| decide(&Principal::Clock, action, &revision(state), now_ms);
+    assert!(matches!(ask(Action::Release, RevisionState::Scheduled, 100), Decision::Granted(_)));
+    assert_eq!(ask(Action::Release, RevisionState::Scheduled, 99), Decision::Denied(Denial::State));
+    for state in RevisionState::ALL {
+        let decided = ask(Action::Release, state, 100);
+        let done = matches!(state, RevisionState::Scheduled | RevisionState::Released);
+        assert_eq!(matches!(decided, Decision::Granted(_)), done, "{state:?}");
+        for action in Action::ALL.into_iter().filter(|action| *action != Action::Release) {
+            assert_eq!(ask(action, state, 100), Decision::Hidden, "{action:?} {state:?}");
+        }
+    }
+    // Nobody else makes it public before or after its time: the schedule is lifted first.
+    for who in [Principal::operator("ana"), staff("cy", &Role::ALL, Scope::All)] {
+        let release = decide(&who, Action::Release, &revision(RevisionState::Scheduled), 100);
+        assert_eq!(release, Decision::Denied(Denial::State));
+    }
 }
 
 #[test]

@@ -53,8 +53,7 @@ fn read(scratch: &Path, order: &Order) -> Result<(), PublishError> {
             let _ = messages::write(&mut out, &Said::Progress(progress));
         }
     };
-    let screened =
-        screen_file(&scratch.join(SOURCE), &order.options, &order.limits, &order.rules, scratch, &mut report);
+    let screened = screen_file(&scratch.join(SOURCE), &order.asked, &order.limits, &order.rules, scratch, &mut report);
     answer(&mut out, screened.map_or_else(|error| refusal(&error), |screened| Said::Screened(Box::new(screened))))
 }
 

@@ -6,7 +6,6 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use portico_intake::IntakeError;
-use portico_intake::options::ReadOptions;
 use portico_intake::screen::RuleSet;
 use portico_model::limits::IntakeLimits;
 use portico_model::problem::{Problem, ProblemKind};
@@ -14,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::task::JoinHandle;
 
-use super::messages::{self, Order, Said};
+use super::messages::{self, Asked, Order, Said};
 use super::watcher::{self, Verdict};
 use crate::error::PublishError;
 use crate::rows::PREVIEW;
@@ -23,6 +22,8 @@ use crate::screening::{Progress, Screened};
 /// The name of the staged file in a reader's scratch directory.
 pub(crate) const SOURCE: &str = "source";
 
+/// Bytes of text that a byte of a stored file came from, about: time is allowed for text.
+const TEXT_PER_STORED: u64 = 8;
 /// The last bytes of standard error that are kept.
 const WORDS_BYTES: usize = 4 * 1024;
 /// How long the end of a reader that has closed its standard output is waited for.
@@ -64,6 +65,11 @@ impl Jail {
         self.rules = rules;
     }
 
+    /// The rules that readers screen by.
+    pub(crate) const fn rules(&self) -> &RuleSet {
+        &self.rules
+    }
+
     /// Has the file [`SOURCE`] in `scratch` read. Dropping the future ends the reader.
     ///
     /// # Errors
@@ -71,16 +77,20 @@ impl Jail {
     /// are.
     pub(crate) async fn read(
         &self,
-        options: ReadOptions,
+        asked: Asked,
         limits: &IntakeLimits,
         scratch: &Path,
         progress: &mut (impl FnMut(Progress) + Send),
     ) -> Result<Screened, PublishError> {
-        let bytes = tokio::fs::metadata(scratch.join(SOURCE)).await?.len();
+        let mut bytes = tokio::fs::metadata(scratch.join(SOURCE)).await?.len();
+        for name in &asked.current {
+            let stored = tokio::fs::metadata(scratch.join(name)).await?.len();
+            bytes = bytes.saturating_add(stored.saturating_mul(TEXT_PER_STORED));
+        }
         let allowed = |least: u64, per_mib: u64| (bytes / (1024 * 1024)).saturating_mul(per_mib).max(least);
         let cpu_ms = allowed(limits.reader_cpu_ms, limits.reader_cpu_ms_per_mib);
         let wall_ms = allowed(limits.reader_wall_ms, limits.reader_wall_ms_per_mib);
-        let order = messages::encode(&Order { options, limits: limits.clone(), rules: self.rules.clone(), cpu_ms })?;
+        let order = messages::encode(&Order { asked, limits: limits.clone(), rules: self.rules.clone(), cpu_ms })?;
         let mut reader = Reader::start(&self.program, scratch)?;
         let (pid, memory_bytes) = (reader.child.id(), limits.reader_memory_bytes);
         let ended = tokio::select! {

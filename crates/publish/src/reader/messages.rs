@@ -3,6 +3,7 @@
 use std::io::{Error, ErrorKind, Read, Write};
 
 use portico_intake::options::ReadOptions;
+use portico_intake::remedy::PseudonymKey;
 use portico_intake::screen::RuleSet;
 use portico_model::limits::IntakeLimits;
 use portico_model::problem::Problem;
@@ -17,10 +18,26 @@ const MESSAGE_BYTES_MAX: u32 = 64 * 1024 * 1024;
 /// Read at a time: a length is only a claim until the bytes are there.
 const CHUNK_BYTES: u64 = 64 * 1024;
 
+/// How a file is to be read, and what a reader has to know of the dataset for that.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Asked {
+    pub(crate) options: ReadOptions,
+    /// The key of the dataset's pseudonyms, if the options want any.
+    pub(crate) key: Option<PseudonymKey>,
+    /// Names of the current version's files in the scratch directory, if classes are to be compared.
+    pub(crate) current: Vec<String>,
+}
+
+impl From<ReadOptions> for Asked {
+    fn from(options: ReadOptions) -> Self {
+        Self { options, ..Self::default() }
+    }
+}
+
 /// What a reader is to do.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Order {
-    pub(super) options: ReadOptions,
+    pub(super) asked: Asked,
     pub(super) limits: IntakeLimits,
     pub(super) rules: RuleSet,
     /// Processor time, in milliseconds.

@@ -46,7 +46,7 @@ impl Site {
     }
 
     async fn read(&self) -> Result<Screened, PublishError> {
-        self.jail.read(ReadOptions::named("t.csv"), &self.limits, self.scratch.path(), &mut |_| ()).await
+        self.jail.read(ReadOptions::named("t.csv").into(), &self.limits, self.scratch.path(), &mut |_| ()).await
     }
 }
 
@@ -143,7 +143,7 @@ async fn progress_and_the_answer_come_through() {
     let site = Site::saying(&[Said::Progress(Progress::Reading(7)), Said::Progress(Progress::Writing(1, 2)), said]);
     answer(site.scratch.path());
     let mut seen = Vec::new();
-    let options = ReadOptions::named("t.csv");
+    let options = ReadOptions::named("t.csv").into();
     let screened =
         site.jail.read(options, &site.limits, site.scratch.path(), &mut |progress| seen.push(progress)).await.unwrap();
     assert_eq!(seen, [Progress::Reading(7), Progress::Writing(1, 2)]);

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use portico_model::name::VersionRef;
 use portico_model::problem::{Problem, ProblemKind};
 use portico_store::SpooledFile;
 use tokio::sync::watch;
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 use super::key::ExportKey;
 use super::spool::{Finished, Progress, ProgressState, SpoolFile, SpoolWriter};
 use crate::answer::{AnswerChunk, Question};
+use crate::questions::versions_of;
 use crate::runner::Runner;
 
 /// How long a production goes on without readers.
@@ -162,7 +164,7 @@ impl Run {
                     created_ms: question.ask.now_ms,
                 };
                 production.file.end(Ok(finished));
-                self.keep(spooled).await;
+                self.keep(spooled, &versions_of(&question.pinned.tables)).await;
             }
             Err(problem) => {
                 metrics::counter!("portico_exports_total", "source" => "failed").increment(1);
@@ -173,9 +175,12 @@ impl Run {
 
     async fn produce(&mut self, mut writer: SpoolWriter, question: &Question) -> Result<Finished, Problem> {
         let limits = self.runner.limits.query.clone();
+        let versions = versions_of(&question.pinned.tables);
         let (mut answer, turn) = self.runner.run(question).await?;
         loop {
-            let bytes = match answer.feed.next().await? {
+            let next = answer.feed.next().await?;
+            self.runner.watch.check(&versions).await?;
+            let bytes = match next {
                 AnswerChunk::Bytes(bytes) => bytes,
                 AnswerChunk::Tail(tail) => {
                     drop(turn);
@@ -203,10 +208,17 @@ impl Run {
     }
 
     /// Puts a complete export where every server finds it; readers have it whether or not that works.
-    async fn keep(&self, spooled: SpooledFile) {
+    async fn keep(&self, spooled: SpooledFile, versions: &[VersionRef]) {
         let storage = &self.runner.store.storage;
         if let Err(error) = storage.spool_put(self.key.as_str(), self.production.file.path(), spooled).await {
             tracing::warn!(%error, "an export could not be kept");
+            return;
+        }
+        // Kept a moment after the withdrawal, it would lie there although nobody may read it.
+        if self.runner.watch.look(versions).await.is_err() {
+            if let Err(error) = storage.spool_remove(self.key.as_str()).await {
+                tracing::warn!(%error, "an export of a withdrawn version stays until it is evicted");
+            }
             return;
         }
         super::evict(storage, self.runner.limits.query.spool_bytes, self.key.as_str()).await;

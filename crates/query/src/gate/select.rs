@@ -232,10 +232,25 @@ impl Walk<'_> {
         for expression in expressions {
             self.node()?;
             match expression {
-                Expr::GroupingSets(sets) | Expr::Cube(sets) | Expr::Rollup(sets) => {
+                Expr::GroupingSets(sets) => {
                     for set in sets {
                         self.inner_all(set)?;
                     }
+                }
+                Expr::Cube(parts) => {
+                    let times = 1 << parts.len().saturating_sub(1);
+                    for part in &mut *parts {
+                        self.times(times, |walk| walk.inner_all(part))?;
+                    }
+                    *expression = Expr::GroupingSets(sets_of_cube(parts));
+                }
+                Expr::Rollup(parts) => {
+                    for (times, part) in (1..).zip(parts.iter_mut().rev()) {
+                        self.times(times, |walk| walk.inner_all(part))?;
+                    }
+                    let sets =
+                        (0..=parts.len()).rev().map(|length| parts.iter().take(length).flatten().cloned().collect());
+                    *expression = Expr::GroupingSets(sets.collect());
                 }
                 Expr::Value(ValueWithSpan { value: Value::Number(position, _), span: _ }) => {
                     self.written_out(behind.weight_at(position.parse().unwrap_or_default()))?;
@@ -282,6 +297,18 @@ fn column_name(expr: &Expr) -> Option<String> {
         Expr::CompoundIdentifier(parts) => parts.last().map(normal),
         _ => None,
     }
+}
+
+/// The sets that CUBE stands for, the largest first. There are as many as its limit allows, so that it has few parts.
+///
+/// CUBE and ROLLUP are written out for the planner, which knows neither with a column twice or with several in brackets.
+fn sets_of_cube(parts: &[Vec<Expr>]) -> Vec<Vec<Expr>> {
+    let mut sets = vec![Vec::new()];
+    for part in parts.iter().rev() {
+        let with_part = |set: &Vec<Expr>| part.iter().chain(set).cloned().collect();
+        sets = sets.iter().map(with_part).chain(sets.iter().cloned()).collect();
+    }
+    sets
 }
 
 /// Grouping sets that one expression of GROUP BY stands for.

@@ -17,10 +17,10 @@ use tonic::transport::Channel;
 use super::deadly::{Deadly, Statement};
 use super::feed::{Failure, end_means};
 use super::lease::Lease;
-use super::priority;
 use super::process::{LastWords, LaunchError, Process};
 use super::watcher::{Assignment, AssignmentBounds, Usage};
 use super::{Effort, Launcher};
+use crate::priority;
 use crate::queue::Turn;
 
 /// How often a worker with a question is looked at.

@@ -6,7 +6,7 @@ use portico_encode::type_name;
 use portico_model::dataset::{ColumnDescription, DatasetMetadata};
 use portico_model::name::VersionNumber;
 use portico_model::policy::{Principal, VersionState};
-use portico_model::profile::ColumnProfile;
+use portico_model::profile::{ColumnProfile, GroupProfile};
 use portico_store::{DatasetRecord, VersionRecord, VersionSummary};
 use serde::Serialize;
 
@@ -41,6 +41,8 @@ pub(crate) struct DatasetDocument {
     pub(crate) duplicate_rows: u64,
     pub(crate) duplicate_rows_exact: bool,
     pub(crate) sort_key: Vec<String>,
+    /// By which groups of people the table can be told apart.
+    pub(crate) groups: Vec<GroupProfile>,
     pub(crate) columns: Vec<ColumnDocument>,
     pub(crate) versions: Vec<VersionEntry>,
     pub(crate) downloads: Vec<DownloadDocument>,
@@ -154,6 +156,7 @@ async fn list(site: &Arc<Site>, dataset: &DatasetRecord) -> Result<Vec<VersionEn
         state: match summary.state {
             VersionState::Released => "released",
             VersionState::Withdrawn => "withdrawn",
+            VersionState::Purged => "purged",
         },
         released: timestamp(summary.released_ms),
         rows: summary.rows,
@@ -187,6 +190,7 @@ fn describe(site: &Site, opened: Opened, versions: Vec<VersionEntry>) -> Dataset
         duplicate_rows: record.profile.duplicate_rows,
         duplicate_rows_exact: record.profile.duplicate_rows_exact,
         sort_key: record.manifest.sort_key.clone(),
+        groups: record.profile.groups.clone(),
         columns,
         versions,
         downloads,

@@ -203,7 +203,7 @@ fn profile(rows: u64) -> TableProfile {
         ..ColumnProfile::default()
     };
     let columns = vec![column("species", "text", "yew"), column("height", "int64", "31")];
-    TableProfile { rows, duplicate_rows: 0, duplicate_rows_exact: true, columns }
+    TableProfile { rows, duplicate_rows: 0, duplicate_rows_exact: true, columns, groups: Vec::new() }
 }
 
 async fn approved(store: &Store, dataset: &DatasetName, number: u32) -> String {

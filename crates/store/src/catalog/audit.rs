@@ -72,9 +72,11 @@ impl AuditEntry {
         entry
     }
 
-    /// The hash that this row must have. The row goes in as a JSON array, in which no two rows look the same.
-    fn expected_hash(&self) -> String {
-        let row = json!([
+    /// The text that is hashed after the hash of the row before: the row as a JSON array, in which no two rows look the
+    /// same.
+    #[must_use]
+    pub fn hashed(&self) -> String {
+        json!([
             self.sequence,
             self.at_ms,
             self.principal,
@@ -83,10 +85,16 @@ impl AuditEntry {
             self.revision,
             self.version,
             self.detail,
-        ]);
+        ])
+        .to_string()
+    }
+
+    /// The hash that this row must have.
+    #[must_use]
+    pub fn expected_hash(&self) -> String {
         let mut digest = Sha256::new();
         digest.update(self.previous.as_bytes());
-        digest.update(row.to_string().as_bytes());
+        digest.update(self.hashed().as_bytes());
         hex(&digest.finalize())
     }
 
@@ -127,6 +135,16 @@ impl Catalog {
         .fetch_all(self.pool())
         .await?;
         rows.iter().map(AuditEntry::from_row).collect()
+    }
+
+    /// The number and the hash of the last row: whoever keeps them elsewhere can tell later that nothing before them was
+    /// changed.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the database does not answer.
+    pub async fn audit_head(&self) -> Result<(i64, String), StoreError> {
+        let end = sqlx::query("SELECT seq, hash FROM audit_end WHERE id = 1").fetch_one(self.pool()).await?;
+        Ok((end.try_get(0)?, end.try_get(1)?))
     }
 
     /// Reads the whole log and checks every link, and that nothing is missing at its end. Answers how many rows

@@ -10,11 +10,14 @@ use super::seals;
 use crate::error::StoreError;
 
 /// The steps that made the tables what they are, in order; a step is never changed once released.
-const STEPS: [(i64, &str); 4] = [
+const STEPS: [(i64, &str); 7] = [
     (1, include_str!("../../migrations/0001_catalog.sql")),
     (SEALS, include_str!("../../migrations/0002_seals.sql")),
     (3, include_str!("../../migrations/0003_tokens.sql")),
-    (6, include_str!("../../migrations/0006_sources.sql")),
+    (4, include_str!("../../migrations/0004_calendar.sql")),
+    (5, include_str!("../../migrations/0005_records.sql")),
+    (6, include_str!("../../migrations/0006_dataset_keys.sql")),
+    (8, include_str!("../../migrations/0008_sources.sql")),
 ];
 /// The step after which every row has a seal.
 const SEALS: i64 = 2;
@@ -25,9 +28,10 @@ const POSTGRES_CONNECTIONS: u32 = 8;
 const ACQUIRE: Duration = Duration::from_secs(20);
 /// Any number that others do not use: PostgreSQL's lock while tables are made.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(7165294410372)";
-/// Run on every new connection to SQLite. FULL: a commit that was answered survives a power cut.
+/// Run on every new connection to SQLite. FULL: a commit that was answered survives a power cut. What is deleted is
+/// overwritten.
 const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 15000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-                               PRAGMA foreign_keys = ON;";
+                               PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;";
 /// The same without a log: memory has nothing to lose.
 const SQLITE_MEMORY_SETTINGS: &str = "PRAGMA foreign_keys = ON;";
 
@@ -100,6 +104,13 @@ fn understand(url: &str) -> Result<(Kind, String), StoreError> {
         false => format!("{url}?mode=rwc"),
     };
     Ok((Kind::SqliteFile, with_mode))
+}
+
+/// The file of an SQLite database.
+pub(super) fn file(url: &str, kind: Kind) -> Option<std::path::PathBuf> {
+    let rest = url.strip_prefix("sqlite:").filter(|_| kind == Kind::SqliteFile)?;
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    Some(path.split_once('?').map_or(path, |(path, _)| path).into())
 }
 
 /// All missing steps in one transaction, so that two processes that start at once do not meet.

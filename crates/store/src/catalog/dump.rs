@@ -27,7 +27,7 @@ struct Table {
 }
 
 /// The tables in an order in which every row finds what it refers to. Leases are nobody's but the living's.
-const TABLES: [Table; 11] = [
+const TABLES: [Table; 18] = [
     Table {
         name: "dataset",
         select: "SELECT name, root, metadata, name_order, search_text, department, department_key, current_version, \
@@ -54,6 +54,15 @@ const TABLES: [Table; 11] = [
         sealed: Some(&seals::REVISION),
     },
     Table {
+        name: "schedule",
+        select: "SELECT revision, dataset, release_at_ms, next_try_ms, tries, record, seal FROM schedule \
+                 ORDER BY revision",
+        insert: "INSERT INTO schedule (revision, dataset, release_at_ms, next_try_ms, tries, record, seal) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        columns: "ttnnntt",
+        sealed: Some(&seals::SCHEDULE),
+    },
+    Table {
         name: "version",
         select: "SELECT dataset, version, revision, state, released_ms, rows, bytes, delta_version, approved_by, \
                  withdrawn_reason, manifest, profile, findings, content_sha256, seal FROM version \
@@ -71,6 +80,50 @@ const TABLES: [Table; 11] = [
                  VALUES ($1, $2, $3, $4, $5, $6)",
         columns: "tttnnt",
         sealed: Some(&seals::TOKEN),
+    },
+    Table {
+        name: "dataset_key",
+        select: "SELECT dataset, secret, created_ms, seal FROM dataset_key ORDER BY dataset",
+        insert: "INSERT INTO dataset_key (dataset, secret, created_ms, seal) VALUES ($1, $2, $3, $4)",
+        columns: "ttnt",
+        sealed: Some(&seals::DATASET_KEY),
+    },
+    Table {
+        name: "purge",
+        select: "SELECT dataset, version, record, done_ms, seal FROM purge ORDER BY dataset, version",
+        insert: "INSERT INTO purge (dataset, version, record, done_ms, seal) VALUES ($1, $2, $3, $4, $5)",
+        columns: "tntnt",
+        sealed: Some(&seals::PURGE),
+    },
+    Table {
+        name: "use_count",
+        select: "SELECT month, dataset, version, protocol, format, name, uses, seal FROM use_count \
+                 ORDER BY month, dataset, version, protocol, format, name",
+        insert: "INSERT INTO use_count (month, dataset, version, protocol, format, name, uses, seal) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        columns: "ttntttnt",
+        sealed: Some(&seals::USE_COUNT),
+    },
+    Table {
+        name: "use_batch",
+        select: "SELECT id, at_ms FROM use_batch ORDER BY id",
+        insert: "INSERT INTO use_batch (id, at_ms) VALUES ($1, $2)",
+        columns: "tn",
+        sealed: None,
+    },
+    Table {
+        name: "report",
+        select: "SELECT year, record, seal FROM report ORDER BY year",
+        insert: "INSERT INTO report (year, record, seal) VALUES ($1, $2, $3)",
+        columns: "ntt",
+        sealed: Some(&seals::REPORT),
+    },
+    Table {
+        name: "report_comment",
+        select: "SELECT id, year, at_ms, state, record, seal FROM report_comment ORDER BY id",
+        insert: "INSERT INTO report_comment (id, year, at_ms, state, record, seal) VALUES ($1, $2, $3, $4, $5, $6)",
+        columns: "tnnttt",
+        sealed: Some(&seals::REPORT_COMMENT),
     },
     Table {
         name: "source",

@@ -47,11 +47,12 @@ impl Catalog {
     /// calls it.
     #[must_use]
     pub fn interrupted_by(&self, interrupt: Interrupt) -> Self {
-        let Inner { kind, pool, writing, versions, .. } = self.inner.as_ref();
+        let Inner { kind, pool, file, writing, versions, .. } = self.inner.as_ref();
         Self {
             inner: Arc::new(Inner {
                 kind: *kind,
                 pool: pool.clone(),
+                file: file.clone(),
                 writing: Arc::clone(writing),
                 versions: versions.clone(),
                 interruption: Interruption(Some(interrupt)),

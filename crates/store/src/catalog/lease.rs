@@ -12,6 +12,8 @@ use super::Catalog;
 use super::change::Change;
 use crate::error::StoreError;
 
+const END: &str = "UPDATE lease SET expires_ms = 0 WHERE dataset = $1 AND holder = $2";
+
 impl Catalog {
     /// Takes or renews the lease on a dataset until `now_ms + for_ms`. A lease that has run out is anybody's.
     /// It is not audited: it says who works, not what was done.
@@ -47,13 +49,15 @@ impl Catalog {
     /// # Errors
     /// [`StoreError::Unavailable`] when the database does not answer; the lease then runs out by itself.
     pub async fn end_lease(&self, dataset: &DatasetName, holder: &str) -> Result<(), StoreError> {
-        sqlx::query("UPDATE lease SET expires_ms = 0 WHERE dataset = $1 AND holder = $2")
-            .bind(dataset.as_str())
-            .bind(holder)
-            .execute(self.pool())
-            .await?;
+        sqlx::query(END).bind(dataset.as_str()).bind(holder).execute(self.pool()).await?;
         Ok(())
     }
+}
+
+/// Gives a lease back with the change that it was taken for: whoever dies right after that keeps nobody waiting.
+pub(super) async fn end(change: &mut Change, dataset: &DatasetName, holder: &str) -> Result<(), StoreError> {
+    sqlx::query(END).bind(dataset.as_str()).bind(holder).execute(&mut *change.transaction).await?;
+    Ok(())
 }
 
 /// Whether nobody but `holder` was the last to hold the dataset's lease.

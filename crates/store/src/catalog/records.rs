@@ -31,7 +31,7 @@ pub struct DatasetRecord {
     pub updated_ms: i64,
 }
 
-/// A released version. All but `state` and `withdrawn_reason` never changes.
+/// A released version. All but `state` and `withdrawn_reason` never changes, until a purge leaves a tombstone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VersionRecord {
     /// Which version of which dataset.
@@ -140,6 +140,10 @@ pub struct Prepared {
     pub sort_key: Vec<String>,
     /// The files: where they lie in staging, and what the manifest will say of them, without a path.
     pub files: Vec<(StagedFile, ReleasedFile)>,
+    /// The version whose rows are among these, 0 if there was none; absent where a file replaced all rows. Released while
+    /// that is current, and not after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<VersionNumber>,
     /// The first rows as JSON, for whoever has to judge them; absent from what was screened before there were any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<StagedFile>,
@@ -227,6 +231,7 @@ pub(super) fn state_name(state: VersionState) -> &'static str {
     match state {
         VersionState::Released => "released",
         VersionState::Withdrawn => "withdrawn",
+        VersionState::Purged => "purged",
     }
 }
 
@@ -235,6 +240,7 @@ pub(super) fn parse_state(name: &str) -> Result<VersionState, StoreError> {
     match name {
         "released" => Ok(VersionState::Released),
         "withdrawn" => Ok(VersionState::Withdrawn),
+        "purged" => Ok(VersionState::Purged),
         _ => Err(StoreError::corrupt("a catalog row", "an unknown state of a version")),
     }
 }

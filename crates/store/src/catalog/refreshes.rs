@@ -51,7 +51,7 @@ pub struct RunRecord {
     pub number: u32,
     /// When it began, in milliseconds since the epoch.
     pub started_ms: i64,
-    /// How it ended: `unchanged`, `released`, `held` or `failed`.
+    /// How it ended: `unchanged`, `released`, `held`, `waiting` or `failed`.
     pub outcome: String,
     /// Why; empty where there is nothing to say. Never a value of the data.
     pub reasons: Vec<String>,

@@ -10,7 +10,7 @@ use super::audit::What;
 use super::change::Change;
 use super::records::{self, ReleaseRecord, RevisionRecord, VersionRecord};
 use super::seals::{self, version_columns};
-use super::{Catalog, datasets, lease, revisions};
+use super::{Catalog, datasets, lease, revisions, schedules};
 use crate::error::StoreError;
 
 impl Catalog {
@@ -27,7 +27,7 @@ impl Catalog {
     }
 
     /// Makes an approved revision public: the version's row, the current pointer, the metadata, the revision's
-    /// state and the audit row, all or nothing. For a revision that was released before it answers the version
+    /// state, the audit row and the end of the revision's lease, all or nothing. For a revision that was released before it answers the version
     /// that it became and changes nothing, so that a caller who does not know whether it worked asks again.
     ///
     /// # Errors
@@ -36,6 +36,30 @@ impl Catalog {
     /// [`StoreError::Invalid`] when the record contradicts itself.
     pub async fn release(
         &self,
+        release: &ReleaseRecord,
+        principal: &str,
+        now_ms: i64,
+    ) -> Result<VersionRef, StoreError> {
+        self.release_from(RevisionState::Approved, release, principal, now_ms).await
+    }
+
+    /// As [`Catalog::release`], for a revision that is scheduled and whose time has come. One that people have moved or
+    /// taken off the calendar meanwhile is not released.
+    ///
+    /// # Errors
+    /// Those of [`Catalog::release`]; [`StoreError::Conflict`], too, when it is not scheduled or not due.
+    pub async fn release_scheduled(
+        &self,
+        release: &ReleaseRecord,
+        principal: &str,
+        now_ms: i64,
+    ) -> Result<VersionRef, StoreError> {
+        self.release_from(RevisionState::Scheduled, release, principal, now_ms).await
+    }
+
+    async fn release_from(
+        &self,
+        expected: RevisionState,
         release: &ReleaseRecord,
         principal: &str,
         now_ms: i64,
@@ -52,10 +76,19 @@ impl Catalog {
         if let (RevisionState::Released, Some(version)) = (revision.state, revision.version) {
             return Ok(VersionRef { dataset: dataset.clone(), version });
         }
-        if revision.state != RevisionState::Approved {
+        if revision.state != expected {
             return Err(StoreError::conflict(format!("the revision is {}", revision.state.as_str())));
         }
-        datasets::find(&mut change, dataset).await?.ok_or(StoreError::not_found("dataset"))?;
+        if expected == RevisionState::Scheduled {
+            schedules::check_due(&mut change, &revision.id, now_ms).await?;
+        }
+        let known = datasets::find(&mut change, dataset).await?.ok_or(StoreError::not_found("dataset"))?;
+        let base = revision.prepared()?.and_then(|prepared| prepared.base);
+        if base.is_some_and(|base| base != known.current.unwrap_or(0)) {
+            let what =
+                "the version that its rows go on from is not current any more: discard it and bring the file again";
+            return Err(StoreError::conflict(what));
+        }
         lease::check(&mut change, dataset, &release.revision_id).await?;
         check_follows(&mut change, record).await?;
         insert(&mut change, &release.revision_id, record).await?;
@@ -72,12 +105,12 @@ impl Catalog {
         };
         let files: Vec<&str> = record.manifest.files.iter().map(|file| file.sha256.as_str()).collect();
         let detail = json!({
-            "rows": record.manifest.rows,
             "files": files,
             "approved_by": record.approved_by,
             "approved_digest": released.approved_digest,
         });
         change.audit(principal, now_ms, what, detail).await?;
+        lease::end(&mut change, dataset, &release.revision_id).await?;
         change.commit().await?;
         Ok(record.version.clone())
     }
@@ -106,7 +139,7 @@ impl Catalog {
                 .ok_or(StoreError::not_found("version"))?;
         seals::check(&seals::VERSION, &row)?;
         let state: String = row.try_get("state")?;
-        if records::parse_state(&state)? == VersionState::Withdrawn {
+        if records::parse_state(&state)? != VersionState::Released {
             return Ok(());
         }
         sqlx::query("UPDATE version SET state = $1, withdrawn_reason = $2 WHERE dataset = $3 AND version = $4")

@@ -74,7 +74,8 @@ impl Catalog {
     }
 
     /// Replaces a revision's record if it still is in state `expected`. A record whose state stays the same may
-    /// change until it is approved; `Released` is reached through [`Catalog::release`] only.
+    /// change until it is approved; `Released` is reached through [`Catalog::release`] only, and `Scheduled` is entered and
+    /// left through [`Catalog::schedule`] and [`Catalog::unschedule`], but for what is given up.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when there is no such revision, [`StoreError::Conflict`] when its state is
@@ -86,9 +87,10 @@ impl Catalog {
         principal: &str,
         now_ms: i64,
     ) -> Result<(), StoreError> {
-        use RevisionState::{Blocked, InReview, Released, Returned, Screened, Staged};
+        use RevisionState::{Blocked, Discarded, InReview, Released, Returned, Scheduled, Screened, Staged};
         let stays = expected == revision.state && matches!(expected, Staged | Screened | Blocked | InReview | Returned);
-        if revision.state == Released || !(stays || expected.may_become(revision.state)) {
+        let calendar = revision.state == Scheduled || (expected == Scheduled && revision.state != Discarded);
+        if calendar || revision.state == Released || !(stays || expected.may_become(revision.state)) {
             let (from, to) = (expected.as_str(), revision.state.as_str());
             return Err(StoreError::invalid(format!("a revision does not go from {from} to {to}")));
         }
@@ -110,6 +112,7 @@ impl Catalog {
             RevisionState::InReview => "revision.submitted",
             RevisionState::Returned => "revision.returned",
             RevisionState::Approved => "revision.approved",
+            RevisionState::Scheduled => "revision.scheduled",
             RevisionState::Released => "revision.released",
             RevisionState::Discarded => "revision.discarded",
             RevisionState::Superseded => "revision.superseded",
@@ -170,6 +173,6 @@ fn from_row(row: &AnyRow) -> Result<RevisionRecord, StoreError> {
     records::from_json(&row.try_get::<String, _>("record")?)
 }
 
-fn what<'a>(action: &'static str, revision: &'a RevisionRecord) -> What<'a> {
+pub(super) fn what<'a>(action: &'static str, revision: &'a RevisionRecord) -> What<'a> {
     What { action, dataset: Some(&revision.dataset), revision: Some(&revision.id), version: None }
 }

@@ -13,6 +13,13 @@ use sqlx::{AnyConnection, Row};
 use crate::error::StoreError;
 use crate::storage::hex;
 
+mod sources;
+
+pub(super) use sources::{
+    NOTICE, REFRESH, RUN, SOURCE, notice_columns, refresh_columns, run_columns, seal_notice, seal_refresh, seal_run,
+    seal_source, source_columns,
+};
+
 /// What a column holds, as far as reading it goes.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
@@ -61,37 +68,52 @@ macro_rules! token_columns {
 }
 pub(super) use token_columns;
 
-/// The columns of a source that its seal covers, and the seal.
-macro_rules! source_columns {
+/// The columns of a dataset's key that its seal covers, and the seal.
+macro_rules! dataset_key_columns {
     () => {
-        "dataset, number, record, seal"
+        "dataset, secret, created_ms, seal"
     };
 }
-pub(super) use source_columns;
+pub(super) use dataset_key_columns;
+/// The columns of a purge that its seal covers, and the seal.
+macro_rules! purge_columns {
+    () => {
+        "dataset, version, record, done_ms, seal"
+    };
+}
+pub(super) use purge_columns;
 
-/// The columns of a refresh that its seal covers, and the seal. Who holds it is nobody's but the living's.
-macro_rules! refresh_columns {
+/// The columns of a count that its seal covers, and the seal.
+macro_rules! use_count_columns {
     () => {
-        "dataset, next_ms, record, seal"
+        "month, dataset, version, protocol, format, name, uses, seal"
     };
 }
-pub(super) use refresh_columns;
+pub(super) use use_count_columns;
 
-/// The columns of a run that its seal covers, and the seal.
-macro_rules! run_columns {
+/// The columns of a report that its seal covers, and the seal.
+macro_rules! report_columns {
     () => {
-        "id, dataset, started_ms, record, seal"
+        "year, record, seal"
     };
 }
-pub(super) use run_columns;
+pub(super) use report_columns;
 
-/// The columns of a notice that its seal covers, and the seal.
-macro_rules! notice_columns {
+/// The columns of a comment that its seal covers, and the seal.
+macro_rules! report_comment_columns {
     () => {
-        "id, due_ms, record, seal"
+        "id, year, at_ms, state, record, seal"
     };
 }
-pub(super) use notice_columns;
+pub(super) use report_comment_columns;
+
+/// The columns of a schedule that its seal covers, and the seal.
+macro_rules! schedule_columns {
+    () => {
+        "revision, dataset, release_at_ms, next_try_ms, tries, record, seal"
+    };
+}
+pub(super) use schedule_columns;
 
 pub(super) const DATASET: Sealed = Sealed {
     table: "dataset",
@@ -139,19 +161,60 @@ pub(super) const TOKEN: Sealed = Sealed {
     columns: &[("id", Kind::Text), ("sha256", Kind::Text), ("record", Kind::Text), ("revoked_ms", Kind::Number)],
 };
 
-pub(super) const SOURCE: Sealed =
-    Sealed { table: "source", columns: &[("dataset", Kind::Text), ("number", Kind::Number), ("record", Kind::Text)] };
-
-pub(super) const REFRESH: Sealed =
-    Sealed { table: "refresh", columns: &[("dataset", Kind::Text), ("next_ms", Kind::Number), ("record", Kind::Text)] };
-
-pub(super) const RUN: Sealed = Sealed {
-    table: "refresh_run",
-    columns: &[("id", Kind::Text), ("dataset", Kind::Text), ("started_ms", Kind::Number), ("record", Kind::Text)],
+pub(super) const DATASET_KEY: Sealed = Sealed {
+    table: "dataset_key",
+    columns: &[("dataset", Kind::Text), ("secret", Kind::Text), ("created_ms", Kind::Number)],
 };
 
-pub(super) const NOTICE: Sealed =
-    Sealed { table: "notice", columns: &[("id", Kind::Text), ("due_ms", Kind::Number), ("record", Kind::Text)] };
+pub(super) const PURGE: Sealed = Sealed {
+    table: "purge",
+    columns: &[("dataset", Kind::Text), ("version", Kind::Number), ("record", Kind::Text), ("done_ms", Kind::Number)],
+};
+
+pub(super) const USE_COUNT: Sealed = Sealed {
+    table: "use_count",
+    columns: &[
+        ("month", Kind::Text),
+        ("dataset", Kind::Text),
+        ("version", Kind::Number),
+        ("protocol", Kind::Text),
+        ("format", Kind::Text),
+        ("name", Kind::Text),
+        ("uses", Kind::Number),
+    ],
+};
+
+pub(super) const REPORT: Sealed =
+    Sealed { table: "report", columns: &[("year", Kind::Number), ("record", Kind::Text)] };
+
+pub(super) const REPORT_COMMENT: Sealed = Sealed {
+    table: "report_comment",
+    columns: &[
+        ("id", Kind::Text),
+        ("year", Kind::Number),
+        ("at_ms", Kind::Number),
+        ("state", Kind::Text),
+        ("record", Kind::Text),
+    ],
+};
+
+/// The seal of a row that is about to be written with these values, in the order of its sealed columns.
+pub(super) fn of_values<const N: usize>(sealed: &Sealed, values: [Value; N]) -> String {
+    debug_assert_eq!(sealed.columns.len(), N, "a seal covers every column");
+    digest(&Value::Array(std::iter::once(json!(sealed.table)).chain(values).collect()))
+}
+
+pub(super) const SCHEDULE: Sealed = Sealed {
+    table: "schedule",
+    columns: &[
+        ("revision", Kind::Text),
+        ("dataset", Kind::Text),
+        ("release_at_ms", Kind::Number),
+        ("next_try_ms", Kind::Number),
+        ("tries", Kind::Number),
+        ("record", Kind::Text),
+    ],
+};
 
 /// Checks a row that was read with all the columns of its seal.
 pub(super) fn check(sealed: &Sealed, row: &AnyRow) -> Result<(), StoreError> {
@@ -229,59 +292,29 @@ pub(super) async fn seal_token(connection: &mut AnyConnection, id: &str) -> Resu
     Ok(())
 }
 
-/// Seals a refresh that this transaction has written.
-pub(super) async fn seal_refresh(connection: &mut AnyConnection, dataset: &str) -> Result<(), StoreError> {
-    let row = sqlx::query(concat!("SELECT ", refresh_columns!(), " FROM refresh WHERE dataset = $1"))
+/// Seals a dataset's key that this transaction has written.
+pub(super) async fn seal_dataset_key(connection: &mut AnyConnection, dataset: &str) -> Result<(), StoreError> {
+    let row = sqlx::query(concat!("SELECT ", dataset_key_columns!(), " FROM dataset_key WHERE dataset = $1"))
         .bind(dataset)
         .fetch_one(&mut *connection)
         .await?;
-    sqlx::query("UPDATE refresh SET seal = $1 WHERE dataset = $2")
-        .bind(of_row(&REFRESH, &row)?)
+    sqlx::query("UPDATE dataset_key SET seal = $1 WHERE dataset = $2")
+        .bind(of_row(&DATASET_KEY, &row)?)
         .bind(dataset)
         .execute(connection)
         .await?;
     Ok(())
 }
 
-/// Seals a run that this transaction has written.
-pub(super) async fn seal_run(connection: &mut AnyConnection, id: &str) -> Result<(), StoreError> {
-    let row = sqlx::query(concat!("SELECT ", run_columns!(), " FROM refresh_run WHERE id = $1"))
-        .bind(id)
+/// Seals a schedule that this transaction has written.
+pub(super) async fn seal_schedule(connection: &mut AnyConnection, revision: &str) -> Result<(), StoreError> {
+    let row = sqlx::query(concat!("SELECT ", schedule_columns!(), " FROM schedule WHERE revision = $1"))
+        .bind(revision)
         .fetch_one(&mut *connection)
         .await?;
-    sqlx::query("UPDATE refresh_run SET seal = $1 WHERE id = $2")
-        .bind(of_row(&RUN, &row)?)
-        .bind(id)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-/// Seals a notice that this transaction has written.
-pub(super) async fn seal_notice(connection: &mut AnyConnection, id: &str) -> Result<(), StoreError> {
-    let row = sqlx::query(concat!("SELECT ", notice_columns!(), " FROM notice WHERE id = $1"))
-        .bind(id)
-        .fetch_one(&mut *connection)
-        .await?;
-    sqlx::query("UPDATE notice SET seal = $1 WHERE id = $2")
-        .bind(of_row(&NOTICE, &row)?)
-        .bind(id)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-/// Seals a source that this transaction has written.
-pub(super) async fn seal_source(connection: &mut AnyConnection, dataset: &str, number: i64) -> Result<(), StoreError> {
-    let row = sqlx::query(concat!("SELECT ", source_columns!(), " FROM source WHERE dataset = $1 AND number = $2"))
-        .bind(dataset)
-        .bind(number)
-        .fetch_one(&mut *connection)
-        .await?;
-    sqlx::query("UPDATE source SET seal = $1 WHERE dataset = $2 AND number = $3")
-        .bind(of_row(&SOURCE, &row)?)
-        .bind(dataset)
-        .bind(number)
+    sqlx::query("UPDATE schedule SET seal = $1 WHERE revision = $2")
+        .bind(of_row(&SCHEDULE, &row)?)
+        .bind(revision)
         .execute(connection)
         .await?;
     Ok(())

@@ -43,7 +43,7 @@ impl Catalog {
     pub async fn declare_source(
         &self,
         dataset: &DatasetName,
-        (digest, declaration_json): (&str, &str),
+        (digest, declaration_json, goes_on): (&str, &str, bool),
         principal: &str,
         now_ms: i64,
     ) -> Result<SourceRecord, StoreError> {
@@ -72,8 +72,11 @@ impl Catalog {
         seals::seal_source(&mut change.transaction, dataset.as_str(), i64::from(source.number)).await?;
         // What was known of another source is nothing to this one; it is not read before it is approved.
         let before = refreshes::find(&mut change, dataset).await?;
-        let paused = before.is_some_and(|before| before.paused);
-        let refresh = RefreshRecord { number: source.number, paused, ..RefreshRecord::of(dataset) };
+        let paused = before.as_ref().is_some_and(|before| before.paused);
+        let known = before.filter(|_| goes_on).map(|before| (before.etag, before.last_modified));
+        let (etag, last_modified) = known.unwrap_or_default();
+        let number = source.number;
+        let refresh = RefreshRecord { number, paused, etag, last_modified, ..RefreshRecord::of(dataset) };
         refreshes::write(&mut change, &refresh).await?;
         change.audit(principal, now_ms, what("source.declared", dataset), said(&source)).await?;
         change.commit().await?;

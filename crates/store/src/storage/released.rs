@@ -201,6 +201,15 @@ impl Storage {
         if path.split('/').any(|part| part == DELTA_LOG) {
             return Err(StoreError::invalid("the Delta log is not a data file"));
         }
+        if let Reach::Copies(directory, turn) = &self.inner.reach {
+            let _turn = turn.lock().await;
+            match tokio::fs::remove_file(directory.path().join(path.replace('/', "-"))).await {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(StoreError::local_file(error));
+                }
+                _ => {}
+            }
+        }
         self.remove(&self.path(Area::Released, path)?).await
     }
 

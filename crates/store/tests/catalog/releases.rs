@@ -116,6 +116,19 @@ async fn older_versions_stay_readable_and_are_kept_in_memory() {
 }
 
 #[tokio::test]
+async fn whoever_dies_right_after_a_release_keeps_nobody_waiting() {
+    for world in worlds().await {
+        let catalog = &world.catalog;
+        approved(catalog, "trees", "01R").await;
+        approved(catalog, "trees", "02R").await;
+        catalog.lease(&name("trees"), "01R", NOW, 1_000).await.unwrap();
+        assert!(catalog.lease(&name("trees"), "02R", NOW, 1_000).await.is_err(), "{}", world.name);
+        catalog.release(&record("01R", 1, 0), "operator", NOW).await.unwrap();
+        catalog.lease(&name("trees"), "02R", NOW + 1, 1_000).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_commit_that_others_have_passed_is_not_released() {
     for world in worlds().await {
         let catalog = &world.catalog;

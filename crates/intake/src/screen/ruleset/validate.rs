@@ -11,7 +11,7 @@ use crate::dictionary::fold;
 type Lists = BTreeMap<String, Vec<String>>;
 
 pub(super) fn validated(layout: Layout) -> Result<RuleSet, RuleSetError> {
-    let Layout { title, lists, mut rules, categories } = layout;
+    let Layout { title, lists, mut rules, categories, classes } = layout;
     let set = |reason: String| Err(RuleSetError::Set(reason));
     if title.trim().is_empty() || title.len() > RULE_TEXT_BYTES_MAX {
         return set("they want a title".to_owned());
@@ -38,7 +38,7 @@ pub(super) fn validated(layout: Layout) -> Result<RuleSet, RuleSetError> {
         let checked = check_category(category).and_then(|()| unique(&mut ids, &category.id));
         checked.map_err(|reason| RuleSetError::Entry { what: "category", id: category.id.clone(), reason })?;
     }
-    Ok(Plain { title, rules, categories }.into())
+    Ok(Plain { title, rules, categories, classes }.into())
 }
 
 fn unique(ids: &mut BTreeSet<String>, id: &str) -> Result<(), String> {

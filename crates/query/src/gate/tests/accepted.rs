@@ -105,6 +105,19 @@ fn our_own_statements_are_rewritten() {
 }
 
 #[test]
+fn rollup_and_cube_are_written_out() {
+    for (written, planned) in [
+        ("ROLLUP (a, a)", "GROUPING SETS ((a, a), (a), ())"),
+        ("ROLLUP ((a, b), c)", "GROUPING SETS ((a, b, c), (a, b), ())"),
+        ("CUBE (a, b)", "GROUPING SETS ((a, b), (a), (b), ())"),
+        ("CUBE (a, (b, c)), ROLLUP (d)", "GROUPING SETS ((a, b, c), (a), (b, c), ()), GROUPING SETS ((d), ())"),
+    ] {
+        let select = |groups: &str, table: &str| format!("SELECT count(*) FROM {table} GROUP BY {groups}");
+        accept(&select(written, "trees"), &select(planned, r#""trees@3" AS trees"#));
+    }
+}
+
+#[test]
 fn what_analysts_write_passes() {
     for sql in [
         "SELECT a, count(*) FILTER (WHERE b > 1) AS n FROM t GROUP BY a HAVING count(*) > 2 \

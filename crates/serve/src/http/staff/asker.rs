@@ -32,6 +32,18 @@ impl FromRequestParts<Arc<Site>> for Member {
     }
 }
 
+/// A request that no other site has made a browser send: what changes something without a token asks for that much.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnSite;
+
+impl<S: Sync> FromRequestParts<S> for OwnSite {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
+        check_origin(parts).map(|()| Self)
+    }
+}
+
 /// Whoever holds a token; none and a bad one are the same answer.
 pub(crate) async fn identify(site: &Site, shown: &str) -> Result<Option<Member>, Problem> {
     let found = site.staff.publisher.identify(shown, site.now_ms()).await;

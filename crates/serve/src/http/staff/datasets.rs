@@ -1,4 +1,4 @@
-//! Datasets as staff see them, whoever asks, and the audit log.
+//! Datasets as staff see them, and whoever asks.
 
 use std::sync::Arc;
 
@@ -9,9 +9,8 @@ use http::{HeaderMap, StatusCode};
 use portico_model::name::{DatasetName, VersionRef};
 use portico_model::policy::{Role, Scope};
 use portico_model::problem::Problem;
-use portico_publish::PublishError;
+use portico_publish::{Affected, PublishError, Suspicion};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::asker::Member;
 use super::documents::{RevisionEntry, StaffDataset};
@@ -21,9 +20,6 @@ use crate::http::names;
 use crate::http::parameters::Parameters;
 use crate::problem::{Refusal, problem_of_publish};
 use crate::site::Site;
-
-/// Rows of the audit log in one answer, unless fewer are asked for.
-const AUDIT_ROWS_MAX: i64 = 1_000;
 
 /// `GET /api/staff/whoami`.
 pub(crate) async fn whoami(member: Member, query: Parameters) -> Result<Response, Refusal> {
@@ -95,6 +91,9 @@ pub(crate) async fn revisions(
 struct Withdrawal {
     /// What the public is told.
     reason: String,
+    /// The column that is the trouble, to find other versions that have it.
+    #[serde(default)]
+    column: Option<String>,
 }
 
 /// `POST /api/staff/datasets/{name}/versions/{version}/withdraw`.
@@ -111,63 +110,21 @@ pub(crate) async fn withdraw(
         dataset: DatasetName,
         version: u32,
         state: &'static str,
+        /// Other versions that hold the same.
+        affected: Vec<Affected>,
     }
 
     query.finish("")?;
-    let Withdrawal { reason } = json::read(&site, &headers, body).await?;
+    let Withdrawal { reason, column } = json::read(&site, &headers, body).await?;
     let dataset = known(&name)?;
     let version = names::version_number(&version).ok_or_else(|| Problem::not_found("version of that number"))?;
     let version = VersionRef { dataset, version };
-    site.staff.publisher.withdraw(&member.principal, &version, &reason, site.now_ms()).await.map_err(failed)?;
+    let (publisher, now_ms) = (&site.staff.publisher, site.now_ms());
+    publisher.withdraw(&member.principal, &version, &reason, now_ms).await.map_err(failed)?;
+    let suspicion = Suspicion { column, screen: false };
+    let affected = publisher.affected(&member.principal, &version, &suspicion, now_ms).await.map_err(failed)?;
     let VersionRef { dataset, version } = version;
-    json::answer(StatusCode::OK, &Withdrawn { dataset, version, state: "withdrawn" })
-}
-
-/// `GET /api/staff/audit`: rows of the audit log, oldest first.
-pub(crate) async fn audit(
-    State(site): State<Arc<Site>>,
-    member: Member,
-    mut query: Parameters,
-) -> Result<Response, Refusal> {
-    #[derive(Serialize)]
-    struct Entry {
-        sequence: i64,
-        at: String,
-        principal: String,
-        action: String,
-        dataset: Option<String>,
-        revision: Option<String>,
-        version: Option<i64>,
-        detail: Value,
-        hash: String,
-    }
-    #[derive(Serialize)]
-    struct Audit {
-        entries: Vec<Entry>,
-    }
-
-    let dataset = query.take_filled("dataset").map(|name| known(&name)).transpose()?;
-    let after: i64 = query.take_number("after")?.unwrap_or(0);
-    let limit = query.take_number("limit")?.unwrap_or(AUDIT_ROWS_MAX).min(AUDIT_ROWS_MAX);
-    query.finish("dataset, after, limit")?;
-    let rows = site
-        .staff
-        .publisher
-        .audit(&member.principal, dataset.as_ref(), (after, limit), site.now_ms())
-        .await
-        .map_err(failed)?;
-    let entry = |row: portico_store::AuditEntry| Entry {
-        sequence: row.sequence,
-        at: timestamp(row.at_ms),
-        principal: row.principal,
-        action: row.action,
-        dataset: row.dataset,
-        revision: row.revision,
-        version: row.version,
-        detail: serde_json::from_str(&row.detail).unwrap_or_default(),
-        hash: row.hash,
-    };
-    json::answer(StatusCode::OK, &Audit { entries: rows.into_iter().map(entry).collect() })
+    json::answer(StatusCode::OK, &Withdrawn { dataset, version, state: "withdrawn", affected })
 }
 
 /// A text that can be a dataset's name; what cannot be one is as unknown as what is none.
@@ -175,6 +132,6 @@ pub(super) fn known(name: &str) -> Result<DatasetName, Refusal> {
     DatasetName::parse(name).map_err(|_| Problem::not_found("dataset of that name").into())
 }
 
-fn failed(error: PublishError) -> Refusal {
+pub(crate) fn failed(error: PublishError) -> Refusal {
     problem_of_publish(&error).into()
 }

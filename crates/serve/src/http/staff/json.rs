@@ -17,7 +17,7 @@ use crate::site::Site;
 const COMPLAINT_CHARS: usize = 200;
 
 /// Reads a body of JSON. Nothing but `application/json` is read: what a form of another site can send is not.
-pub(super) async fn read<T: DeserializeOwned>(site: &Site, headers: &HeaderMap, body: Body) -> Result<T, Refusal> {
+pub(crate) async fn read<T: DeserializeOwned>(site: &Site, headers: &HeaderMap, body: Body) -> Result<T, Refusal> {
     check_type(headers)?;
     parse(&body::read(headers, body, &site.limits.http).await?)
 }
@@ -58,7 +58,7 @@ fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// A value as JSON, for the one who asked.
-pub(super) fn answer(status: StatusCode, value: &impl Serialize) -> Result<Response, Refusal> {
+pub(crate) fn answer(status: StatusCode, value: &impl Serialize) -> Result<Response, Refusal> {
     text(status, serde_json::to_vec(value).map_err(|_| Problem::internal())?)
 }
 

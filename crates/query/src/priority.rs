@@ -1,4 +1,4 @@
-//! Which processes go first on the processors.
+//! Which processes and threads go first on the processors.
 
 use rustix::process::{Pid, setpriority_pgrp};
 
@@ -10,9 +10,18 @@ const LOW: i32 = 15;
 /// number of one process the system would only mean its first thread. `false` where that is not possible.
 ///
 /// Nobody needs a privilege to lower a priority; raising it again takes one that the server should not have.
-pub(super) fn lower(pid: u32) -> bool {
+pub(crate) fn lower(pid: u32) -> bool {
     let group = i32::try_from(pid).ok().and_then(Pid::from_raw);
     group.is_some_and(|group| setpriority_pgrp(Some(group), LOW).is_ok())
+}
+
+/// Lets all other threads go before the calling one, and before those that it starts. Only Linux knows a priority of
+/// threads; elsewhere nothing happens. To be called on threads that end with their work: a lowered one stays low.
+pub(crate) fn lower_own_thread() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, LOW) {
+        tracing::debug!(%error, "the priority of a thread stays as it is");
+    }
 }
 
 #[cfg(test)]
@@ -36,5 +45,19 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(!lower(child.id()));
+    }
+
+    #[test]
+    fn a_lowered_thread_lowers_what_it_starts_and_nothing_else() {
+        let own = || {
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+            stat.rsplit_once(')').unwrap().1.split_whitespace().nth(16).unwrap().parse::<i32>().unwrap()
+        };
+        let before = own();
+        let lowered = std::thread::spawn(move || {
+            lower_own_thread();
+            (own(), std::thread::spawn(own).join().unwrap())
+        });
+        assert_eq!((lowered.join().unwrap(), own()), ((LOW, LOW), before));
     }
 }

@@ -1,0 +1,70 @@
+//! Making the database give up the bytes of what its rows no longer say, and looking for them afterwards.
+
+use std::time::Duration;
+
+use sqlx::{Executor, Row};
+
+use super::Catalog;
+use super::connect::Kind;
+use crate::error::StoreError;
+use crate::search::{Finder, Needles};
+
+/// How often the log is tried to be emptied while readers hold on to it.
+const TRIES: u32 = 50;
+/// Between two of them.
+const PAUSE: Duration = Duration::from_millis(200);
+
+impl Catalog {
+    /// Rewrites the database without what was deleted from it: SQLite's file whole, and its write-ahead log emptied;
+    /// the tables of PostgreSQL that had it. PostgreSQL's own write-ahead log, archives of it and backups of either are
+    /// out of reach.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the database does not do it, as while somebody reads for a long time: do it again.
+    pub async fn wipe(&self) -> Result<(), StoreError> {
+        let _turn = self.inner.writing.lock().await;
+        let mut connection = self.pool().acquire().await?;
+        match self.inner.kind {
+            Kind::Postgres => {
+                for table in ["version", "revision", "dataset", "dataset_keyword", "use_count", "purge"] {
+                    let sql = format!("VACUUM (FULL) {table}");
+                    connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql))).await?;
+                }
+                Ok(())
+            }
+            Kind::SqliteMemory => Ok(connection.execute(sqlx::raw_sql("VACUUM")).await.map(drop)?),
+            Kind::SqliteFile => {
+                connection.execute(sqlx::raw_sql("VACUUM")).await?;
+                for _ in 0..TRIES {
+                    let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await?;
+                    if row.try_get::<i64, _>(0)? == 0 {
+                        return Ok(());
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(StoreError::Unavailable {
+                    what: "the catalog",
+                    source: "its log could not be emptied while somebody read it".into(),
+                })
+            }
+        }
+    }
+
+    /// How often any of the texts stands in the catalog: in its rows, and where it is a file, in the file and its log.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when it cannot be read.
+    pub async fn search(&self, needles: &Needles) -> Result<u64, StoreError> {
+        let mut finder = Finder::new(needles);
+        self.dump(&mut finder, &mut |_| Ok(())).await?;
+        let mut found = finder.found();
+        if let Some(file) = &self.inner.file {
+            for suffix in ["", "-wal"] {
+                let mut path = file.as_os_str().to_owned();
+                path.push(suffix);
+                found = found.saturating_add(needles.search_file(path.into()).await?);
+            }
+        }
+        Ok(found)
+    }
+}

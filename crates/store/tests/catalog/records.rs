@@ -1,0 +1,172 @@
+//! Purges, counts and reports in the catalog, on every database.
+
+use portico_model::name::VersionRef;
+use portico_model::policy::VersionState;
+use portico_store::{
+    CommentRecord, CommentState, Erasure, Needles, PurgeReport, ReportRecord, StoreError, UseCount, month_of,
+};
+
+use crate::sample::{NOW, name, release, released};
+use crate::{World, approved, worlds};
+
+const CANARY: &str = "canary-in-a-statistic";
+
+fn second() -> VersionRef {
+    VersionRef { dataset: name("trees"), version: 2 }
+}
+
+/// Two versions, of which the second has a canary in its statistics.
+async fn two_versions(world: &World) {
+    for (id, number) in [("01A", 1), ("01B", 2)] {
+        approved(&world.catalog, "trees", id).await;
+        let mut file = released(&format!("ROOT/{id}.part.parquet"), id.as_bytes());
+        if number == 2 {
+            file.columns[1].max = Some(portico_model::manifest::StatisticValue::Text(CANARY.into()));
+        }
+        let record = release(id, "trees", number, i64::from(number), vec![file]);
+        world.catalog.release(&record, "operator", NOW).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_purged_version_is_a_tombstone_and_the_database_has_forgotten_the_rest() {
+    for world in worlds().await {
+        two_versions(&world).await;
+        let catalog = &world.catalog;
+        let needles = Needles::new([CANARY]).unwrap();
+        assert!(catalog.search(&needles).await.unwrap() > 0, "{}", world.name);
+        let early = catalog.ask_purge(&second(), "It leaks.", "ana", NOW).await;
+        assert!(matches!(early, Err(StoreError::Conflict { .. })), "{}: {early:?}", world.name);
+        catalog.withdraw(&second(), "It leaks.", "ana", NOW).await.unwrap();
+        let erasure = Erasure {
+            revisions: Vec::new(),
+            metadata: None,
+            report: PurgeReport { log_entries: 3, ..PurgeReport::default() },
+            holder: "p".into(),
+        };
+        assert!(matches!(catalog.confirm_purge(&second(), "bo", NOW).await, Err(StoreError::NotFound { .. })));
+        let asked = catalog.ask_purge(&second(), "It leaks.", "ana", NOW).await.unwrap();
+        assert_eq!(catalog.ask_purge(&second(), "Again.", "eve", NOW + 1).await.unwrap(), asked);
+        let unconfirmed = catalog.erase_version(&second(), &erasure, NOW).await;
+        assert!(matches!(unconfirmed, Err(StoreError::Conflict { .. })), "{}", world.name);
+        let confirmed = catalog.confirm_purge(&second(), "bo", NOW + 2).await.unwrap();
+        assert_eq!(catalog.confirm_purge(&second(), "eve", NOW + 3).await.unwrap(), confirmed);
+        // Under somebody else's lease nothing happens.
+        catalog.lease(&name("trees"), "another", NOW, 1_000).await.unwrap();
+        assert!(catalog.erase_version(&second(), &erasure, NOW).await.is_err(), "{}", world.name);
+        catalog.lease(&name("trees"), "p", NOW + 2_000, 1_000).await.unwrap();
+        for at_ms in [NOW + 4, NOW + 5] {
+            let erased = catalog.erase_version(&second(), &erasure, at_ms).await.unwrap();
+            assert_eq!((erased.erased_ms, erased.report), (Some(NOW + 4), Some(erasure.report.clone())));
+        }
+        catalog.wipe().await.unwrap();
+        assert_eq!(catalog.search(&needles).await.unwrap(), 0, "{}", world.name);
+        let done = catalog.finish_purge(&second(), &erasure.report, NOW + 6).await.unwrap();
+        assert_eq!(catalog.purge(&second()).await.unwrap(), Some(done.clone()));
+        assert_eq!(catalog.purges(None).await.unwrap(), [done]);
+        let record = world.another().await.version(&name("trees"), 2).await.unwrap().unwrap();
+        assert_eq!((record.state, record.manifest.files.len()), (VersionState::Purged, 0), "{}", world.name);
+        assert_eq!(record.withdrawn_reason.as_deref(), Some("It leaks."));
+        catalog.withdraw(&second(), "Again.", "ana", NOW).await.unwrap();
+        let summaries = catalog.versions(&name("trees")).await.unwrap();
+        assert_eq!((summaries[0].state, summaries[0].rows), (VersionState::Purged, 0), "{}", world.name);
+        catalog.verify_audit().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn withdrawals_are_heard_of_once() {
+    for world in worlds().await {
+        two_versions(&world).await;
+        let other = world.another().await;
+        let (seen, withdrawn) = other.withdrawn_after(0).await.unwrap();
+        assert_eq!(withdrawn, [], "{}", world.name);
+        world.catalog.withdraw(&second(), "It leaks.", "ana", NOW).await.unwrap();
+        let (later, withdrawn) = other.withdrawn_after(seen).await.unwrap();
+        assert_eq!((withdrawn, later), (vec![second()], seen + 1), "{}", world.name);
+        assert_eq!(other.withdrawn_after(later).await.unwrap(), (later, Vec::new()));
+        assert_eq!(other.newest_withdrawn(&name("trees")).await.unwrap(), None);
+        let first = VersionRef { version: 1, ..second() };
+        world.catalog.withdraw(&first, "It leaks.", "ana", NOW).await.unwrap();
+        assert_eq!(other.newest_withdrawn(&name("trees")).await.unwrap().unwrap().version, second());
+        assert_eq!(other.newest_withdrawn(&name("parks")).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn counts_add_up_and_a_batch_counts_once() {
+    for world in worlds().await {
+        two_versions(&world).await;
+        let count = |version, column: &str, uses| UseCount {
+            month: month_of(NOW),
+            dataset: name("trees"),
+            version,
+            protocol: "sql".into(),
+            format: "json".into(),
+            column: column.into(),
+            uses,
+        };
+        let batch = [count(1, "", 3), count(1, "kind", 2), count(2, "", 1)];
+        for id in ["a", "a", "b"] {
+            world.catalog.add_uses(id, &batch, NOW).await.unwrap();
+        }
+        let sums = [count(1, "", 6), count(1, "kind", 4), count(2, "", 2)];
+        assert_eq!(world.catalog.uses("2023-11", "2023-11", false).await.unwrap(), sums, "{}", world.name);
+        world.catalog.withdraw(&second(), "It leaks.", "ana", NOW).await.unwrap();
+        assert_eq!(world.catalog.uses("2023-11", "2023-11", false).await.unwrap(), sums[..2], "{}", world.name);
+        assert_eq!(world.catalog.uses("2023-11", "2023-11", true).await.unwrap(), sums, "{}", world.name);
+        if world.name == "file" {
+            world.tamper("UPDATE use_count SET uses = 1000 WHERE name = 'kind'").await;
+            let read = world.catalog.uses("2023-11", "2023-11", false).await;
+            assert!(matches!(read, Err(StoreError::Corrupt { .. })), "{read:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_published_report_stays_and_comments_have_one_state() {
+    for world in worlds().await {
+        let catalog = &world.catalog;
+        let draft = ReportRecord {
+            year: 2026,
+            drafted_ms: NOW,
+            drafted_by: "ana".into(),
+            sections: Vec::new(),
+            recommendations: "More.".into(),
+            opens_ms: None,
+            closes_ms: None,
+            published_by: None,
+        };
+        catalog.put_report(&draft, "ana", NOW).await.unwrap();
+        let better = ReportRecord { recommendations: "Much more.".into(), ..draft };
+        catalog.put_report(&better, "ana", NOW).await.unwrap();
+        let published = ReportRecord { opens_ms: Some(NOW), closes_ms: Some(NOW + 1), ..better.clone() };
+        for _ in 0..2 {
+            catalog.put_report(&published, "cy", NOW).await.unwrap();
+        }
+        let late = catalog.put_report(&better, "ana", NOW).await;
+        assert!(matches!(late, Err(StoreError::Conflict { .. })), "{}: {late:?}", world.name);
+        assert_eq!(catalog.reports().await.unwrap(), [published]);
+        let comment = |id: &str| CommentRecord {
+            id: id.into(),
+            year: 2026,
+            at_ms: NOW,
+            name: String::new(),
+            text: "Well done.".into(),
+            findings: Vec::new(),
+            state: CommentState::Held,
+            moderated_by: None,
+            reason: None,
+        };
+        catalog.insert_comment(&comment("01A"), 2).await.unwrap();
+        catalog.insert_comment(&comment("01B"), 2).await.unwrap();
+        assert!(matches!(catalog.insert_comment(&comment("01C"), 2).await, Err(StoreError::Conflict { .. })));
+        let accepted = (CommentState::Accepted, None);
+        let seen = catalog.moderate_comment("01A", accepted, "ana", NOW).await.unwrap();
+        assert_eq!(catalog.moderate_comment("01A", accepted, "bo", NOW).await.unwrap(), seen);
+        assert!(matches!(catalog.moderate_comment("01Z", accepted, "bo", NOW).await, Err(StoreError::NotFound { .. })));
+        assert_eq!(catalog.comments(2026, Some(CommentState::Accepted), 10).await.unwrap(), [seen], "{}", world.name);
+        assert_eq!(catalog.comments(2026, None, 10).await.unwrap().len(), 2);
+        catalog.verify_audit().await.unwrap();
+    }
+}
