@@ -17,6 +17,7 @@ mod durable;
 mod entries;
 mod hygiene;
 mod jail;
+mod pages;
 mod policy;
 mod records;
 mod refusals;

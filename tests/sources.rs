@@ -11,8 +11,8 @@ use portico_model::policy::{Principal, Role, Scope};
 use portico_model::problem::ProblemKind;
 use portico_model::revision::RevisionState;
 use portico_publish::{
-    Cycle, Declaration, FetchSettings, Fetcher, Mode, NoticeSettings, Origin, Places, Publisher, ReadOptions, Source,
-    Sources, Tolerance,
+    Cycle, DatabaseSettings, Declaration, FetchSettings, Fetcher, Mode, NoticeSettings, Origin, Places, Publisher,
+    ReadOptions, Source, Sources, Tolerance,
 };
 use portico_store::RunRecord;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -564,4 +564,39 @@ async fn rows_that_go_on_from_a_version_are_released_while_it_is_current() {
     let id = stage().await;
     office.publisher.release(&operator, &id, NOW_MS).await.unwrap();
     assert_eq!(office.rows().await, "53\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_is_released_like_a_file() {
+    let Ok(url) = std::env::var("PORTICO_TEST_POSTGRES") else {
+        println!("skipped: PORTICO_TEST_POSTGRES names no PostgreSQL server");
+        return;
+    };
+    let url = url::Url::parse(&url).unwrap();
+    let database: DatabaseSettings = serde_json::from_value(serde_json::json!({
+        "host": url.host_str().unwrap(),
+        "port": url.port().unwrap_or(5432),
+        "database": url.path().trim_start_matches('/'),
+        "user": url.username(),
+        "tls": false,
+    }))
+    .unwrap();
+    let database = DatabaseSettings { password: url.password().unwrap_or_default().to_owned(), ..database };
+    let settings = FetchSettings { hosts: vec![database.host.clone()], ..FetchSettings::default() };
+    let fetcher = Fetcher::new(settings, Default::default());
+    let mut office = Office::with(fetcher.clone(), NoticeSettings::default()).await;
+    let mut sources = sources(office.place.path(), fetcher, NoticeSettings::default());
+    sources.places.databases.insert("city".to_owned(), database);
+    office.publisher = office.publisher.clone().with_sources(sources);
+    let query = "select lpad(n::text, 5, '0') as tree_id, 'Oak' as species from generate_series(0, 109) n order by n";
+    let from = Origin::Postgresql { database: "city".to_owned(), query: query.to_owned() };
+    office.standing(&Declaration { from, ..daily() }).await;
+    let run = office.refresh(NOW_MS).await;
+    assert_eq!((run.outcome.as_str(), run.version), ("released", Some(2)), "{:?}", run.reasons);
+    assert_eq!(office.rows().await, "110\n");
+    assert_eq!(office.refresh(NOW_MS + DAY_MS).await.outcome, "unchanged");
+    let elsewhere = Origin::Postgresql { database: "another".to_owned(), query: query.to_owned() };
+    let declared = Declaration { from: elsewhere, ..daily() };
+    let refused = office.publisher.declare_source(&steward(), &dataset(), &declared, NOW_MS).await;
+    assert_eq!(refused.unwrap_err().kind(), ProblemKind::InvalidRequest);
 }

@@ -5,14 +5,16 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-mod merging;
+mod reading;
 mod records;
 mod schedule;
+mod signin;
 mod source;
 
-pub(crate) use merging::Merging;
+pub(crate) use reading::Reading;
 pub(crate) use records::{AfterWithdrawal, Audit, AuditFormat, AuditStep, Report, ReportStep};
 pub(crate) use schedule::Schedule;
+pub(crate) use signin::{Link, Session, SessionStep};
 pub(crate) use source::{SourceArgs, SourceStep};
 
 /// Publish a government's data as immutable versions, and answer anyone's questions about them.
@@ -42,6 +44,8 @@ pub(crate) enum Command {
     Source(SourceArgs),
     /// What members of staff show to a server
     Token(Token),
+    /// Who is signed in at a browser
+    Session(Session),
     /// Check or export the log of who did what
     Audit(Audit),
     /// The annual report: draft it, publish it, read what the public says
@@ -178,39 +182,6 @@ pub(crate) struct Metadata {
     /// A word to find it by; may be given several times
     #[arg(long = "keyword", value_name = "WORD")]
     pub(crate) keywords: Vec<String>,
-}
-
-/// How a file is to be read, where it does not say so itself.
-#[derive(Clone, Debug, Default, Args)]
-pub(crate) struct Reading {
-    /// Data dictionary: TOML, or a Frictionless Table Schema as JSON
-    #[arg(long, value_name = "FILE")]
-    pub(crate) schema: Option<PathBuf>,
-    /// Field separator of a text file, one character
-    #[arg(long, value_name = "CHAR")]
-    pub(crate) delimiter: Option<char>,
-    /// Encoding of a text file, such as utf-8, utf-16le or windows-1252
-    #[arg(long)]
-    pub(crate) encoding: Option<String>,
-    /// The first row is data, not names
-    #[arg(long)]
-    pub(crate) no_header: bool,
-    /// Sheet of a workbook
-    #[arg(long)]
-    pub(crate) sheet: Option<String>,
-    /// A spelling of null besides the empty field; may be given several times
-    #[arg(long = "null", value_name = "TEXT")]
-    pub(crate) null_values: Vec<String>,
-    /// Leave a column out of the release; may be given several times
-    #[arg(long = "drop", value_name = "COLUMN")]
-    pub(crate) drop: Vec<String>,
-    /// Declare a column public in spite of a finding: COLUMN=REASON; may be given several times
-    #[arg(long = "public", value_name = "COLUMN=REASON")]
-    pub(crate) public: Vec<String>,
-    #[command(flatten)]
-    pub(crate) remedies: crate::remedies::Remedies,
-    #[command(flatten)]
-    pub(crate) merging: Merging,
 }
 
 /// `portico dataset`
@@ -369,6 +340,8 @@ pub(crate) enum TokenStep {
         #[command(flatten)]
         reach: Reach,
     },
+    /// Make a one-time link that signs somebody in at a browser, and print it
+    Link(Box<Link>),
     /// List tokens: who holds them, what for, until when
     List {
         #[command(flatten)]

@@ -4,9 +4,11 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use portico_model::order::Measure;
+use portico_serve::Provider;
 
 use crate::args::Check;
 use crate::config::Config;
+use crate::identity;
 use crate::parts;
 
 /// Prints the effective configuration, then tries each part and says what is wrong with it.
@@ -23,6 +25,9 @@ pub(crate) async fn run(check: Check) -> anyhow::Result<ExitCode> {
     };
     let rules = config.screening.read();
     say("screening", rules.map(|rules| format!("{} rules of {}", rules.rules().len(), rules.title())));
+    if let Some(provider) = identity::provider(&config).transpose() {
+        say("identity", try_provider(provider).await);
+    }
     say("storage", try_storage(&config).await);
     match parts::open_store(&config).await {
         Ok(store) => {
@@ -40,6 +45,11 @@ pub(crate) async fn run(check: Check) -> anyhow::Result<ExitCode> {
         Err(error) => say("catalog", Err(error)),
     }
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn try_provider(provider: anyhow::Result<Provider>) -> anyhow::Result<String> {
+    provider?.ask(parts::now_ms()).await.map_err(|problem| anyhow::anyhow!("{problem}"))?;
+    Ok("the provider says where people sign in".to_owned())
 }
 
 async fn try_storage(config: &Config) -> anyhow::Result<String> {

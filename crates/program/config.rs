@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use portico_intake::screen::RuleSet;
 use portico_model::limits::Limits;
-use portico_publish::FetchSettings;
+use portico_publish::{DatabaseSettings, FetchSettings};
 use serde::{Deserialize, Serialize};
+
+use crate::identity::Identity;
 
 /// The whole configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) sources: SourceSettings,
     /// How stewards are told of refreshes.
     pub(crate) notices: Notices,
+    /// How staff sign in at their browsers.
+    pub(crate) identity: Identity,
     /// Every limit.
     pub(crate) limits: Limits,
 }
@@ -45,6 +49,8 @@ pub(crate) struct SourceSettings {
     pub(crate) directories: BTreeMap<String, PathBuf>,
     /// Buckets with prefixes, by the names that declarations give them: `url` and `options` as those of the storage.
     pub(crate) objects: BTreeMap<String, Storage>,
+    /// PostgreSQL databases, by the names that declarations give them.
+    pub(crate) databases: BTreeMap<String, DatabaseSettings>,
 }
 
 /// How stewards are told of refreshes.
@@ -247,8 +253,16 @@ impl Config {
         if let Some(secret) = variable("PORTICO_WEBHOOK_SECRET") {
             self.notices.webhook_secret = secret;
         }
+        for database in self.sources.databases.values_mut() {
+            if let Some(password) = database.password_env.as_deref().and_then(&variable) {
+                database.password = password;
+            }
+        }
         for place in self.sources.objects.values_mut() {
             place.read_environment(&variable);
+        }
+        if let (Some(oidc), Some(secret)) = (&mut self.identity.oidc, variable("PORTICO_OIDC_CLIENT_SECRET")) {
+            oidc.client_secret = Some(secret);
         }
         self.storage.read_environment(variable);
         Ok(())
@@ -275,6 +289,17 @@ impl Config {
         }
         if !notices.webhook_url.is_empty() && notices.webhook_secret.is_empty() {
             faults.push("notices.webhook_url wants PORTICO_WEBHOOK_SECRET in the environment".to_owned());
+        }
+        if self.identity.oidc.is_some() && self.server.public_url.is_empty() {
+            faults.push("identity.oidc wants server.public_url, to which the provider sends people back".to_owned());
+        }
+        for (name, database) in &self.sources.databases {
+            if database.password_env.is_some() && database.password_file.is_some() {
+                faults.push(format!("sources.databases.{name} has a password_env or a password_file, not both"));
+            }
+            if database.password_env.is_some() && database.password.is_empty() {
+                faults.push(format!("sources.databases.{name}: the environment does not have its password_env"));
+            }
         }
         let query = &self.limits.query;
         if query.pool_memory_bytes > query.worker_memory_bytes {

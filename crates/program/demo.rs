@@ -1,5 +1,6 @@
 //! `portico demo`: the sample city, published through the real road in, then served.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -8,7 +9,8 @@ use portico_intake::options::ReadOptions;
 use portico_model::dataset::DatasetMetadata;
 use portico_model::finding::Finding;
 use portico_model::name::DatasetName;
-use portico_publish::{Publisher, StageRequest};
+use portico_model::policy::{Role, Scope};
+use portico_publish::{Holder, LinkRequest, Publisher, StageRequest};
 
 use crate::args::Demo;
 use crate::city::{self, City, Sample};
@@ -38,7 +40,9 @@ pub(crate) async fn run(demo: Demo) -> anyhow::Result<ExitCode> {
     for sample in &city.dataset {
         publish(&publisher, &store, sample, demo.rows, &scratch).await.with_context(|| sample.name.clone())?;
     }
-    serve::serve_store(&config, store, listener, greet).await
+    let links = sign_in_links(&publisher, config.limits.staff.link_minutes).await?;
+    let minutes = config.limits.staff.link_minutes;
+    serve::serve_store(&config, store, listener, |address| greet(address, &links, (minutes, &data))).await
 }
 
 /// Every version of one dataset; those that an earlier run released are left as they are.
@@ -106,7 +110,19 @@ fn say_blocked(name: &str, findings: &[Finding]) {
     }
 }
 
-fn greet(address: &str) {
+/// A link for each role, with the role's name: so that whoever tries the demo sees what each may do.
+async fn sign_in_links(publisher: &Publisher, minutes: u64) -> anyhow::Result<Vec<(Role, String)>> {
+    let mut links = Vec::new();
+    for role in Role::ALL {
+        let holder = Holder { name: role.as_str().to_owned(), roles: vec![role], scope: Scope::All };
+        let request = LinkRequest { holder, minutes };
+        let (text, _) = publisher.create_link(&parts::operator(), request, parts::now_ms()).await?;
+        links.push((role, portico_serve::link_path(&text)));
+    }
+    Ok(links)
+}
+
+fn greet(address: &str, links: &[(Role, String)], (minutes, data): (u64, &Path)) {
     let host = address.split("://").nth(1).unwrap_or(address);
     println!(
         "
@@ -118,7 +134,16 @@ SQL          curl {address}/sql?format=csv -H 'Content-Type: application/sql' \\
 Python       pandas.read_parquet('{address}/datasets/bus-stops.parquet')
 Flight SQL   adbc_driver_flightsql.dbapi.connect('grpc://{host}')
 
+Sign in, once and within {minutes} minutes, as"
+    );
+    for (role, path) in links {
+        println!("{:12} {address}{path}", role.as_str());
+    }
+    println!(
+        "More         portico token link NAME --role ROLE --everywhere --at {address} --data {}
+
 Stop with Ctrl-C.
-"
+",
+        data.display()
     );
 }

@@ -13,6 +13,7 @@ mod check;
 mod city;
 mod config;
 mod demo;
+mod identity;
 mod parts;
 mod publish;
 mod purge;
@@ -25,6 +26,7 @@ mod road;
 mod scratch;
 mod scrub;
 mod serve;
+mod session;
 mod source;
 mod staff;
 mod sweep;
@@ -88,6 +90,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Schedule(schedule) => calendar::run(*schedule).await,
         Command::Source(said) => interruptible(source::run(said)).await,
         Command::Token(said) => token::run(said).await,
+        Command::Session(said) => session::run(said).await,
         Command::Audit(said) => audit::run(said).await,
         Command::Report(said) => report::run(said).await,
         Command::Query(query) => query::run(query).await,

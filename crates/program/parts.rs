@@ -115,7 +115,15 @@ fn sources(config: &Config) -> anyhow::Result<Sources> {
         let opened = Place::open(&place.url, &place.options);
         objects.insert(name.clone(), opened.with_context(|| format!("sources.objects.{name} cannot be opened"))?);
     }
-    let places = Places { directories: config.sources.directories.clone(), objects };
+    let mut databases = config.sources.databases.clone();
+    for (name, database) in &mut databases {
+        if let Some(file) = &database.password_file {
+            let read = std::fs::read_to_string(file);
+            let password = read.with_context(|| format!("sources.databases.{name}: password_file cannot be read"))?;
+            password.trim_end_matches(['\r', '\n']).clone_into(&mut database.password);
+        }
+    }
+    let places = Places { directories: config.sources.directories.clone(), objects, databases };
     Ok(Sources { fetcher: fetcher(config), places, notices, limits: config.limits.sources.clone() })
 }
 

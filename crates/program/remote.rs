@@ -65,6 +65,11 @@ impl Remote {
         self.send(request).await
     }
 
+    /// Ends what a query names.
+    pub(crate) async fn delete<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, &str)]) -> anyhow::Result<T> {
+        self.send(self.request(Method::DELETE, path)?.query(query)).await
+    }
+
     /// Sends a file.
     pub(crate) async fn upload<T: DeserializeOwned>(
         &self,

@@ -11,6 +11,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::args::Serve;
 use crate::calendar;
 use crate::config::Config;
+use crate::identity;
 use crate::parts::{self, Scratch};
 use crate::records;
 
@@ -54,7 +55,10 @@ pub(crate) async fn serve_store(
     };
     let publisher = parts::open_publisher(config, &store, &scratch)?;
     let keeping = records::keep(publisher.clone(), questions.clone());
-    let staff = Staff::new(publisher.clone(), &config.limits.staff);
+    let mut staff = Staff::new(publisher.clone(), &config.limits.staff);
+    if let Some(provider) = identity::provider(config)? {
+        staff = staff.with_provider(provider);
+    }
     let limits = config.limits.clone();
     let site = Arc::new(Site { store, questions, staff, limits, settings, clock: parts::clock() });
     let connections = ConnectionSettings { limits: config.limits.http.clone(), tls: tls(config)?, trusted_proxies };

@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use portico_model::name::DatasetName;
 use portico_model::policy::{Role, Scope};
-use portico_publish::TokenRequest;
+use portico_publish::{Holder, LinkRequest, TokenRequest};
 use portico_store::TokenRecord;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::args::{Reach, Token, TokenStep};
+use crate::args::{Link, Reach, Token, TokenStep};
 use crate::parts;
 use crate::road::Road;
 
@@ -49,6 +49,12 @@ pub(crate) async fn run(token: Token) -> anyhow::Result<ExitCode> {
             let scope = scope(departments, &datasets, everywhere)?;
             create(&reach, TokenRequest { name, roles, scope, days }).await?;
         }
+        TokenStep::Link(link) => {
+            let Link { name, roles, departments, datasets, everywhere, at, reach } = *link;
+            let roles = roles.iter().map(|text| role(text)).collect::<anyhow::Result<Vec<_>>>()?;
+            let scope = scope(departments, &datasets, everywhere)?;
+            make_link(&reach, Holder { name, roles, scope }, at.as_deref()).await?;
+        }
         TokenStep::List { reach } => list(&reach).await?,
         TokenStep::Revoke { id, reach } => revoke(&reach, &id).await?,
     }
@@ -85,6 +91,37 @@ async fn create(reach: &Reach, request: TokenRequest) -> anyhow::Result<()> {
         token.expires
     );
     println!("{text}");
+    Ok(())
+}
+
+async fn make_link(reach: &Reach, holder: Holder, at: Option<&str>) -> anyhow::Result<()> {
+    #[derive(Deserialize)]
+    struct Made {
+        path: String,
+        expires: String,
+    }
+
+    let name = holder.name.clone();
+    let (base, path, expires) = match Road::open_or_make(reach).await? {
+        Road::Here(open) => {
+            let (server, minutes) = (&open.config.server, open.config.limits.staff.link_minutes);
+            let request = LinkRequest { holder, minutes };
+            let (text, link) = open.publisher.create_link(&parts::operator(), request, parts::now_ms()).await?;
+            let base = match server.public_url.as_str() {
+                "" => format!("http://{}", server.listen),
+                url => url.to_owned(),
+            };
+            (base, portico_serve::link_path(&text), moment(link.expires_ms))
+        }
+        Road::There(remote) => {
+            let Holder { name, roles, scope } = holder;
+            let wanted = json!({ "name": name, "roles": roles, "scope": scope });
+            let made: Made = remote.say(Method::POST, &["links"], &wanted).await?;
+            (reach.server.clone().unwrap_or_default(), made.path, made.expires)
+        }
+    };
+    eprintln!("signs {name} in once, until {expires}:");
+    println!("{}{path}", at.unwrap_or(&base).trim_end_matches('/'));
     Ok(())
 }
 
@@ -136,10 +173,14 @@ fn scope(departments: Vec<String>, datasets: &[String], everywhere: bool) -> any
     Ok(Scope::Only { departments, datasets })
 }
 
-/// Roles and scope as a person reads them.
 fn duties(token: &Told) -> String {
-    let roles = token.roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
-    match &token.scope {
+    spoken(&token.roles, &token.scope)
+}
+
+/// Roles and scope as a person reads them.
+pub(crate) fn spoken(roles: &[Role], scope: &Scope) -> String {
+    let roles = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
+    match scope {
         Scope::All => format!("{roles} everywhere"),
         Scope::Only { departments, datasets } => {
             let datasets = datasets.iter().map(ToString::to_string);
@@ -147,6 +188,11 @@ fn duties(token: &Told) -> String {
             format!("{roles} of {}", parts.join(", "))
         }
     }
+}
+
+/// A time to the minute.
+pub(crate) fn moment(ms: i64) -> String {
+    chrono::DateTime::from_timestamp_millis(ms).unwrap_or_default().format("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 fn day(ms: i64) -> String {

@@ -19,6 +19,11 @@ async fn empty(directory: &Path, name: &str) -> Store {
     Store { storage: disk(directory, name), catalog }
 }
 
+fn steward() -> portico_publish::Holder {
+    use portico_model::policy::{Role, Scope};
+    portico_publish::Holder { name: "ana".to_owned(), roles: vec![Role::Steward], scope: Scope::All }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_portal_comes_back_whole() {
     let scratch = tempfile::tempdir().unwrap();
@@ -30,13 +35,12 @@ async fn a_lost_portal_comes_back_whole() {
     }
     let open = Road::new(&publish, "street-trees", &files[2]).stage(NOW_MS).await.unwrap();
     publish.screen(&operator(), &open, NOW_MS, |_| {}).await.unwrap();
-    let wanted = portico_publish::TokenRequest {
-        name: "ana".to_owned(),
-        roles: vec![portico_model::policy::Role::Steward],
-        scope: portico_model::policy::Scope::All,
-        days: 1,
-    };
+    let holder = steward();
+    let (roles, scope) = (holder.roles.clone(), holder.scope.clone());
+    let wanted = portico_publish::TokenRequest { name: holder.name.clone(), roles, scope, days: 1 };
     let (text, token) = publish.create_token(&operator(), wanted, 1, NOW_MS).await.unwrap();
+    let life = portico_publish::SessionLife { hours: 8, idle_minutes: 60 };
+    let (session, _) = publish.begin_session(holder, "u-1".to_owned(), life, NOW_MS).await.unwrap();
     let kept = disk(scratch.path(), "kept");
     let mut total = 0;
     let first = store
@@ -61,6 +65,8 @@ async fn a_lost_portal_comes_back_whole() {
     let world = World::over(again.clone(), Limits::default()).await;
     assert_eq!(world.rows("select count(*), min(mark) from street_trees").await, "60,2\n");
     assert_eq!(world.publisher.identify(text.reveal(), NOW_MS).await.unwrap().map(|found| found.id), Some(token.id));
+    // Nobody is signed in at a portal that came back.
+    assert!(world.publisher.session(&session, NOW_MS).await.unwrap().is_none());
     assert_eq!(world.rows("select count(*), min(mark) from \"street_trees@1\"").await, "30,1\n");
     assert_eq!(world.rows("select count(*), min(mark) from bus_stops").await, "120,4\n");
     // What was on its way goes on from where it was.

@@ -307,11 +307,27 @@ pub struct StaffLimits {
     pub screenings: u64,
     /// Longest life of a token, in days: a forgotten one ends within a year.
     pub token_days: u64,
+    /// Longest life of a session at a browser, in hours: a working day. A group that somebody leaves at the identity
+    /// provider counts from their next sign-in, so this is how late that may be.
+    pub session_hours: u64,
+    /// How long a session may lie unused, in minutes: a meeting.
+    pub session_idle_minutes: u64,
+    /// How long a one-time sign-in link is good, in minutes: as long as it takes to hand it over.
+    pub link_minutes: u64,
 }
 
 impl Default for StaffLimits {
     fn default() -> Self {
-        Self { upload_bytes: 16 * GIB, upload_idle_ms: 30_000, uploads: 4, screenings: 2, token_days: 366 }
+        Self {
+            upload_bytes: 16 * GIB,
+            upload_idle_ms: 30_000,
+            uploads: 4,
+            screenings: 2,
+            token_days: 366,
+            session_hours: 8,
+            session_idle_minutes: 60,
+            link_minutes: 15,
+        }
     }
 }
 
@@ -343,6 +359,8 @@ impl Default for ScheduleLimits {
 pub struct SourceLimits {
     /// Bytes of what a source gives: it lies on the server's disk until it is in staging.
     pub fetch_bytes: u64,
+    /// Rows of a query to a database.
+    pub query_rows: u64,
     /// Time for finding and reaching a server, in milliseconds.
     pub connect_ms: u64,
     /// Longest silence of a server, in milliseconds.
@@ -373,6 +391,7 @@ impl Default for SourceLimits {
     fn default() -> Self {
         Self {
             fetch_bytes: 4 * GIB,
+            query_rows: 100_000_000,
             connect_ms: 10_000,
             idle_ms: 30_000,
             fetch_ms: 2_048_000,

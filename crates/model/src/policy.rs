@@ -54,7 +54,7 @@ pub enum Action {
     Preview,
     /// Read the audit log.
     ReadAudit,
-    /// Make, list and revoke tokens.
+    /// Give and take what lets people in: tokens, sign-in links, sessions.
     ManageTokens,
     /// Draft the annual report, write its recommendations, moderate comments on it.
     WriteReport,

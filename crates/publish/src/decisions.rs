@@ -294,7 +294,7 @@ impl Publisher {
         }
     }
 
-    fn facts(&self, record: &RevisionRecord, department: String) -> RevisionFacts {
+    pub(crate) fn facts(&self, record: &RevisionRecord, department: String) -> RevisionFacts {
         let took_part = std::iter::once(&record.created_by).chain(&record.review.submitted_by);
         RevisionFacts {
             dataset: record.dataset.clone(),

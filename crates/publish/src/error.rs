@@ -49,7 +49,7 @@ pub enum PublishError {
     /// A report is open to comment for thirty days, and not now.
     #[error("the report is not open to comment: that is for thirty days from its publication")]
     CommentClosed,
-    /// A token that makes no sense.
+    /// A token, a link or a holder of one that makes no sense.
     #[error("{0}")]
     BadToken(String),
     /// A source, or a step on one, that makes no sense.

@@ -71,6 +71,9 @@ pub enum FetchError {
     /// It is too large.
     #[error("the file is over the limit of {0} bytes (limits.sources.fetch_bytes)")]
     TooLarge(u64),
+    /// It has too many rows.
+    #[error("the query has more than {0} rows (limits.sources.query_rows)")]
+    TooManyRows(u64),
     /// It took too long.
     #[error("the file did not come in time (limits.sources.fetch_ms)")]
     TooSlow,
@@ -88,7 +91,7 @@ impl FetchError {
     pub fn kind(&self) -> ProblemKind {
         match self {
             Self::Address(_) | Self::Internal | Self::Redirects(_) => ProblemKind::InvalidRequest,
-            Self::TooLarge(_) => ProblemKind::TooLarge,
+            Self::TooLarge(_) | Self::TooManyRows(_) => ProblemKind::TooLarge,
             Self::Status(_) | Self::TooSlow | Self::Unreachable(_) => ProblemKind::Unavailable,
             Self::Local(_) => ProblemKind::Internal,
         }
@@ -157,7 +160,7 @@ impl Fetcher {
         }
         match url.host() {
             Some(Host::Domain(name)) if !name.trim_end_matches('.').is_empty() => Ok(url),
-            Some(Host::Ipv4(_) | Host::Ipv6(_)) if self.is_excepted(&url) => Ok(url),
+            Some(Host::Ipv4(_) | Host::Ipv6(_)) if url.host_str().is_some_and(|host| self.is_excepted(host)) => Ok(url),
             _ => Err(FetchError::Address("it has no host with a name")),
         }
     }
@@ -233,19 +236,9 @@ impl Fetcher {
         let addresses = match url.host() {
             Some(Host::Ipv4(address)) => vec![SocketAddr::from((address, port))],
             Some(Host::Ipv6(address)) => vec![SocketAddr::from((address, port))],
-            _ => {
-                let time = Duration::from_millis(self.limits.connect_ms);
-                let found = tokio::time::timeout(time, (self.lookup)(host.to_owned(), port)).await;
-                found.map_err(|_| FetchError::TooSlow)?.map_err(|error| FetchError::Unreachable(error.into()))?
-            }
+            _ => self.look_up(host, port).await?,
         };
-        if addresses.is_empty() {
-            return Err(FetchError::Unreachable("the host has no address".into()));
-        }
-        // One bad address is enough: whoever runs that name is up to something.
-        if !self.is_excepted(url) && !addresses.iter().all(|address| addresses::is_public(address.ip())) {
-            return Err(FetchError::Internal);
-        }
+        self.check_addresses(host, &addresses)?;
         Client::builder()
             .no_proxy()
             .user_agent(AGENT)
@@ -258,11 +251,34 @@ impl Fetcher {
             .map_err(unreachable)
     }
 
+    /// The addresses of a host that something other than HTTP is spoken with, by the same rules.
+    pub(crate) async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, FetchError> {
+        let addresses = self.look_up(host, port).await?;
+        self.check_addresses(host, &addresses)?;
+        Ok(addresses)
+    }
+
+    async fn look_up(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, FetchError> {
+        let time = Duration::from_millis(self.limits.connect_ms);
+        let found = tokio::time::timeout(time, (self.lookup)(host.to_owned(), port)).await;
+        found.map_err(|_| FetchError::TooSlow)?.map_err(|error| FetchError::Unreachable(error.into()))
+    }
+
+    fn check_addresses(&self, host: &str, addresses: &[SocketAddr]) -> Result<(), FetchError> {
+        if addresses.is_empty() {
+            return Err(FetchError::Unreachable("the host has no address".into()));
+        }
+        // One bad address is enough: whoever runs that name is up to something.
+        if !self.is_excepted(host) && !addresses.iter().all(|address| addresses::is_public(address.ip())) {
+            return Err(FetchError::Internal);
+        }
+        Ok(())
+    }
+
     /// Whether the operator has named the host: then its addresses do not matter.
-    fn is_excepted(&self, url: &Url) -> bool {
+    fn is_excepted(&self, host: &str) -> bool {
         let plain = |host: &str| host.trim_end_matches('.').to_ascii_lowercase();
-        let host = url.host_str().map(plain);
-        host.is_some_and(|host| self.settings.hosts.iter().any(|excepted| plain(excepted) == host))
+        self.settings.hosts.iter().any(|excepted| plain(excepted) == plain(host))
     }
 
     async fn save(&self, mut answer: Response, into: &Path) -> Result<Fetched, FetchError> {

@@ -21,11 +21,13 @@ use ulid::Ulid;
 
 use crate::compare::differences;
 use crate::cycle::wait_ms;
+use crate::database;
 use crate::drop_place::{self, Turn};
 use crate::error::PublishError;
 use crate::fetch::{Conditions, Fetched};
 use crate::publisher::{Publisher, StageRequest, from_json};
 use crate::revision::Revision;
+use crate::settings::Sources;
 use crate::source::{Declaration, Origin};
 
 /// Sources that are looked at when others are quicker to take the first.
@@ -163,6 +165,13 @@ impl Publisher {
                     }
                 };
                 Ok((path.rsplit('/').next().unwrap_or_default().to_owned(), fetched))
+            }
+            Origin::Postgresql { database, query } => {
+                let gone = || PublishError::BadSource("the database is none of sources.databases".to_owned());
+                let place = self.sources.places.databases.get(database).ok_or_else(gone)?;
+                let Sources { fetcher, limits, .. } = &self.sources;
+                let fetched = database::fetch(fetcher, (place, query), limits, into).await?;
+                Ok((database::FILE_NAME.to_owned(), fetched))
             }
             Origin::Directory { directory, file } => {
                 let place = self.sources.places.directories.get(directory);

@@ -61,6 +61,13 @@ pub enum Origin {
         /// The object's path below the prefix.
         path: String,
     },
+    /// A query to a database.
+    Postgresql {
+        /// The name that the operator has given it in `sources.databases`.
+        database: String,
+        /// One statement that gives rows. Without an order the same rows may come as another file.
+        query: String,
+    },
 }
 
 /// What may differ from the current version.
@@ -265,6 +272,16 @@ impl Publisher {
                     return bad("file is the name of a file, in which one * may stand for anything");
                 }
             }
+            Origin::Postgresql { database, query } => {
+                if !self.sources.places.databases.contains_key(database) {
+                    return bad("the database is none of sources.databases");
+                }
+                if query.trim().is_empty() || query.contains('\0') {
+                    return bad(
+                        "query is one statement that gives rows, such as SELECT id, species FROM trees ORDER BY id",
+                    );
+                }
+            }
             Origin::Object { place, path } => {
                 if !self.sources.places.objects.contains_key(place) {
                     return bad("the place is none of sources.objects");
@@ -297,6 +314,12 @@ impl Declaration {
         let mut options = self.reading.clone();
         if options.file_name.is_empty() {
             file_name.clone_into(&mut options.file_name);
+        }
+        if matches!(self.from, Origin::Postgresql { .. }) {
+            // Written by ourselves: nothing is to be guessed.
+            options.delimiter = Some(b',');
+            options.encoding = Some("utf-8".to_owned());
+            options.header = Some(true);
         }
         options
     }

@@ -61,9 +61,7 @@ impl TokenText {
     }
 
     fn new() -> Result<Self, PublishError> {
-        let mut random = [0_u8; SECRET_DIGITS / 2];
-        OsRng.try_fill_bytes(&mut random).map_err(|error| PublishError::Write(error.into()))?;
-        let secret = hex(&random);
+        let secret = random_secret()?;
         let check = checked(&secret);
         Ok(Self(format!("{PREFIX}{secret}{check}")))
     }
@@ -85,7 +83,23 @@ fn checked(secret: &str) -> String {
     digits
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// 256 random bits of the operating system, as hexadecimal digits.
+///
+/// # Errors
+/// [`PublishError::Write`] when it gives none.
+pub fn random_secret() -> Result<String, PublishError> {
+    let mut random = [0_u8; SECRET_DIGITS / 2];
+    OsRng.try_fill_bytes(&mut random).map_err(|error| PublishError::Write(error.into()))?;
+    Ok(hex(&random))
+}
+
+/// What somebody shows, if it can be a secret of ours.
+pub(crate) fn shown_secret(shown: &str) -> Option<String> {
+    let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    (shown.len() == SECRET_DIGITS && shown.bytes().all(digit)).then(|| shown.to_owned())
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -165,30 +179,34 @@ impl Publisher {
 }
 
 fn check(request: &TokenRequest, days_max: u64) -> Result<(), PublishError> {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-+@".contains(c);
-    let name = &request.name;
-    if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.chars().all(plain) || name == "anonymous" {
-        let wanted = "a name has 1 to 100 lower-case letters, digits and . _ - + @, such as ana.lopez";
-        return Err(PublishError::BadToken(wanted.to_owned()));
-    }
-    if request.roles.is_empty() {
-        return Err(PublishError::BadToken(
-            "a token needs a role: contributor, steward, open-data, cio or admin".to_owned(),
-        ));
-    }
+    check_holder(&request.name, &request.roles, &request.scope)?;
     if request.days == 0 || request.days > days_max {
         return Err(PublishError::BadToken(format!(
             "a token is good for 1 to {days_max} days (limits.staff.token_days)"
         )));
     }
-    if let Scope::Only { departments, datasets } = &request.scope {
+    Ok(())
+}
+
+/// Whether this can be somebody who works on the road in.
+pub(crate) fn check_holder(name: &str, roles: &[Role], scope: &Scope) -> Result<(), PublishError> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-+@".contains(c);
+    if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.chars().all(plain) || name == "anonymous" {
+        let wanted = "a name has 1 to 100 lower-case letters, digits and . _ - + @, such as ana.lopez";
+        return Err(PublishError::BadToken(wanted.to_owned()));
+    }
+    if roles.is_empty() {
+        let wanted = "a role is needed: contributor, steward, open-data, cio or admin".to_owned();
+        return Err(PublishError::BadToken(wanted));
+    }
+    if let Scope::Only { departments, datasets } = scope {
         let count = departments.len().saturating_add(datasets.len());
         let blank = departments.iter().any(|department| department.trim().is_empty() || department.len() > 500);
         if count == 0 || count > SCOPE_MAX || blank {
-            let wanted = format!("a token is for everything, or for 1 to {SCOPE_MAX} departments and datasets");
+            let wanted = format!("a scope is everything, or 1 to {SCOPE_MAX} departments and datasets");
             return Err(PublishError::BadToken(wanted));
         }
-        if request.roles.contains(&Role::Admin) {
+        if roles.contains(&Role::Admin) {
             return Err(PublishError::BadToken("an admin is there for the whole portal".to_owned()));
         }
     }

@@ -59,7 +59,8 @@ pub(crate) async fn finish(State(site): State<Arc<Site>>, request: Request, next
     let id = request.extensions().get::<RequestId>().map(|id| id.as_str().to_owned()).unwrap_or_default();
     let tls = request.extensions().get::<Client>().is_some_and(|client| client.tls);
     let credential = request.headers().contains_key(header::AUTHORIZATION);
-    let staff = request.uri().path().starts_with(staff::PREFIX);
+    let path = request.uri().path();
+    let (staff, staff_page) = (staff::is_for_staff(path), staff::is_page(path));
     let mut response = if is_addressed(&request) {
         next.run(request).await
     } else {
@@ -86,6 +87,10 @@ pub(crate) async fn finish(State(site): State<Arc<Site>>, request: Request, next
     }
     if staff {
         keep_at_home(response.headers_mut());
+    }
+    if staff_page {
+        // Without it browsers hide from us that a form was sent by our own page.
+        response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     }
     response
 }
@@ -183,6 +188,7 @@ fn keep_at_home(headers: &mut HeaderMap) {
     }
     let own = HeaderName::from_static("cross-origin-resource-policy");
     headers.insert(own, HeaderValue::from_static("same-origin"));
+    headers.append(header::VARY, HeaderValue::from_static("cookie"));
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! ```text
 //! connection ─▶ accept ─▶ router ─┬─▶ http      /sql, /datasets/…, /api/…      JSON, files, problems
 //!                                 │    └ staff  /api/staff/…  with a token     every step of the road in ─▶ publish
+//!                                 │             /staff/…      with a session   the same, as pages
 //!                                 ├─▶ pages     /, /datasets/{name}            HTML
 //!                                 └─▶ flight    application/grpc               Flight and Flight SQL
 //!                                        │
@@ -23,6 +24,7 @@ mod client;
 mod finish;
 mod flight;
 mod http;
+mod identity;
 mod observe;
 mod pages;
 mod problem;
@@ -38,8 +40,10 @@ mod testing;
 mod tests;
 
 pub use crate::http::service::metrics_router;
+pub use crate::http::staff::signin::link_path;
 pub use accept::{ConnectionSettings, Peer, TlsError, address_block, run, tls_acceptor};
 pub use client::TrustedProxies;
+pub use identity::{Duty, Fetch, FetchError, Provider, ProviderSettings};
 pub use observe::RequestId;
 pub use problem::{PROBLEM_CODE_METADATA, PROBLEMS_PATH, grpc_code, grpc_status, http_status};
 pub use router::router;

@@ -10,6 +10,7 @@ mod examples;
 mod list;
 mod problem;
 mod report;
+pub(crate) mod staff;
 mod text;
 
 use axum::response::Response;

@@ -71,6 +71,7 @@ fn routes() -> Vec<Route> {
     routes.extend(api_routes());
     routes.extend(page_routes());
     routes.extend(staff_routes());
+    routes.extend(signin_routes());
     routes.extend(source_routes());
     routes
 }
@@ -194,6 +195,31 @@ fn staff_routes() -> Vec<Route> {
             .with_methods("GET, HEAD, POST, OPTIONS"),
         route("/api/staff/tokens/{id}", &["/api/staff/tokens/{id}"], delete(tokens::revoke))
             .with_methods("DELETE, OPTIONS"),
+    ]
+}
+
+/// Who may come in, and the pages of those who have.
+fn signin_routes() -> Vec<Route> {
+    use pages::staff as page;
+    use staff::{sessions, signin};
+    let form = |pattern: &'static str, documented: &'static [&'static str], answers| {
+        route(pattern, documented, answers).with_methods("POST, OPTIONS")
+    };
+    vec![
+        form("/api/staff/links", &["/api/staff/links"], post(sessions::link)),
+        route("/api/staff/sessions", &["/api/staff/sessions"], get(sessions::list).delete(sessions::end_all))
+            .with_methods("GET, HEAD, DELETE, OPTIONS"),
+        route("/api/staff/sessions/{id}", &["/api/staff/sessions/{id}"], delete(sessions::end))
+            .with_methods("DELETE, OPTIONS"),
+        route("/staff", &["/staff"], get(page::home)),
+        route("/staff/signin/provider", &["/staff/signin/provider"], get(signin::provider)),
+        route("/staff/signin/callback", &["/staff/signin/callback"], get(signin::callback)),
+        route("/staff/signin/link", &["/staff/signin/link"], get(page::link).post(signin::use_link))
+            .with_methods("GET, HEAD, POST, OPTIONS"),
+        form("/staff/signout", &["/staff/signout"], post(signin::sign_out)),
+        route("/staff/revisions", &["/staff/revisions"], get(page::list)),
+        route("/staff/revisions/{id}", &["/staff/revisions/{id}"], get(page::show)),
+        form("/staff/revisions/{id}/{step}", &["/staff/revisions/{id}/{step}"], post(page::step)),
     ]
 }
 

@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use portico_model::limits::StaffLimits;
 use portico_model::problem::{Problem, ProblemKind};
-use portico_publish::Publisher;
+use portico_publish::{Publisher, SessionLife};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::identity::Provider;
 
 /// When to try again after all places are taken, in seconds: a file of some size is read in that time.
 const RETRY_S: u64 = 10;
@@ -23,6 +25,10 @@ const BLOCKS_MAX: usize = 10_000;
 pub struct Staff {
     /// The steps of the road in.
     pub(crate) publisher: Publisher,
+    /// Where staff sign in, besides one-time links.
+    pub(crate) provider: Option<Arc<Provider>>,
+    /// How long they stay signed in.
+    pub(crate) session_life: SessionLife,
     uploads: Arc<Semaphore>,
     screenings: Arc<Semaphore>,
     comments: Arc<Mutex<HashMap<String, (i64, u64)>>>,
@@ -36,8 +42,15 @@ impl Staff {
             let count = usize::try_from(count).unwrap_or(Semaphore::MAX_PERMITS);
             Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)))
         };
+        let session_life = SessionLife { hours: limits.session_hours, idle_minutes: limits.session_idle_minutes };
         let (uploads, screenings) = (places(limits.uploads), places(limits.screenings));
-        Self { publisher, uploads, screenings, comments: Arc::default() }
+        Self { publisher, provider: None, session_life, uploads, screenings, comments: Arc::default() }
+    }
+
+    /// The same, for staff who sign in at an identity provider.
+    #[must_use]
+    pub fn with_provider(self, provider: Provider) -> Self {
+        Self { provider: Some(Arc::new(provider)), ..self }
     }
 
     /// Counts a comment of an address block, of which there may be so many in an hour; `0` is no limit.

@@ -6,6 +6,8 @@ mod downloads;
 mod pages;
 mod rates;
 mod replay;
+mod sessions;
+mod signin;
 mod sql;
 mod staff;
 mod surface;

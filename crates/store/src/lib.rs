@@ -49,9 +49,9 @@ mod storage;
 pub use backup::{CopyEvent, CopySummary};
 pub use catalog::{
     AuditEntry, Catalog, CatalogMoment, CommentRecord, CommentState, DatasetFilter, DatasetRecord, Erasure, Facets,
-    Interrupt, NoticeRecord, Prepared, PurgeRecord, PurgeReport, RefreshRecord, ReleaseRecord, RemovedFile,
-    ReportRecord, ReportSection, Review, RevisionRecord, RunRecord, ScheduleRecord, SourceRecord, TokenRecord,
-    UseCount, VersionRecord, VersionSummary, month_of,
+    Interrupt, LinkRecord, NoticeRecord, Prepared, PurgeRecord, PurgeReport, RefreshRecord, ReleaseRecord, RemovedFile,
+    ReportRecord, ReportSection, Review, RevisionRecord, RunRecord, ScheduleRecord, SessionOrigin, SessionRecord,
+    SourceRecord, TokenRecord, UseCount, VersionRecord, VersionSummary, month_of,
 };
 pub use error::{Cause, StoreError};
 pub use scrub::{ScrubEvent, Scrubbed, Wrong};

@@ -20,6 +20,8 @@ mod releases;
 mod sample;
 #[path = "catalog/schedules.rs"]
 mod schedules;
+#[path = "catalog/signin.rs"]
+mod signin;
 #[path = "catalog/tokens.rs"]
 mod tokens;
 

@@ -1,4 +1,5 @@
-//! The staff API: every step of the road in, as JSON, for whoever shows a token.
+//! The staff API: every step of the road in, as JSON, for whoever shows a token or is signed in at a browser; and
+//! signing in and out.
 //!
 //! ```text
 //! GET  /api/staff/whoami        GET /api/staff/datasets[/{name}[/revisions]]     GET /api/staff/audit
@@ -10,22 +11,40 @@
 //! GET  /api/staff/schedules
 //! GET  /api/staff/reports      POST …/{year}/draft  publish      GET …/{year}/comments      POST /api/staff/comments/{id}/moderate
 //! GET, POST /api/staff/tokens                    DELETE /api/staff/tokens/{id}
+//! POST /api/staff/links      GET, DELETE /api/staff/sessions      DELETE /api/staff/sessions/{id}
+//! GET /staff/signin/provider   callback          POST /staff/signin/link         POST /staff/signout
 //! ```
 //!
 //! A handler asks who shows which token before it reads anything else, and the publisher asks policy about each step.
+//! The pages under `/staff` are in `pages::staff`.
 
 pub(crate) mod asker;
 pub(crate) mod audit;
+pub(crate) mod cookies;
 pub(crate) mod datasets;
 mod documents;
+pub(crate) mod form;
 pub(crate) mod json;
+pub(crate) mod origin;
 pub(crate) mod purge;
 pub(crate) mod reports;
 pub(crate) mod revisions;
 pub(crate) mod schedules;
+pub(crate) mod sessions;
+pub(crate) mod signin;
 pub(crate) mod sources;
 pub(crate) mod tokens;
 pub(crate) mod upload;
 
-/// What every path of it begins with: nothing below it is for other sites, or for caches.
-pub(crate) const PREFIX: &str = "/api/staff/";
+/// What every path of the API for staff begins with.
+const API: &str = "/api/staff/";
+
+/// Whether a path is for staff: nothing of it is for other sites, or for caches.
+pub(crate) fn is_for_staff(path: &str) -> bool {
+    path.starts_with(API) || is_page(path)
+}
+
+/// Whether a path is one of the pages for staff, or of their forms.
+pub(crate) fn is_page(path: &str) -> bool {
+    path == "/staff" || path.starts_with("/staff/")
+}

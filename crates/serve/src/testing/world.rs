@@ -75,11 +75,16 @@ impl World {
     }
 
     /// A world with these limits and this clock.
-    pub(crate) async fn built(
+    pub(crate) async fn built(settings: SiteSettings, metadata: DatasetMetadata, limits: Limits, clock: Clock) -> Self {
+        Self::with_staff(settings, metadata, limits, (clock, |staff| staff)).await
+    }
+
+    /// A world whose staff sign in otherwise.
+    pub(crate) async fn with_staff(
         settings: SiteSettings,
         mut metadata: DatasetMetadata,
         mut limits: Limits,
-        clock: Clock,
+        (clock, with): (Clock, impl FnOnce(Staff) -> Staff),
     ) -> Self {
         let storage = Storage::open("memory://", &BTreeMap::new()).unwrap();
         let store = Store { storage, catalog: Catalog::open("sqlite::memory:").await.unwrap() };
@@ -88,7 +93,7 @@ impl World {
         let spool = tempfile::tempdir().unwrap();
         let questions = Questions::new(store.clone(), workers, limits.clone(), spool.path().join("spool"));
         let publisher = Publisher::new(store.clone(), limits.intake.clone(), "/none".into(), spool.path().to_owned());
-        let staff = Staff::new(publisher, &limits.staff);
+        let staff = with(Staff::new(publisher, &limits.staff));
         let site = Site { store, questions, staff, limits, settings, clock };
         let site = Arc::new(site);
         metadata.columns.push(ColumnDescription {

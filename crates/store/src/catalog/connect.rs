@@ -10,13 +10,14 @@ use super::seals;
 use crate::error::StoreError;
 
 /// The steps that made the tables what they are, in order; a step is never changed once released.
-const STEPS: [(i64, &str); 7] = [
+const STEPS: [(i64, &str); 8] = [
     (1, include_str!("../../migrations/0001_catalog.sql")),
     (SEALS, include_str!("../../migrations/0002_seals.sql")),
     (3, include_str!("../../migrations/0003_tokens.sql")),
     (4, include_str!("../../migrations/0004_calendar.sql")),
     (5, include_str!("../../migrations/0005_records.sql")),
     (6, include_str!("../../migrations/0006_dataset_keys.sql")),
+    (7, include_str!("../../migrations/0007_signin.sql")),
     (8, include_str!("../../migrations/0008_sources.sql")),
 ];
 /// The step after which every row has a seal.

@@ -26,7 +26,8 @@ struct Table {
     sealed: Option<&'static Sealed>,
 }
 
-/// The tables in an order in which every row finds what it refers to. Leases are nobody's but the living's.
+/// The tables in an order in which every row finds what it refers to. Leases are nobody's but the living's, and so are
+/// sessions and sign-in links: whoever restores a portal lets nobody in who was signed in at that time.
 const TABLES: [Table; 18] = [
     Table {
         name: "dataset",

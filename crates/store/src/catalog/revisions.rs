@@ -73,6 +73,23 @@ impl Catalog {
         rows.iter().map(from_row).collect()
     }
 
+    /// The revisions that nobody has decided yet, newest first, `limit` at most.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the database does not answer.
+    pub async fn open_revisions(&self, limit: i64) -> Result<Vec<RevisionRecord>, StoreError> {
+        let rows = sqlx::query(concat!(
+            "SELECT ",
+            revision_columns!(),
+            " FROM revision WHERE state NOT IN ('released', 'discarded', 'superseded') \
+             ORDER BY created_ms DESC, id DESC LIMIT $1"
+        ))
+        .bind(limit)
+        .fetch_all(self.pool())
+        .await?;
+        rows.iter().map(from_row).collect()
+    }
+
     /// Replaces a revision's record if it still is in state `expected`. A record whose state stays the same may
     /// change until it is approved; `Released` is reached through [`Catalog::release`] only, and `Scheduled` is entered and
     /// left through [`Catalog::schedule`] and [`Catalog::unschedule`], but for what is given up.

@@ -115,6 +115,22 @@ macro_rules! schedule_columns {
 }
 pub(super) use schedule_columns;
 
+/// The columns of a session that its seal covers, and the seal.
+macro_rules! session_columns {
+    () => {
+        "id, sha256, name, record, used_ms, ended_ms, seal"
+    };
+}
+pub(super) use session_columns;
+
+/// The columns of a link that its seal covers, and the seal.
+macro_rules! link_columns {
+    () => {
+        "id, sha256, record, expires_ms, used_ms, seal"
+    };
+}
+pub(super) use link_columns;
+
 pub(super) const DATASET: Sealed = Sealed {
     table: "dataset",
     columns: &[
@@ -213,6 +229,29 @@ pub(super) const SCHEDULE: Sealed = Sealed {
         ("next_try_ms", Kind::Number),
         ("tries", Kind::Number),
         ("record", Kind::Text),
+    ],
+};
+
+pub(super) const SESSION: Sealed = Sealed {
+    table: "session",
+    columns: &[
+        ("id", Kind::Text),
+        ("sha256", Kind::Text),
+        ("name", Kind::Text),
+        ("record", Kind::Text),
+        ("used_ms", Kind::Number),
+        ("ended_ms", Kind::Number),
+    ],
+};
+
+pub(super) const LINK: Sealed = Sealed {
+    table: "link",
+    columns: &[
+        ("id", Kind::Text),
+        ("sha256", Kind::Text),
+        ("record", Kind::Text),
+        ("expires_ms", Kind::Number),
+        ("used_ms", Kind::Number),
     ],
 };
 
@@ -315,6 +354,34 @@ pub(super) async fn seal_schedule(connection: &mut AnyConnection, revision: &str
     sqlx::query("UPDATE schedule SET seal = $1 WHERE revision = $2")
         .bind(of_row(&SCHEDULE, &row)?)
         .bind(revision)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Seals a session that this transaction has written.
+pub(super) async fn seal_session(connection: &mut AnyConnection, id: &str) -> Result<(), StoreError> {
+    let row = sqlx::query(concat!("SELECT ", session_columns!(), " FROM session WHERE id = $1"))
+        .bind(id)
+        .fetch_one(&mut *connection)
+        .await?;
+    sqlx::query("UPDATE session SET seal = $1 WHERE id = $2")
+        .bind(of_row(&SESSION, &row)?)
+        .bind(id)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Seals a link that this transaction has written.
+pub(super) async fn seal_link(connection: &mut AnyConnection, id: &str) -> Result<(), StoreError> {
+    let row = sqlx::query(concat!("SELECT ", link_columns!(), " FROM link WHERE id = $1"))
+        .bind(id)
+        .fetch_one(&mut *connection)
+        .await?;
+    sqlx::query("UPDATE link SET seal = $1 WHERE id = $2")
+        .bind(of_row(&LINK, &row)?)
+        .bind(id)
         .execute(connection)
         .await?;
     Ok(())

@@ -12,7 +12,7 @@ use portico_model::problem::Problem;
 use portico_publish::{Affected, PublishError, Suspicion};
 use serde::{Deserialize, Serialize};
 
-use super::asker::Member;
+use super::asker::{Credential, Member};
 use super::documents::{RevisionEntry, StaffDataset};
 use super::json;
 use crate::catalog::timestamp;
@@ -28,15 +28,24 @@ pub(crate) async fn whoami(member: Member, query: Parameters) -> Result<Response
         name: &'a str,
         roles: &'a [Role],
         scope: &'a Scope,
-        token: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        token: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        session: Option<&'a str>,
+        /// What a script of ours sends as `X-Portico-CSRF` with each step of a session.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        csrf: Option<&'a str>,
         expires: String,
     }
 
     query.finish("")?;
-    let token = &member.token;
-    let expires = timestamp(token.expires_ms);
-    let said = Whoami { name: &token.name, roles: &token.roles, scope: &token.scope, token: &token.id, expires };
-    json::answer(StatusCode::OK, &said)
+    let (token, session, csrf) = match &member.credential {
+        Credential::Token(token) => (Some(token.id.as_str()), None, None),
+        Credential::Session { record, csrf } => (None, Some(record.id.as_str()), Some(csrf.as_str())),
+    };
+    let Member { name, roles, scope, .. } = &member;
+    let expires = timestamp(member.expires_ms());
+    json::answer(StatusCode::OK, &Whoami { name, roles, scope, token, session, csrf, expires })
 }
 
 /// `GET /api/staff/datasets`.

@@ -56,12 +56,16 @@ pub(crate) async fn propose((State(site), member, Path(id), query, headers, body
 pub(crate) async fn screen((State(site), member, Path(id), query, headers, body): Step) -> Result<Response, Refusal> {
     query.finish("")?;
     json::read_nothing(&site, &headers, body).await?;
-    let id = known(&id)?;
+    document(screened(&site, &member, known(&id)?).await?)
+}
+
+/// Has a file read, in one of the places for it.
+pub(crate) async fn screened(site: &Site, member: &Member, id: &str) -> Result<Revision, Refusal> {
+    let failed = |error: PublishError| problem_of_publish(&error);
     // Nobody takes a place who may not.
-    let seen = site.staff.publisher.revision(&member.principal, id, site.now_ms()).await;
-    seen.map_err(|error| problem_of_publish(&error))?;
+    site.staff.publisher.revision(&member.principal, id, site.now_ms()).await.map_err(failed)?;
     let _place = site.staff.screening()?;
-    said(site.staff.publisher.screen(&member.principal, id, site.now_ms(), |_| {}).await)
+    Ok(site.staff.publisher.screen(&member.principal, id, site.now_ms(), |_| {}).await.map_err(failed)?)
 }
 
 /// `POST /api/staff/revisions/{id}/submit`.
@@ -113,7 +117,12 @@ pub(crate) async fn approve((State(site), member, Path(id), query, headers, body
 pub(crate) async fn release((State(site), member, Path(id), query, headers, body): Step) -> Result<Response, Refusal> {
     query.finish("")?;
     json::read_nothing(&site, &headers, body).await?;
-    let (publisher, principal, id) = (&site.staff.publisher, &member.principal, known(&id)?);
+    document(released(&site, &member, known(&id)?).await?)
+}
+
+/// Makes an approved revision public, on a storage that can take it.
+pub(crate) async fn released(site: &Site, member: &Member, id: &str) -> Result<Revision, Refusal> {
+    let (publisher, principal) = (&site.staff.publisher, &member.principal);
     let failed = |error: PublishError| problem_of_publish(&error);
     publisher.revision(principal, id, site.now_ms()).await.map_err(failed)?;
     if let Err(error) = site.store.storage.self_test().await {
@@ -121,7 +130,7 @@ pub(crate) async fn release((State(site), member, Path(id), query, headers, body
         return Err(Problem::new(ProblemKind::Unavailable, "The storage cannot take a release right now.").into());
     }
     publisher.release(principal, id, site.now_ms()).await.map_err(failed)?;
-    said(publisher.revision(principal, id, site.now_ms()).await)
+    Ok(publisher.revision(principal, id, site.now_ms()).await.map_err(failed)?)
 }
 
 /// `POST /api/staff/revisions/{id}/discard`.
@@ -161,7 +170,7 @@ pub(crate) async fn rows(
 }
 
 /// A text that can be a revision's id; what cannot be one is as unknown as what is none.
-pub(super) fn known(id: &str) -> Result<&str, Refusal> {
+pub(crate) fn known(id: &str) -> Result<&str, Refusal> {
     match Ulid::from_string(id) {
         Ok(ulid) if ulid.to_string() == id => Ok(id),
         _ => Err(problem_of_publish(&PublishError::UnknownRevision(String::new())).into()),
@@ -169,6 +178,9 @@ pub(super) fn known(id: &str) -> Result<&str, Refusal> {
 }
 
 fn said(outcome: Result<Revision, PublishError>) -> Result<Response, Refusal> {
-    let revision = outcome.map_err(|error| problem_of_publish(&error))?;
+    document(outcome.map_err(|error| problem_of_publish(&error))?)
+}
+
+fn document(revision: Revision) -> Result<Response, Refusal> {
     json::answer(StatusCode::OK, &RevisionDocument::of(revision))
 }
