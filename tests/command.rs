@@ -210,6 +210,17 @@ fn the_road_in_goes_by_a_server_with_a_token_for_each_person() {
     assert_eq!(fine(&cy, &["revision", "release", id]), "released trees@1\n");
     assert!(fine(&ana, &["revision", "list", "trees"]).contains("released as trees@1"));
     assert!(fine(&ana, &["dataset", "list"]).contains("version 1"));
+    let source = "[from]\nkind = 'https'\nurl = 'https://files.example/t.csv'\n";
+    std::fs::write(directory.join("source.toml"), source).unwrap();
+    let declared = fine(&ana, &["source", "set", "trees", "--declaration", "source.toml", "--drop", "owner"]);
+    let digest = declared.lines().find_map(|line| line.strip_prefix("digest ")).unwrap();
+    assert!(declared.contains("trees source 1, declared by ana\nnot approved\n"), "{declared}");
+    let (code, text) = go(&ana, &["source", "approve", "trees", "--digest", digest]);
+    assert!(code == 1 && text.contains("that wants the role cio"), "{text}");
+    fine(&cy, &["source", "approve", "trees", "--digest", digest]);
+    assert!(fine(&ana, &["source", "pause", "trees"]).contains("\npaused\n"));
+    assert!(fine(&ana, &["source", "resume", "trees"]).contains("read when somebody asks"));
+    check(directory, &["source", "show", "trees", "--data", "p"], 0, "approved by cy");
     let (code, text) = go("", &["revision", "show", id]);
     assert!(code == 1 && text.contains("PORTICO_TOKEN"), "{text}");
     let cut: String = ana.chars().take(79).collect();

@@ -5,6 +5,7 @@ mod calendar;
 mod chaos;
 mod faults;
 mod races;
+mod refreshes;
 mod rot;
 mod troubled;
 

@@ -9,7 +9,7 @@ use portico_intake::options::ReadOptions;
 use portico_model::dataset::{DatasetMetadata, Lack, MetadataPatch, Requirement};
 use portico_model::name::DatasetName;
 use portico_model::policy::{Principal, Role, Scope};
-use portico_publish::{MetadataDefaults, PublishError, Refreshed, StageRequest, TokenRequest};
+use portico_publish::{MetadataDefaults, PublishError, Republished, StageRequest, TokenRequest};
 use serde_json::{Value, json};
 
 use crate::world::{NOW_MS, Reply, World};
@@ -251,7 +251,7 @@ async fn the_inventory_is_a_dataset_that_keeps_itself() {
                canary-hidden,Canary hidden,,Police,,held,,,false\n";
     publisher.import_inventory(&world.operator, csv.as_bytes(), false, NOW_MS).await.unwrap();
     world.stage("canary-staged", "trees.csv", TREES, "").await;
-    assert_eq!(publisher.refresh_inventory(NOW_MS).await.unwrap(), Refreshed::NotBegun);
+    assert_eq!(publisher.refresh_inventory(NOW_MS).await.unwrap(), Republished::NotBegun);
 
     // The first release goes the whole road.
     let steward = MetadataPatch {
@@ -267,7 +267,7 @@ async fn the_inventory_is_a_dataset_that_keeps_itself() {
     let staged = publisher.stage_inventory(&odette, &steward, NOW_MS).await.unwrap();
     let screened = publisher.screen(&odette, &staged.id, NOW_MS, |_| {}).await.unwrap();
     assert!(!screened.findings.iter().any(portico_model::finding::Finding::blocks), "{:?}", screened.findings);
-    assert_eq!(publisher.refresh_inventory(NOW_MS).await.unwrap(), Refreshed::Waits(staged.id.clone()));
+    assert_eq!(publisher.refresh_inventory(NOW_MS).await.unwrap(), Republished::Waits(staged.id.clone()));
     let digest = screened.digest.unwrap();
     publisher.submit(&odette, &staged.id, NOW_MS).await.unwrap();
     publisher.recommend(&odette, &staged.id, (&digest, ""), NOW_MS).await.unwrap();
@@ -280,11 +280,11 @@ async fn the_inventory_is_a_dataset_that_keeps_itself() {
     assert!(!whole.to_lowercase().contains("canary") && whole.contains("WorkOrders"), "{whole}");
 
     // From then on it keeps itself: nothing new, nothing done.
-    assert_eq!(publisher.refresh_inventory(NOW_MS + 1).await.unwrap(), Refreshed::Same);
+    assert_eq!(publisher.refresh_inventory(NOW_MS + 1).await.unwrap(), Republished::Same);
     world.publish("street-trees", "trees.csv", TREES).await;
-    let Refreshed::Released(second) = publisher.refresh_inventory(NOW_MS + DAY_MS).await.unwrap() else { panic!() };
+    let Republished::Released(second) = publisher.refresh_inventory(NOW_MS + DAY_MS).await.unwrap() else { panic!() };
     assert_eq!(second.version, 2);
-    assert_eq!(publisher.refresh_inventory(NOW_MS + 2 * DAY_MS).await.unwrap(), Refreshed::Same);
+    assert_eq!(publisher.refresh_inventory(NOW_MS + 2 * DAY_MS).await.unwrap(), Republished::Same);
     let published = "select name, published_on from inventory where status = 'published'";
     assert_eq!(world.rows(published).await, "street-trees,2026-01-02\n");
     let record = world.store.catalog.current_version(&second.dataset).await.unwrap().unwrap();
@@ -294,18 +294,18 @@ async fn the_inventory_is_a_dataset_that_keeps_itself() {
     let leak = "name,title,listed\ncalls,SSN 219-09-1234 and more,true\n";
     publisher.import_inventory(&world.operator, leak.as_bytes(), false, NOW_MS).await.unwrap();
     let waits = publisher.refresh_inventory(NOW_MS + 3 * DAY_MS).await.unwrap();
-    assert!(matches!(waits, Refreshed::Waits(_)), "{waits:?}");
+    assert!(matches!(waits, Republished::Waits(_)), "{waits:?}");
     assert_eq!(publisher.refresh_inventory(NOW_MS + 3 * DAY_MS).await.unwrap(), waits);
     let mended = "name,title,listed\ncalls,Calls,true\n";
     publisher.import_inventory(&world.operator, mended.as_bytes(), false, NOW_MS).await.unwrap();
     let third = publisher.refresh_inventory(NOW_MS + 4 * DAY_MS).await.unwrap();
-    assert!(matches!(&third, Refreshed::Released(version) if version.version == 3), "{third:?}");
+    assert!(matches!(&third, Republished::Released(version) if version.version == 3), "{third:?}");
     // Withdrawing all of it ends the standing approval.
     for version in 1..=3 {
         let version = portico_model::name::VersionRef { version, ..second.clone() };
         publisher.withdraw(&cy, &version, "not now", NOW_MS).await.unwrap();
     }
-    assert_eq!(publisher.refresh_inventory(NOW_MS + 5 * DAY_MS).await.unwrap(), Refreshed::NotBegun);
+    assert_eq!(publisher.refresh_inventory(NOW_MS + 5 * DAY_MS).await.unwrap(), Republished::NotBegun);
 }
 
 #[tokio::test(flavor = "multi_thread")]

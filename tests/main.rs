@@ -25,6 +25,7 @@ mod records;
 mod refusals;
 mod remedies;
 mod roads;
+mod sources;
 mod staff;
 mod supply;
 mod tidy;

@@ -268,7 +268,7 @@ async fn a_release_without_a_steward_is_refused() {
     let digest = screened.digest.unwrap();
     world.publisher.approve(&world.operator, &staged.id, &digest, NOW_MS).await.unwrap();
     let refused = world.publisher.release(&world.operator, &staged.id, NOW_MS).await.unwrap_err();
-    assert!(matches!(refused, portico_publish::PublishError::NoSteward), "{refused}");
+    assert!(matches!(refused, portico_publish::PublishError::Incomplete(_)), "{refused}");
     assert_eq!(world.get("/datasets/street-trees.csv").await.status, StatusCode::NOT_FOUND);
 }
 

@@ -10,14 +10,17 @@ mod metadata;
 
 pub(crate) use inventory::{Inventory, InventoryStep, Request, RequestStep};
 pub(crate) use metadata::{EditStep, Metadata};
-
+mod reading;
 mod records;
 mod schedule;
 mod signin;
+mod source;
 
+pub(crate) use reading::Reading;
 pub(crate) use records::{AfterWithdrawal, Audit, AuditFormat, AuditStep, Report, ReportStep};
 pub(crate) use schedule::Schedule;
 pub(crate) use signin::{Link, Session, SessionStep};
+pub(crate) use source::{SourceArgs, SourceStep};
 
 /// Publish a government's data as immutable versions, and answer anyone's questions about them.
 #[derive(Debug, Parser)]
@@ -46,6 +49,8 @@ pub(crate) enum Command {
     Request(Request),
     /// Have the clock release an approved revision at a time, or list what waits for its time
     Schedule(Box<Schedule>),
+    /// Where a dataset's data come from, and when they are read again
+    Source(SourceArgs),
     /// What members of staff show to a server
     Token(Token),
     /// Who is signed in at a browser
@@ -163,37 +168,6 @@ pub(crate) struct Propose {
     pub(crate) metadata: Metadata,
     #[command(flatten)]
     pub(crate) reading: Reading,
-}
-
-/// How a file is to be read, where it does not say so itself.
-#[derive(Clone, Debug, Default, Args)]
-pub(crate) struct Reading {
-    /// Data dictionary: TOML, or a Frictionless Table Schema as JSON
-    #[arg(long, value_name = "FILE")]
-    pub(crate) schema: Option<PathBuf>,
-    /// Field separator of a text file, one character
-    #[arg(long, value_name = "CHAR")]
-    pub(crate) delimiter: Option<char>,
-    /// Encoding of a text file, such as utf-8, utf-16le or windows-1252
-    #[arg(long)]
-    pub(crate) encoding: Option<String>,
-    /// The first row is data, not names
-    #[arg(long)]
-    pub(crate) no_header: bool,
-    /// Sheet of a workbook
-    #[arg(long)]
-    pub(crate) sheet: Option<String>,
-    /// A spelling of null besides the empty field; may be given several times
-    #[arg(long = "null", value_name = "TEXT")]
-    pub(crate) null_values: Vec<String>,
-    /// Leave a column out of the release; may be given several times
-    #[arg(long = "drop", value_name = "COLUMN")]
-    pub(crate) drop: Vec<String>,
-    /// Declare a column public in spite of a finding: COLUMN=REASON; may be given several times
-    #[arg(long = "public", value_name = "COLUMN=REASON")]
-    pub(crate) public: Vec<String>,
-    #[command(flatten)]
-    pub(crate) remedies: crate::remedies::Remedies,
 }
 
 /// `portico dataset`

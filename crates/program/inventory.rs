@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use portico_model::data_request::{DataRequest, RequestStatus};
 use portico_model::inventory::InventoryEntry;
 use portico_model::name::DatasetName;
-use portico_publish::{Import, InventoryLine, Refreshed, RequestAnswer};
+use portico_publish::{Import, InventoryLine, Republished, RequestAnswer};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -163,10 +163,10 @@ async fn refresh(portal: Portal) -> anyhow::Result<()> {
     let reach = Reach { portal, ..Reach::default() };
     let Road::Here(open) = Road::open(&reach).await? else { bail!("a server refreshes its inventory by itself") };
     match open.publisher.refresh_inventory(parts::now_ms()).await? {
-        Refreshed::NotBegun => println!("nobody has published the inventory yet: portico inventory publish"),
-        Refreshed::Same => println!("the published inventory is up to date"),
-        Refreshed::Waits(id) => println!("revision {id} waits for people: portico revision show {id}"),
-        Refreshed::Released(version) => println!("released {version}"),
+        Republished::NotBegun => println!("nobody has published the inventory yet: portico inventory publish"),
+        Republished::Same => println!("the published inventory is up to date"),
+        Republished::Waits(id) => println!("revision {id} waits for people: portico revision show {id}"),
+        Republished::Released(version) => println!("released {version}"),
     }
     Ok(())
 }

@@ -29,6 +29,7 @@ mod scratch;
 mod scrub;
 mod serve;
 mod session;
+mod source;
 mod staff;
 mod sweep;
 mod token;
@@ -91,6 +92,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Inventory(said) => interruptible(inventory::run(said)).await,
         Command::Request(said) => inventory::requests(said).await,
         Command::Schedule(schedule) => calendar::run(*schedule).await,
+        Command::Source(said) => interruptible(source::run(said)).await,
         Command::Token(said) => token::run(said).await,
         Command::Session(said) => session::run(said).await,
         Command::Audit(said) => audit::run(said).await,

@@ -1,11 +1,9 @@
 //! `portico publish`: the whole road in, in one command, for whoever holds all the roles.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use futures::StreamExt as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use portico_intake::dictionary::{Dictionary, Field, Treatment};
 use portico_intake::options::ReadOptions;
@@ -14,7 +12,9 @@ use portico_model::dataset::{DatasetMetadata, MetadataPatch};
 use portico_model::finding::{Finding, Severity};
 use portico_model::name::{DatasetName, VersionRef};
 use portico_model::profile::TableProfile;
-use portico_publish::{MetadataDefaults, Progress, PublishError, Publisher, Revision, StageRequest};
+use portico_publish::{
+    Conditions, Fetcher, MetadataDefaults, Progress, PublishError, Publisher, Revision, StageRequest,
+};
 use portico_store::Store;
 
 use crate::args::{Metadata, Propose, Publish, Reading};
@@ -34,7 +34,7 @@ pub(crate) async fn run(publish: Publish) -> anyhow::Result<ExitCode> {
     // Rules that cannot be read are said before a portal is made and a file is staged.
     let rules = config.screening.read()?;
     let scratch = Scratch::open(&config)?;
-    let file = fetch(&propose.source, &scratch, config.limits.intake.file_bytes).await?;
+    let file = fetch(&propose.source, &scratch, &parts::fetcher(&config)).await?;
     if publish.dry_run || publish.write_dictionary.is_some() {
         return look(&config, &publish, &scratch, file).await;
     }
@@ -149,7 +149,7 @@ fn draft(path: &Path, profile: &TableProfile, metadata: &DatasetMetadata) -> any
     let shown = path.display();
     let file = std::fs::OpenOptions::new().write(true).create_new(true).open(path);
     let mut file = file.with_context(|| format!("cannot write {shown} (a file that is there is not overwritten)"))?;
-    file.write_all(text.as_bytes())?;
+    std::io::Write::write_all(&mut file, text.as_bytes())?;
     println!("wrote {shown}: say in it what the columns mean, then publish with --schema {shown}");
     Ok(ExitCode::SUCCESS)
 }
@@ -212,6 +212,7 @@ pub(crate) fn reading(said: &Reading) -> anyhow::Result<ReadOptions> {
 
 /// How a file is to be read from now on; what is not said stays as it is.
 pub(crate) fn amended(before: ReadOptions, said: &Reading) -> anyhow::Result<ReadOptions> {
+    let (mode, key) = said.merging.say(&before);
     let mut dictionary = match &said.schema {
         Some(path) => {
             let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -252,6 +253,8 @@ pub(crate) fn amended(before: ReadOptions, said: &Reading) -> anyhow::Result<Rea
         null_values: if said.null_values.is_empty() { before.null_values } else { said.null_values.clone() },
         dictionary,
         named_columns,
+        mode,
+        key,
     })
 }
 
@@ -276,30 +279,14 @@ fn treat(dictionary: &mut Dictionary, column: &str, treatment: Treatment) {
     }
 }
 
-/// A local file as it is; a URL is downloaded first.
-pub(crate) async fn fetch(source: &str, scratch: &Scratch, bytes_max: u64) -> anyhow::Result<PathBuf> {
+/// A local file as it is; a URL is downloaded first, within the rules of `sources.fetch`.
+pub(crate) async fn fetch(source: &str, scratch: &Scratch, fetcher: &Fetcher) -> anyhow::Result<PathBuf> {
     if !source.starts_with("http://") && !source.starts_with("https://") {
         let path = Path::new(source);
         return path.canonicalize().with_context(|| format!("cannot read {source}"));
     }
-    let answer = reqwest::get(source).await.and_then(reqwest::Response::error_for_status);
-    let answer = answer.with_context(|| format!("cannot fetch {source}"))?;
-    let expected = answer.content_length();
     let path = scratch.directory("fetched")?.join("source");
-    let mut file = std::fs::File::create(&path)?;
-    let mut body = answer.bytes_stream();
-    let mut read = 0_u64;
-    while let Some(chunk) = body.next().await {
-        let chunk = chunk.context("the download broke off")?;
-        read = read.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
-        if read > bytes_max {
-            bail!("the file is larger than limits.intake.file_bytes ({bytes_max} bytes)");
-        }
-        file.write_all(&chunk)?;
-    }
-    if expected.is_some_and(|expected| expected != read) {
-        bail!("the download ended early: {read} bytes came");
-    }
+    fetcher.fetch(source, &Conditions::default(), &path).await.context("cannot fetch the file")?;
     Ok(path)
 }
 

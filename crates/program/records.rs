@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use portico_publish::{Publisher, Refreshed};
+use portico_publish::{Publisher, Republished};
 use portico_query::questions::Questions;
 use tokio::task::JoinHandle;
 
@@ -31,7 +31,7 @@ pub(crate) fn keep(publisher: Publisher, questions: Questions) -> Keeping {
                 tracing::warn!(%error, "a purge that was confirmed is not finished yet");
             }
             match publisher.refresh_inventory(parts::now_ms()).await {
-                Ok(Refreshed::Released(version)) => tracing::info!(%version, "the inventory is released anew"),
+                Ok(Republished::Released(version)) => tracing::info!(%version, "the inventory is released anew"),
                 Ok(_) => {}
                 Err(error) => tracing::warn!(%error, "the published inventory is not brought up to date"),
             }

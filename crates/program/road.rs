@@ -134,8 +134,8 @@ impl Road {
         let propose = &stage.propose;
         match self {
             Self::Here(open) => {
-                let bytes_max = open.config.limits.intake.file_bytes;
-                let file = publish::fetch(&propose.source, &open.scratch, bytes_max).await?;
+                let fetcher = parts::fetcher(&open.config);
+                let file = publish::fetch(&propose.source, &open.scratch, &fetcher).await?;
                 let request = publish::request(propose, (&open.store, &open.config.publishing.defaults), file).await?;
                 Ok(open.publisher.stage(&parts::operator(), request, parts::now_ms()).await?.into())
             }
@@ -144,7 +144,7 @@ impl Road {
                 let options = publish::reading(&propose.reading)?;
                 let config = Config::default();
                 let scratch = Scratch::open(&config)?;
-                let file = publish::fetch(&propose.source, &scratch, config.limits.intake.file_bytes).await?;
+                let file = publish::fetch(&propose.source, &scratch, &parts::fetcher(&config)).await?;
                 let name = propose.source.rsplit('/').next().unwrap_or_default();
                 let mut query = vec![("file_name", name)];
                 let texts = [

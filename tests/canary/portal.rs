@@ -208,6 +208,9 @@ impl Office<'_> {
             name: s.text("droppedcolumn"),
             title: s.text("droppedtitle"),
             description: s.text("droppeddescription"),
+            unit: s.text("droppedunit"),
+            codes: [(s.text("droppedcode"), s.text("droppedmeaning"))].into(),
+            ..ColumnDescription::default()
         }];
         let metadata = DatasetMetadata { columns, ..metadata };
         let file_name = format!("{}.{}", s.text("treesfile"), s.text("ext"));

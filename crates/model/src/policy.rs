@@ -16,7 +16,7 @@ mod roles;
 mod subject;
 
 pub use roles::{Principal, Role, Scope};
-pub use subject::{RevisionFacts, Subject, VersionState};
+pub use subject::{RevisionFacts, SourceFacts, Subject, VersionState};
 
 /// What somebody wants to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -68,11 +68,17 @@ pub enum Action {
     WriteReport,
     /// Freeze the annual report and open it to public comment.
     PublishReport,
+    /// Say where a dataset's data come from, and when they are read again.
+    DeclareSource,
+    /// Consent for good to what a source brings, as long as it is what it was.
+    ApproveSource,
+    /// Have a source read now, let it rest, or go on.
+    RunSource,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::Read,
         Self::See,
         Self::Stage,
@@ -96,6 +102,9 @@ impl Action {
         Self::ConfirmPurge,
         Self::WriteReport,
         Self::PublishReport,
+        Self::DeclareSource,
+        Self::ApproveSource,
+        Self::RunSource,
     ];
 
     /// What is done, as a person says it after "may not".
@@ -125,6 +134,9 @@ impl Action {
             Self::ManageTokens => "manage tokens",
             Self::WriteReport => "write the annual report",
             Self::PublishReport => "publish the annual report",
+            Self::DeclareSource => "declare a source",
+            Self::ApproveSource => "approve a source",
+            Self::RunSource => "run a source",
         }
     }
 
@@ -148,9 +160,16 @@ impl Action {
             }
             Self::ReadAudit => &[Role::Steward, Role::OpenData, Role::Cio, Role::Admin],
             Self::ManageTokens => &[Role::Admin],
+            Self::DeclareSource => &[Role::Steward, Role::OpenData],
+            Self::ApproveSource => &[Role::Cio],
+            Self::RunSource => &[Role::Steward, Role::OpenData, Role::Cio],
         }
     }
 }
+
+/// The steps that a source takes by itself.
+const OF_SOURCES: [Action; 7] =
+    [Action::See, Action::Stage, Action::Screen, Action::Submit, Action::Approve, Action::Release, Action::Discard];
 
 /// Proof that a principal may do an action on a subject. Made only by [`decide`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -236,19 +255,24 @@ pub fn decide(principal: &Principal, action: Action, subject: &Subject, now_ms: 
         Principal::Anonymous => return Decision::Hidden,
         // At the server's own command line: holds every role, everywhere, and is one person.
         Principal::Operator { .. } => Ok(()),
+        // What a source may do at all, with its own dataset and what it staged; whether this time is asked of the comparison.
+        Principal::Source { name, dataset } => match subject.of_dataset() {
+            Some(other) if other == dataset && subject.is_staged_by(name) && OF_SOURCES.contains(&action) => Ok(()),
+            _ => return Decision::Hidden,
+        },
         Principal::Clock => return keep_time(action, subject, now_ms, granted),
         Principal::Staff { name, roles, scope } => match subject.is_in(scope) {
             Some(false) => return Decision::Hidden,
             within => check_role(name, roles, action, subject, within.is_some() || *scope == Scope::All),
         },
     };
-    let alone = matches!(principal, Principal::Operator { .. });
+    let alone = matches!(principal, Principal::Operator { .. } | Principal::Source { .. });
     match checked.and_then(|()| check_state(action, subject, alone)) {
         Err(Stop::Hidden) => Decision::Hidden,
         Err(Stop::Denied(denial)) => Decision::Denied(denial),
         Ok(())
             if !alone
-                && matches!(action, Action::Approve | Action::ConfirmPurge)
+                && matches!(action, Action::Approve | Action::ConfirmPurge | Action::ApproveSource)
                 && subject.is_work_of(principal.name()) =>
         {
             Decision::Denied(Denial::OwnWork)
@@ -288,6 +312,7 @@ fn check_role(name: &str, roles: &[Role], action: Action, subject: &Subject, cov
         | Subject::Dataset { .. }
         | Subject::Edit { .. }
         | Subject::Purge { .. }
+        | Subject::Source(_)
         | Subject::Portal => false,
     };
     if others_work && roles.iter().all(|role| *role == Role::Contributor) {
@@ -323,10 +348,13 @@ fn check_state(action: Action, subject: &Subject, alone: bool) -> Result<(), Sto
             | Action::AskPurge
             | Action::Describe
             | Action::KeepInventory
-            | Action::ReadAudit,
+            | Action::ReadAudit
+            | Action::DeclareSource
+            | Action::RunSource,
         ) => true,
         (Subject::Edit { .. }, Action::Approve | Action::Return) => true,
         (Subject::Purge { .. }, Action::ConfirmPurge) => true,
+        (Subject::Source(_), Action::ApproveSource) => true,
         (Subject::Revision(facts), action) => match action {
             Action::See | Action::ReadAudit => true,
             Action::Stage => matches!(facts.state, Staged | Screened | Blocked | Returned),
@@ -357,13 +385,17 @@ fn check_state(action: Action, subject: &Subject, alone: bool) -> Result<(), Sto
             | Action::AnswerRequests
             | Action::ManageTokens
             | Action::WriteReport
-            | Action::PublishReport => false,
+            | Action::PublishReport
+            | Action::DeclareSource
+            | Action::ApproveSource
+            | Action::RunSource => false,
         },
         (
             Subject::Portal
             | Subject::Dataset { .. }
             | Subject::Edit { .. }
             | Subject::Purge { .. }
+            | Subject::Source(_)
             | Subject::Version { .. },
             _,
         ) => false,

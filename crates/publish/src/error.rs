@@ -53,6 +53,18 @@ pub enum PublishError {
     /// A token, a link or a holder of one that makes no sense.
     #[error("{0}")]
     BadToken(String),
+    /// A source, or a step on one, that makes no sense.
+    #[error("{0}")]
+    BadSource(String),
+    /// The dataset has no source.
+    #[error("the dataset {0} has no source")]
+    UnknownSource(DatasetName),
+    /// The source was declared otherwise after it was looked at.
+    #[error("the source was declared otherwise after it was looked at: look at it again")]
+    SourceChanged,
+    /// Nothing could be fetched.
+    #[error(transparent)]
+    Fetch(#[from] crate::fetch::FetchError),
     /// The revision changed after it was looked at.
     #[error("the revision changed after it was looked at: screen it again and look at the findings")]
     DigestChanged,
@@ -117,11 +129,16 @@ impl PublishError {
     pub fn kind(&self) -> ProblemKind {
         match self {
             Self::Denied { .. } => ProblemKind::Forbidden,
-            Self::UnknownRevision(_) | Self::UnknownDataset(_) | Self::UnknownRequest(_) => ProblemKind::NotFound,
+            Self::UnknownRevision(_) | Self::UnknownDataset(_) | Self::UnknownRequest(_) | Self::UnknownSource(_) => {
+                ProblemKind::NotFound
+            }
             Self::WrongState { state: RevisionState::Blocked, action: Action::Submit | Action::Approve } => {
                 ProblemKind::ReleaseBlocked
             }
-            Self::WrongState { .. } | Self::DigestChanged | Self::CommentClosed => ProblemKind::Conflict,
+            Self::WrongState { .. } | Self::DigestChanged | Self::SourceChanged | Self::CommentClosed => {
+                ProblemKind::Conflict
+            }
+            Self::Fetch(error) => error.kind(),
             Self::NotShown(_) => ProblemKind::ReleaseBlocked,
             Self::Incomplete(_) => ProblemKind::MetadataIncomplete,
             Self::BadText { .. }
@@ -130,6 +147,7 @@ impl PublishError {
             | Self::Unconfirmed(_)
             | Self::BadEntry(_)
             | Self::BadRequest(_)
+            | Self::BadSource(_)
             | Self::BadMetadata(_) => ProblemKind::InvalidRequest,
             Self::UnknownSortColumn(_) | Self::UnknownColumn { .. } | Self::NothingLeft => ProblemKind::InvalidRequest,
             Self::Refused(problem) => problem.kind,
@@ -178,6 +196,7 @@ fn begins(action: Action) -> &'static str {
         Action::Schedule => "what is approved is scheduled",
         Action::Discard => "what is released is withdrawn, not discarded",
         Action::Preview => "there are rows to see once it is screened and until it is decided",
+        Action::DeclareSource | Action::ApproveSource | Action::RunSource => "a source belongs to a dataset",
         Action::Read
         | Action::See
         | Action::Withdraw

@@ -22,7 +22,7 @@ mod public;
 mod refresh;
 
 pub use import::{Change, Import, LineError};
-pub use refresh::Refreshed;
+pub use refresh::Republished;
 
 /// One line of the inventory, as staff see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -97,6 +97,9 @@ fn is_done(action: Action, record: &RevisionRecord) -> bool {
         | Action::Withdraw
         | Action::Describe
         | Action::KeepInventory
+        | Action::DeclareSource
+        | Action::ApproveSource
+        | Action::RunSource
         | Action::AskForData
         | Action::AnswerRequests
         | Action::AskPurge

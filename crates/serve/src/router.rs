@@ -73,6 +73,7 @@ fn routes() -> Vec<Route> {
     routes.extend(staff_routes());
     routes.extend(signin_routes());
     routes.extend(record_routes());
+    routes.extend(source_routes());
     routes
 }
 
@@ -258,6 +259,33 @@ fn record_routes() -> Vec<Route> {
         route("/api/staff/requests", &["/api/staff/requests"], get(requests::list)),
         route("/api/staff/requests/{id}", &["/api/staff/requests/{id}"], put(requests::answer))
             .with_methods("PUT, OPTIONS"),
+    ]
+}
+
+/// The part of the road in that a dataset's source has.
+fn source_routes() -> Vec<Route> {
+    use staff::sources;
+    vec![
+        route(
+            "/api/staff/datasets/{name}/source",
+            &["/api/staff/datasets/{name}/source"],
+            get(sources::show).put(sources::declare),
+        )
+        .with_methods("GET, HEAD, PUT, OPTIONS"),
+        route(
+            "/api/staff/datasets/{name}/source/approve",
+            &["/api/staff/datasets/{name}/source/approve"],
+            post(sources::approve),
+        )
+        .with_methods("POST, OPTIONS"),
+        route("/api/staff/datasets/{name}/source/run", &["/api/staff/datasets/{name}/source/run"], post(sources::run))
+            .with_methods("POST, OPTIONS"),
+        route(
+            "/api/staff/datasets/{name}/source/pause",
+            &["/api/staff/datasets/{name}/source/pause"],
+            post(sources::pause),
+        )
+        .with_methods("POST, OPTIONS"),
     ]
 }
 

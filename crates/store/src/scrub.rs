@@ -138,6 +138,9 @@ impl Scrub<'_> {
                 self.version(&about, &record.root, &version, &audited).await?;
             }
         }
+        self.or_wrong(name, catalog.source(name).await)?;
+        self.or_wrong(name, catalog.refresh(name).await)?;
+        self.or_wrong(name, catalog.runs(name, i64::MAX).await)?;
         self.revisions(name).await
     }
 

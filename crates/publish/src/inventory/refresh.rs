@@ -19,7 +19,7 @@ const PORTAL: &str = "portico";
 
 /// What a refresh of the published inventory came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refreshed {
+pub enum Republished {
     /// Nobody has published the inventory yet.
     NotBegun,
     /// It says what is public already.
@@ -66,20 +66,20 @@ impl Publisher {
     ///
     /// # Errors
     /// Those of the steps of the road in.
-    pub async fn refresh_inventory(&self, now_ms: i64) -> Result<Refreshed, PublishError> {
+    pub async fn refresh_inventory(&self, now_ms: i64) -> Result<Republished, PublishError> {
         let name = public::name()?;
-        let Some(dataset) = self.store.catalog.dataset(&name).await? else { return Ok(Refreshed::NotBegun) };
+        let Some(dataset) = self.store.catalog.dataset(&name).await? else { return Ok(Republished::NotBegun) };
         let bytes = self.public_inventory().await?;
         let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         let revisions = self.store.catalog.revisions(&name).await?;
         let shown = |revision: &&RevisionRecord| dataset.current.is_some() && revision.version == dataset.current;
         if revisions.iter().find(shown).is_some_and(|revision| revision.staged.sha256 == sha256) {
-            return Ok(Refreshed::Same);
+            return Ok(Republished::Same);
         }
         let Some(approved_by) = self.standing_approval(&dataset.metadata.name).await? else {
             // People are at it, or have given it up: there is nothing to do for a portal.
             let open = revisions.iter().find(|revision| revision.is_open());
-            return Ok(open.map_or(Refreshed::NotBegun, |revision| Refreshed::Waits(revision.id.clone())));
+            return Ok(open.map_or(Republished::NotBegun, |revision| Republished::Waits(revision.id.clone())));
         };
         let portal = Principal::operator(PORTAL);
         for stale in revisions.iter().filter(|revision| is_own(revision) && revision.staged.sha256 != sha256) {
@@ -89,7 +89,7 @@ impl Publisher {
         let as_made = json(&public::options()?)?;
         if let Some(other) = own.as_ref().filter(|own| own.options_json != as_made) {
             // Somebody has said otherwise how it is read: that is nothing that was approved.
-            return Ok(Refreshed::Waits(other.id.clone()));
+            return Ok(Republished::Waits(other.id.clone()));
         }
         let revision = match own {
             Some(record) => Revision::of(record)?,
@@ -111,13 +111,13 @@ impl Publisher {
         revision: Revision,
         approved_by: &str,
         now_ms: i64,
-    ) -> Result<Refreshed, PublishError> {
+    ) -> Result<Republished, PublishError> {
         let mut revision = revision;
         if revision.state == RevisionState::Staged {
             revision = self.screen(portal, &revision.id, now_ms, |_| {}).await?;
         }
         if revision.findings.iter().any(Finding::blocks) {
-            return Ok(Refreshed::Waits(revision.id));
+            return Ok(Republished::Waits(revision.id));
         }
         match revision.state {
             RevisionState::Screened => {
@@ -127,9 +127,9 @@ impl Publisher {
             }
             RevisionState::Approved => {}
             // People have taken it up.
-            _ => return Ok(Refreshed::Waits(revision.id)),
+            _ => return Ok(Republished::Waits(revision.id)),
         }
-        Ok(Refreshed::Released(self.release(portal, &revision.id, now_ms).await?))
+        Ok(Republished::Released(self.release(portal, &revision.id, now_ms).await?))
     }
 
     /// Who approved the first release that still stands, as long as one is public.

@@ -10,6 +10,7 @@
 //! GET, PUT /api/staff/datasets/{name}/metadata   POST …/metadata/approve  decline
 //! GET  /api/staff/inventory     PUT /api/staff/inventory/datasets/{name}        POST /api/staff/inventory/import  publish
 //! GET  /api/staff/requests      PUT /api/staff/requests/{id}
+//! GET, PUT /api/staff/datasets/{name}/source     POST …/source/approve  run  pause
 //! GET  /api/staff/schedules
 //! GET  /api/staff/reports      POST …/{year}/draft  publish      GET …/{year}/comments      POST /api/staff/comments/{id}/moderate
 //! GET, POST /api/staff/tokens                    DELETE /api/staff/tokens/{id}
@@ -37,6 +38,7 @@ pub(crate) mod revisions;
 pub(crate) mod schedules;
 pub(crate) mod sessions;
 pub(crate) mod signin;
+pub(crate) mod sources;
 pub(crate) mod tokens;
 pub(crate) mod upload;
 

@@ -11,7 +11,7 @@ use portico_model::name::DatasetName;
 use portico_model::policy::{Principal, Role, Scope};
 use portico_publish::{Holder, LinkRequest, LinkText};
 
-use super::staff::{REVISION, Staffed, Who, address, body, concrete, expected, routes, token};
+use super::staff::{Staffed, Who, address, body, concrete, expected, routes, token};
 use crate::accept::Peer;
 use crate::site::SiteSettings;
 use crate::testing::{Answered, NOW_MS, World};

@@ -30,8 +30,9 @@ pub(super) enum Who {
 /// The expectation, one line for each route and method.
 pub(super) fn expected(pattern: &str, method: &str) -> Option<Who> {
     use Action::{
-        AnswerRequests, Approve, AskPurge, Describe, Discard, KeepInventory, ManageTokens, Preview, PublishReport,
-        ReadAudit, Recommend, Release, Return, Schedule, Screen, See, Stage, Submit, Withdraw, WriteReport,
+        AnswerRequests, Approve, ApproveSource, AskPurge, DeclareSource, Describe, Discard, KeepInventory,
+        ManageTokens, Preview, PublishReport, ReadAudit, Recommend, Release, Return, RunSource, Schedule, Screen, See,
+        Stage, Submit, Withdraw, WriteReport,
     };
     Some(match (method, pattern) {
         ("GET", "/" | "/docs/problems" | "/assets/{leaf}" | "/datasets/{leaf}") => Who::Anyone,
@@ -60,6 +61,12 @@ pub(super) fn expected(pattern: &str, method: &str) -> Option<Who> {
         ("POST", "/api/staff/datasets/{name}/versions/{version}/purge") => Who::May(AskPurge),
         ("GET", "/api/staff/datasets/{name}/versions/{version}/affected") => Who::May(See),
         ("GET", "/api/staff/datasets/{name}/purges") => Who::May(See),
+        ("GET", "/api/staff/datasets/{name}/source") => Who::May(See),
+        ("PUT", "/api/staff/datasets/{name}/source") => Who::May(DeclareSource),
+        ("POST", "/api/staff/datasets/{name}/source/approve") => Who::May(ApproveSource),
+        ("POST", "/api/staff/datasets/{name}/source/run" | "/api/staff/datasets/{name}/source/pause") => {
+            Who::May(RunSource)
+        }
         ("GET", "/api/staff/revisions/{id}") => Who::May(See),
         ("GET", "/api/staff/revisions/{id}/rows") => Who::May(Preview),
         ("PUT", "/api/staff/revisions/{id}/proposal") => Who::May(Stage),
@@ -111,6 +118,8 @@ pub(super) fn body(pattern: &str) -> &'static str {
         "review" => r#"{"recommend":{"digest":"d"}}"#,
         "approve" => r#"{"digest":"d"}"#,
         "links" => r#"{"name":"eve","roles":["cio"],"scope":"all"}"#,
+        "pause" => r#"{"paused":true}"#,
+        "source" => r#"{"from":{"kind":"https","url":"https://files.example/trees.csv"}}"#,
         "withdraw" | "decline" | "unschedule" => r#"{"reason":"wrong"}"#,
         "import" => "name,title\nbenches,Benches\n",
         "schedule" => r#"{"release_at":"2024-01-01T09:00"}"#,

@@ -28,7 +28,7 @@ struct Table {
 
 /// The tables in an order in which every row finds what it refers to. Leases are nobody's but the living's, and so are
 /// sessions and sign-in links: whoever restores a portal lets nobody in who was signed in at that time.
-const TABLES: [Table; 17] = [
+const TABLES: [Table; 21] = [
     Table {
         name: "dataset",
         select: "SELECT name, root, metadata, name_order, search_text, department, department_key, current_version, \
@@ -146,6 +146,34 @@ const TABLES: [Table; 17] = [
         insert: "INSERT INTO report_comment (id, year, at_ms, state, record, seal) VALUES ($1, $2, $3, $4, $5, $6)",
         columns: "tnnttt",
         sealed: Some(&seals::REPORT_COMMENT),
+    },
+    Table {
+        name: "source",
+        select: "SELECT dataset, number, record, seal FROM source ORDER BY dataset, number",
+        insert: "INSERT INTO source (dataset, number, record, seal) VALUES ($1, $2, $3, $4)",
+        columns: "tntt",
+        sealed: Some(&seals::SOURCE),
+    },
+    Table {
+        name: "refresh",
+        select: "SELECT dataset, next_ms, record, seal FROM refresh ORDER BY dataset",
+        insert: "INSERT INTO refresh (dataset, next_ms, record, seal) VALUES ($1, $2, $3, $4)",
+        columns: "tntt",
+        sealed: Some(&seals::REFRESH),
+    },
+    Table {
+        name: "refresh_run",
+        select: "SELECT id, dataset, started_ms, record, seal FROM refresh_run ORDER BY id",
+        insert: "INSERT INTO refresh_run (id, dataset, started_ms, record, seal) VALUES ($1, $2, $3, $4, $5)",
+        columns: "ttntt",
+        sealed: Some(&seals::RUN),
+    },
+    Table {
+        name: "notice",
+        select: "SELECT id, due_ms, record, seal FROM notice ORDER BY id",
+        insert: "INSERT INTO notice (id, due_ms, record, seal) VALUES ($1, $2, $3, $4)",
+        columns: "tntt",
+        sealed: Some(&seals::NOTICE),
     },
     Table {
         name: "audit",

@@ -13,6 +13,13 @@ use sqlx::{AnyConnection, Row};
 use crate::error::StoreError;
 use crate::storage::hex;
 
+mod sources;
+
+pub(super) use sources::{
+    NOTICE, REFRESH, RUN, SOURCE, notice_columns, refresh_columns, run_columns, seal_notice, seal_refresh, seal_run,
+    seal_source, source_columns,
+};
+
 /// What a column holds, as far as reading it goes.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
