@@ -55,6 +55,11 @@ pub enum PublishError {
     /// The revision changed after it was looked at.
     #[error("the revision changed after it was looked at: screen it again and look at the findings")]
     DigestChanged,
+    /// A file of the revision is not in staging any more, or damaged there.
+    #[error(
+        "a file of the revision is lost or damaged in staging: screen it again, and where that does not help stage the file anew"
+    )]
+    StagedGone,
     /// A release needs a person who answers for the data.
     #[error("a release needs a steward: give the steward's e-mail address (--steward-email)")]
     NoSteward,
@@ -105,7 +110,9 @@ impl PublishError {
             Self::WrongState { state: RevisionState::Blocked, action: Action::Submit | Action::Approve } => {
                 ProblemKind::ReleaseBlocked
             }
-            Self::WrongState { .. } | Self::DigestChanged | Self::CommentClosed => ProblemKind::Conflict,
+            Self::WrongState { .. } | Self::DigestChanged | Self::StagedGone | Self::CommentClosed => {
+                ProblemKind::Conflict
+            }
             Self::BadText { .. } | Self::BadTime(_) | Self::BadToken(_) | Self::Unconfirmed(_) => {
                 ProblemKind::InvalidRequest
             }

@@ -20,11 +20,15 @@
 mod affected;
 mod background;
 mod classes;
+mod compare;
 mod decisions;
+mod difference;
 mod error;
 mod inherited;
 mod layout;
+mod ordered;
 mod own;
+mod preview;
 mod publisher;
 mod purge;
 mod reader;
@@ -42,8 +46,13 @@ mod tokens;
 mod usage;
 
 pub use affected::{Affected, AffectedBy, Suspicion};
+pub use difference::{
+    Bound, Change, ChangedRow, ColumnDifference, ColumnFigures, Difference, Figure, NamedType, RowDifference,
+    SchemaDifference, StatisticsDifference,
+};
 pub use error::PublishError;
 pub use portico_intake::options::ReadOptions;
+pub use preview::{Preview, PublicColumn};
 pub use publisher::{Amendment, Publisher, StageRequest};
 pub use purge::Purge;
 pub use reader::read_staged;

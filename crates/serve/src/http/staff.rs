@@ -4,7 +4,7 @@
 //! GET  /api/staff/whoami        GET /api/staff/datasets[/{name}[/revisions]]     GET /api/staff/audit
 //! POST /api/staff/datasets/{name}/revisions      (the file's bytes)     POST …/versions/{version}/withdraw  purge
 //! GET  …/versions/{version}/affected             GET …/purges
-//! GET  /api/staff/revisions/{id}[/rows]          PUT /api/staff/revisions/{id}/proposal
+//! GET  /api/staff/revisions/{id}[/rows|preview|difference]                       PUT /api/staff/revisions/{id}/proposal
 //! POST /api/staff/revisions/{id}/screen  submit  review  approve  schedule  unschedule  release  discard
 //! GET  /api/staff/schedules
 //! GET  /api/staff/reports      POST …/{year}/draft  publish      GET …/{year}/comments      POST /api/staff/comments/{id}/moderate
@@ -18,6 +18,7 @@ pub(crate) mod audit;
 pub(crate) mod datasets;
 mod documents;
 pub(crate) mod json;
+pub(crate) mod preview;
 pub(crate) mod purge;
 pub(crate) mod reports;
 pub(crate) mod revisions;
