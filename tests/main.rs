@@ -18,6 +18,7 @@ mod entries;
 mod hygiene;
 mod jail;
 mod policy;
+mod preview;
 mod records;
 mod refusals;
 mod remedies;

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod preview;
 mod records;
 
+pub(crate) use preview::{Preview, Rows};
 pub(crate) use records::{AfterWithdrawal, Audit, AuditFormat, AuditStep, Report, ReportStep};
 
 mod schedule;
@@ -34,6 +36,8 @@ pub(crate) enum Command {
     Dataset(Dataset),
     /// The steps of the road in, one by one
     Revision(Revision),
+    /// Show what a release would make public, and what it would change of what is public now
+    Preview(Preview),
     /// Have the clock release an approved revision at a time, or list what waits for its time
     Schedule(Box<Schedule>),
     /// What members of staff show to a server
@@ -298,8 +302,8 @@ pub(crate) enum RevisionStep {
     Screen(Named),
     /// Show a revision with its findings
     Show(Named),
-    /// Show the first rows of exactly what would be public, one JSON object a line
-    Rows(Named),
+    /// Show rows of exactly what would be public, the first ones unless said otherwise, one JSON object a line
+    Rows(Rows),
     /// Hand a screened revision in for review
     Submit(Named),
     /// Recommend a revision as fit for release, or return it with a reason

@@ -14,6 +14,7 @@ mod city;
 mod config;
 mod demo;
 mod parts;
+mod preview;
 mod publish;
 mod purge;
 mod query;
@@ -84,6 +85,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Publish(publish) => interruptible(publish::run(*publish)).await,
         Command::Dataset(dataset) => staff::dataset(dataset).await,
         Command::Revision(revision) => interruptible(staff::revision(revision)).await,
+        Command::Preview(said) => interruptible(preview::run(said)).await,
         Command::Schedule(schedule) => calendar::run(*schedule).await,
         Command::Token(said) => token::run(said).await,
         Command::Audit(said) => audit::run(said).await,
