@@ -21,6 +21,7 @@ mod inventory;
 mod jail;
 mod pages;
 mod policy;
+mod preview;
 mod records;
 mod refusals;
 mod remedies;

@@ -7,15 +7,16 @@ use clap::{Args, Parser, Subcommand};
 
 mod inventory;
 mod metadata;
-
-pub(crate) use inventory::{Inventory, InventoryStep, Request, RequestStep};
-pub(crate) use metadata::{EditStep, Metadata};
+mod preview;
 mod reading;
 mod records;
 mod schedule;
 mod signin;
 mod source;
 
+pub(crate) use inventory::{Inventory, InventoryStep, Request, RequestStep};
+pub(crate) use metadata::{EditStep, Metadata};
+pub(crate) use preview::{Preview, Rows};
 pub(crate) use reading::Reading;
 pub(crate) use records::{AfterWithdrawal, Audit, AuditFormat, AuditStep, Report, ReportStep};
 pub(crate) use schedule::Schedule;
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     Inventory(Inventory),
     /// What the public asks to have published
     Request(Request),
+    /// Show what a release would make public, and what it would change of what is public now
+    Preview(Preview),
     /// Have the clock release an approved revision at a time, or list what waits for its time
     Schedule(Box<Schedule>),
     /// Where a dataset's data come from, and when they are read again
@@ -263,8 +266,8 @@ pub(crate) enum RevisionStep {
     Screen(Named),
     /// Show a revision with its findings
     Show(Named),
-    /// Show the first rows of exactly what would be public, one JSON object a line
-    Rows(Named),
+    /// Show rows of exactly what would be public, the first ones unless said otherwise, one JSON object a line
+    Rows(Rows),
     /// Hand a screened revision in for review
     Submit(Named),
     /// Recommend a revision as fit for release, or return it with a reason

@@ -17,6 +17,7 @@ mod describe;
 mod identity;
 mod inventory;
 mod parts;
+mod preview;
 mod publish;
 mod purge;
 mod query;
@@ -91,6 +92,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Revision(revision) => interruptible(staff::revision(revision)).await,
         Command::Inventory(said) => interruptible(inventory::run(said)).await,
         Command::Request(said) => inventory::requests(said).await,
+        Command::Preview(said) => interruptible(preview::run(said)).await,
         Command::Schedule(schedule) => calendar::run(*schedule).await,
         Command::Source(said) => interruptible(source::run(said)).await,
         Command::Token(said) => token::run(said).await,

@@ -10,7 +10,7 @@ use portico_publish::{Amendment, Publisher, Revision};
 use portico_store::Store;
 use reqwest::Method;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::args::{Metadata, Portal, Reach, Reading, Stage};
 use crate::config::Config;
@@ -115,18 +115,6 @@ impl Road {
         match self {
             Self::Here(open) => Ok(open.publisher.revision(&parts::operator(), id, parts::now_ms()).await?.into()),
             Self::There(remote) => remote.get(&["revisions", id]).await,
-        }
-    }
-
-    /// The first rows, each a JSON object.
-    pub(crate) async fn rows(&self, id: &str) -> anyhow::Result<Vec<String>> {
-        match self {
-            Self::Here(open) => Ok(open.publisher.first_rows(&parts::operator(), id, parts::now_ms()).await?.rows),
-            Self::There(remote) => {
-                let document: Value = remote.get(&["revisions", id, "rows"]).await?;
-                let rows = document.get("rows").and_then(Value::as_array).context("the answer has no rows")?;
-                Ok(rows.iter().map(ToString::to_string).collect())
-            }
         }
     }
 

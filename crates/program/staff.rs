@@ -12,6 +12,7 @@ use serde::Deserialize;
 use crate::args::{AfterWithdrawal, Dataset, DatasetStep, Named, Revision, RevisionStep};
 use crate::describe;
 use crate::parts;
+use crate::preview;
 use crate::publish;
 use crate::purge;
 use crate::road::{Road, Seen, Step};
@@ -58,11 +59,7 @@ pub(crate) async fn revision(revision: Revision) -> anyhow::Result<ExitCode> {
             }
         }
         RevisionStep::Show(Named { id, reach }) => print_whole(&Road::open(&reach).await?.show(&id).await?),
-        RevisionStep::Rows(Named { id, reach }) => {
-            for row in Road::open(&reach).await?.rows(&id).await? {
-                println!("{row}");
-            }
-        }
+        RevisionStep::Rows(rows) => preview::print_rows(rows).await?,
         RevisionStep::Submit(Named { id, reach }) => {
             print_line(&Road::open(&reach).await?.step(Step::Submit, &id).await?);
         }

@@ -264,6 +264,9 @@ pub struct IntakeLimits {
     pub preview_rows: u64,
     /// Bytes of these rows as JSON; where rows are wide there are fewer.
     pub preview_bytes: u64,
+    /// Rows that are shown of each kind of difference to the current version (added, removed, changed), within
+    /// `preview_bytes` in all: all of them are counted, and some are enough to see what they have in common.
+    pub difference_rows: u64,
     /// Rows that agree in all quasi-identifiers at least, and rows of a group of people whose size is told, where the data
     /// dictionary says no other number: what small-cell rules of health departments ask for lies between 5 and 11.
     pub class_rows: u64,
@@ -289,6 +292,7 @@ impl Default for IntakeLimits {
             reader_wall_ms_per_mib: 3_000,
             preview_rows: 100,
             preview_bytes: MIB,
+            difference_rows: 20,
             class_rows: 5,
         }
     }

@@ -6,6 +6,7 @@ use futures::StreamExt as _;
 use portico_intake::options::ReadOptions;
 use portico_intake::remedy::{PseudonymKey, Remedy};
 use portico_model::name::{DatasetName, VersionNumber};
+use portico_store::VersionRecord;
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
 use tokio::io::AsyncWriteExt as _;
@@ -55,8 +56,17 @@ impl Publisher {
             return Ok((Vec::new(), 0));
         }
         let Some(current) = self.store.catalog.current_version(dataset).await? else { return Ok((Vec::new(), 0)) };
-        let mut names = Vec::with_capacity(current.manifest.files.len());
-        for (place, file) in current.manifest.files.iter().enumerate() {
+        Ok((self.fetch_version(&current, scratch).await?, current.version.version))
+    }
+
+    /// Puts the files of a version into `scratch`, and names them.
+    pub(crate) async fn fetch_version(
+        &self,
+        version: &VersionRecord,
+        scratch: &Path,
+    ) -> Result<Vec<String>, PublishError> {
+        let mut names = Vec::with_capacity(version.manifest.files.len());
+        for (place, file) in version.manifest.files.iter().enumerate() {
             let name = format!("current-{place:05}.parquet");
             let mut local = tokio::fs::File::create(scratch.join(&name)).await?;
             let mut chunks = self.store.storage.read_released(file, None).await?;
@@ -66,6 +76,6 @@ impl Publisher {
             local.flush().await?;
             names.push(name);
         }
-        Ok((names, current.version.version))
+        Ok(names)
     }
 }

@@ -86,6 +86,11 @@ pub enum PublishError {
     /// What a release needs and nobody has said.
     #[error("a release lacks {}", lacks(.0))]
     Incomplete(Vec<Lack>),
+    /// A file of the revision is not in staging any more, or damaged there.
+    #[error(
+        "a file of the revision is lost or damaged in staging: screen it again, and where that does not help stage the file anew"
+    )]
+    StagedGone,
     /// A column of the sort key that the data do not have.
     #[error("the sort key names the column {0}, which the data do not have")]
     UnknownSortColumn(String),
@@ -135,9 +140,11 @@ impl PublishError {
             Self::WrongState { state: RevisionState::Blocked, action: Action::Submit | Action::Approve } => {
                 ProblemKind::ReleaseBlocked
             }
-            Self::WrongState { .. } | Self::DigestChanged | Self::SourceChanged | Self::CommentClosed => {
-                ProblemKind::Conflict
-            }
+            Self::WrongState { .. }
+            | Self::DigestChanged
+            | Self::StagedGone
+            | Self::SourceChanged
+            | Self::CommentClosed => ProblemKind::Conflict,
             Self::Fetch(error) => error.kind(),
             Self::NotShown(_) => ProblemKind::ReleaseBlocked,
             Self::Incomplete(_) => ProblemKind::MetadataIncomplete,

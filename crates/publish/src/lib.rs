@@ -27,6 +27,8 @@ mod compare;
 mod cycle;
 mod database;
 mod decisions;
+mod difference;
+mod drift;
 mod drop_place;
 mod edits;
 mod error;
@@ -38,8 +40,10 @@ mod links;
 mod merge;
 mod metadata;
 mod notices;
+mod ordered;
 mod own;
 mod pieces;
+mod preview;
 mod publisher;
 mod purge;
 mod reader;
@@ -64,6 +68,10 @@ mod work;
 
 pub use affected::{Affected, AffectedBy, Suspicion};
 pub use cycle::Cycle;
+pub use difference::{
+    Bound, ChangedField, ChangedRow, ColumnDifference, ColumnFigures, Difference, Figure, NamedType, RowDifference,
+    SchemaDifference, StatisticsDifference,
+};
 pub use edits::Edited;
 pub use error::PublishError;
 pub use fetch::{Conditions, FetchError, Fetched, Fetcher};
@@ -72,6 +80,7 @@ pub use links::{LinkRequest, LinkText};
 pub use metadata::{MetadataDefaults, proposed};
 pub use notices::NoticeSettings;
 pub use portico_intake::options::{Mode, ReadOptions};
+pub use preview::{Preview, PublicColumn};
 pub use publisher::{Amendment, Publisher, StageRequest};
 pub use purge::Purge;
 pub use reader::read_staged;

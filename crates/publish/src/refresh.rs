@@ -19,9 +19,9 @@ use portico_model::revision::RevisionState;
 use portico_store::{PlacedFile, RefreshRecord, Review, RevisionRecord, RunRecord, SourceRecord};
 use ulid::Ulid;
 
-use crate::compare::differences;
 use crate::cycle::wait_ms;
 use crate::database;
+use crate::drift::differences;
 use crate::drop_place::{self, Turn};
 use crate::error::PublishError;
 use crate::fetch::{Conditions, Fetched};

@@ -122,7 +122,8 @@ pub(crate) fn screen_file(
     let sort_key = key.iter().map(|&index| schema.field(index).name().clone()).collect();
     let files = layout.finish()?;
     let first = files.first().ok_or(PublishError::NothingLeft)?;
-    rows::write(&first.name, &schema, limits, scratch)?;
+    let page = rows::Page { file: first.name.clone(), skip: 0, rows: limits.preview_rows };
+    rows::write(&page, limits, scratch)?;
     Ok(Screened { schema, rows, findings, profile, sort_key, files })
 }
 

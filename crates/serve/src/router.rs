@@ -141,7 +141,7 @@ fn page_routes() -> Vec<Route> {
 
 /// The road in. Every handler asks for a token first.
 fn staff_routes() -> Vec<Route> {
-    use staff::{audit, datasets, purge, reports, revisions, schedules, tokens, upload};
+    use staff::{audit, datasets, preview, purge, reports, revisions, schedules, tokens, upload};
     let read =
         |pattern: &'static str, documented: &'static [&'static str], answers| route(pattern, documented, answers);
     let step = |pattern: &'static str, documented: &'static [&'static str], answers| {
@@ -175,7 +175,13 @@ fn staff_routes() -> Vec<Route> {
         ),
         read("/api/staff/datasets/{name}/purges", &["/api/staff/datasets/{name}/purges"], get(purge::list)),
         read("/api/staff/revisions/{id}", &["/api/staff/revisions/{id}"], get(revisions::show)),
-        read("/api/staff/revisions/{id}/rows", &["/api/staff/revisions/{id}/rows"], get(revisions::rows)),
+        read("/api/staff/revisions/{id}/rows", &["/api/staff/revisions/{id}/rows"], get(preview::rows)),
+        read("/api/staff/revisions/{id}/preview", &["/api/staff/revisions/{id}/preview"], get(preview::preview)),
+        read(
+            "/api/staff/revisions/{id}/difference",
+            &["/api/staff/revisions/{id}/difference"],
+            get(preview::difference),
+        ),
         route("/api/staff/revisions/{id}/proposal", &["/api/staff/revisions/{id}/proposal"], put(revisions::propose))
             .with_methods("PUT, OPTIONS"),
         step("/api/staff/revisions/{id}/screen", &["/api/staff/revisions/{id}/screen"], post(revisions::screen)),

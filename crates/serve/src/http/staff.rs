@@ -5,7 +5,7 @@
 //! GET  /api/staff/whoami        GET /api/staff/datasets[/{name}[/revisions]]     GET /api/staff/audit
 //! POST /api/staff/datasets/{name}/revisions      (the file's bytes)     POST …/versions/{version}/withdraw  purge
 //! GET  …/versions/{version}/affected             GET …/purges
-//! GET  /api/staff/revisions/{id}[/rows]          PUT /api/staff/revisions/{id}/proposal
+//! GET  /api/staff/revisions/{id}[/rows|preview|difference]                       PUT /api/staff/revisions/{id}/proposal
 //! POST /api/staff/revisions/{id}/screen  submit  review  approve  schedule  unschedule  release  discard
 //! GET, PUT /api/staff/datasets/{name}/metadata   POST …/metadata/approve  decline
 //! GET  /api/staff/inventory     PUT /api/staff/inventory/datasets/{name}        POST /api/staff/inventory/import  publish
@@ -31,6 +31,7 @@ pub(crate) mod inventory;
 pub(crate) mod json;
 pub(crate) mod metadata;
 pub(crate) mod origin;
+pub(crate) mod preview;
 pub(crate) mod purge;
 pub(crate) mod reports;
 pub(crate) mod requests;

@@ -68,7 +68,8 @@ pub(super) fn expected(pattern: &str, method: &str) -> Option<Who> {
             Who::May(RunSource)
         }
         ("GET", "/api/staff/revisions/{id}") => Who::May(See),
-        ("GET", "/api/staff/revisions/{id}/rows") => Who::May(Preview),
+        ("GET", "/api/staff/revisions/{id}/rows" | "/api/staff/revisions/{id}/preview") => Who::May(Preview),
+        ("GET", "/api/staff/revisions/{id}/difference") => Who::May(Preview),
         ("PUT", "/api/staff/revisions/{id}/proposal") => Who::May(Stage),
         ("POST", "/api/staff/revisions/{id}/screen") => Who::May(Screen),
         ("POST", "/api/staff/revisions/{id}/submit") => Who::May(Submit),
