@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use portico_intake::screen::RuleSet;
 use portico_model::limits::Limits;
-use portico_publish::{DatabaseSettings, FetchSettings};
+use portico_publish::FetchSettings;
+use portico_store::Database;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::Identity;
@@ -50,7 +51,7 @@ pub(crate) struct SourceSettings {
     /// Buckets with prefixes, by the names that declarations give them: `url` and `options` as those of the storage.
     pub(crate) objects: BTreeMap<String, Storage>,
     /// PostgreSQL databases, by the names that declarations give them.
-    pub(crate) databases: BTreeMap<String, DatabaseSettings>,
+    pub(crate) databases: BTreeMap<String, Database>,
 }
 
 /// How stewards are told of refreshes.
