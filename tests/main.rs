@@ -11,11 +11,13 @@
 #![allow(clippy::print_stdout, reason = "tests say what they skip")]
 
 mod calendar;
+mod canary;
 mod command;
 mod confinement;
 mod durable;
 mod entries;
 mod hygiene;
+mod inventory;
 mod jail;
 mod pages;
 mod policy;

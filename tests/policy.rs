@@ -94,6 +94,11 @@ fn table() -> (String, usize) {
             &Subject::Dataset { dataset: trees(), department: String::new() },
         );
         for own in [false, true] {
+            let whose = if own { "one's own edit" } else { "another's edit" };
+            let barred = vec![if own { "cy" } else { "ana" }.to_owned()];
+            row(whose.to_owned(), &Subject::Edit { dataset: trees(), department: "Parks".to_owned(), barred });
+        }
+        for own in [false, true] {
             let asked_by = if own { "cy" } else { "ana" }.to_owned();
             let barred = Some(asked_by);
             let subject = Subject::Purge { dataset: trees(), department: "Parks".to_owned(), barred };

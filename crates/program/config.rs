@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use portico_intake::screen::RuleSet;
+use portico_model::dataset::Requirement;
 use portico_model::limits::Limits;
-use portico_publish::FetchSettings;
+use portico_publish::{FetchSettings, MetadataDefaults};
 use portico_store::Database;
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +78,11 @@ pub(crate) struct Publishing {
     /// person does it all says false: then whoever holds the roles may approve their own work, and the audit log shows
     /// it. The command line on the server itself is not bound by it.
     pub(crate) separation_of_duties: bool,
+    /// What a release is refused without: steward, license, description and dictionary (what every column means). A town
+    /// that releases with less says here with what.
+    pub(crate) require: Vec<Requirement>,
+    /// What is said of datasets that nobody has said otherwise of; an empty text says nothing.
+    pub(crate) defaults: MetadataDefaults,
     /// E-mail address of whoever answers for the datasets that the portal makes of its own records, such as `usage` and
     /// `report-comments`; without one it makes none.
     pub(crate) own_steward: String,
@@ -86,7 +92,13 @@ pub(crate) struct Publishing {
 
 impl Default for Publishing {
     fn default() -> Self {
-        Self { separation_of_duties: true, own_steward: String::new(), time_zone: "UTC".to_owned() }
+        Self {
+            separation_of_duties: true,
+            require: Requirement::ALL.to_vec(),
+            defaults: MetadataDefaults::default(),
+            own_steward: String::new(),
+            time_zone: "UTC".to_owned(),
+        }
     }
 }
 

@@ -88,6 +88,7 @@ pub(crate) fn open_publisher(config: &Config, store: &Store, scratch: &Scratch) 
     let scratch = scratch.directory("intake")?;
     let publisher = Publisher::new(store.clone(), config.limits.intake.clone(), program()?, scratch);
     let publisher = publisher.with_separate_duties(config.publishing.separation_of_duties);
+    let publisher = publisher.requiring(&config.publishing.require).with_defaults(config.publishing.defaults.clone());
     let publisher = publisher.with_schedule_limits(config.limits.schedule.clone());
     let zone = &config.publishing.time_zone;
     let publisher = publisher

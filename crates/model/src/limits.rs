@@ -23,6 +23,8 @@ pub struct Limits {
     pub intake: IntakeLimits,
     /// What staff may do over the network.
     pub staff: StaffLimits,
+    /// What the public may ask to have published.
+    pub requests: RequestLimits,
     /// Releases at a time that was set.
     pub schedule: ScheduleLimits,
     /// What is read by itself from elsewhere.
@@ -328,6 +330,26 @@ impl Default for StaffLimits {
             session_idle_minutes: 60,
             link_minutes: 15,
         }
+    }
+}
+
+/// What the public may ask to have published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RequestLimits {
+    /// Characters of the line that says what is asked for, of the department and of the address: a line.
+    pub title_chars: u64,
+    /// Characters of the details, and of the answer: a page.
+    pub details_chars: u64,
+    /// Requests for data in an hour from one address block: a class of pupils, and no flood. 0 is no limit.
+    pub per_address_hour: u64,
+    /// Requests that wait to be read: beyond that nobody would.
+    pub unread: u64,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self { title_chars: 200, details_chars: 4_000, per_address_hour: 10, unread: 1_000 }
     }
 }
 

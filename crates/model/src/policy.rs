@@ -52,6 +52,14 @@ pub enum Action {
     ConfirmPurge,
     /// Read staging: the rows that would be public.
     Preview,
+    /// Say otherwise what is known of a dataset: propose an edit of metadata that are public.
+    Describe,
+    /// Enter datasets into the inventory, and say how far they are.
+    KeepInventory,
+    /// Ask for a dataset that is not published.
+    AskForData,
+    /// Read what the public asks for, decide whether it is shown, and answer it.
+    AnswerRequests,
     /// Read the audit log.
     ReadAudit,
     /// Give and take what lets people in: tokens, sign-in links, sessions.
@@ -70,7 +78,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 26] = [
         Self::Read,
         Self::See,
         Self::Stage,
@@ -84,6 +92,10 @@ impl Action {
         Self::Discard,
         Self::Withdraw,
         Self::Preview,
+        Self::Describe,
+        Self::KeepInventory,
+        Self::AskForData,
+        Self::AnswerRequests,
         Self::ReadAudit,
         Self::ManageTokens,
         Self::AskPurge,
@@ -114,6 +126,10 @@ impl Action {
             Self::AskPurge => "ask for a purge",
             Self::ConfirmPurge => "confirm a purge",
             Self::Preview => "preview",
+            Self::Describe => "edit the metadata",
+            Self::KeepInventory => "keep the inventory",
+            Self::AskForData => "ask for a dataset",
+            Self::AnswerRequests => "answer requests of the public",
             Self::ReadAudit => "read the audit log",
             Self::ManageTokens => "manage tokens",
             Self::WriteReport => "write the annual report",
@@ -128,7 +144,7 @@ impl Action {
     #[must_use]
     pub const fn roles(self) -> &'static [Role] {
         match self {
-            Self::Read => &[],
+            Self::Read | Self::AskForData => &[],
             // Figures have values in them: whoever only gives tokens has no business with them.
             Self::See | Self::Preview => &[Role::Contributor, Role::Steward, Role::OpenData, Role::Cio],
             Self::Stage | Self::Screen | Self::Submit | Self::Discard => {
@@ -136,6 +152,8 @@ impl Action {
             }
             Self::Recommend => &[Role::Steward],
             Self::Return => &[Role::Steward, Role::Cio],
+            Self::Describe | Self::KeepInventory => &[Role::Steward, Role::OpenData],
+            Self::AnswerRequests => &[Role::OpenData, Role::Cio],
             Self::Approve | Self::ConfirmPurge | Self::PublishReport => &[Role::Cio],
             Self::Release | Self::Schedule | Self::Withdraw | Self::AskPurge | Self::WriteReport => {
                 &[Role::OpenData, Role::Cio]
@@ -229,6 +247,10 @@ pub fn decide(principal: &Principal, action: Action, subject: &Subject, now_ms: 
             None => Decision::Hidden,
         };
     }
+    // A wish is not a duty: staff have it like everybody else.
+    if (action, subject) == (Action::AskForData, &Subject::Portal) {
+        return granted(None);
+    }
     let checked = match principal {
         Principal::Anonymous => return Decision::Hidden,
         // At the server's own command line: holds every role, everywhere, and is one person.
@@ -288,6 +310,7 @@ fn check_role(name: &str, roles: &[Role], action: Action, subject: &Subject, cov
         Subject::Revision(facts) => !facts.staged_by.eq_ignore_ascii_case(name),
         Subject::Version { .. }
         | Subject::Dataset { .. }
+        | Subject::Edit { .. }
         | Subject::Purge { .. }
         | Subject::Source(_)
         | Subject::Portal => false,
@@ -309,19 +332,27 @@ fn check_state(action: Action, subject: &Subject, alone: bool) -> Result<(), Sto
         Approved, Blocked, Discarded, InReview, Released, Returned, Scheduled, Screened, Staged, Superseded,
     };
     let begins = match (subject, action) {
-        (Subject::Portal, Action::ManageTokens | Action::ReadAudit | Action::WriteReport | Action::PublishReport) => {
-            true
-        }
+        (
+            Subject::Portal,
+            Action::ManageTokens
+            | Action::ReadAudit
+            | Action::AnswerRequests
+            | Action::WriteReport
+            | Action::PublishReport,
+        ) => true,
         (
             Subject::Dataset { .. },
             Action::See
             | Action::Stage
             | Action::Withdraw
             | Action::AskPurge
+            | Action::Describe
+            | Action::KeepInventory
             | Action::ReadAudit
             | Action::DeclareSource
             | Action::RunSource,
         ) => true,
+        (Subject::Edit { .. }, Action::Approve | Action::Return) => true,
         (Subject::Purge { .. }, Action::ConfirmPurge) => true,
         (Subject::Source(_), Action::ApproveSource) => true,
         (Subject::Revision(facts), action) => match action {
@@ -348,6 +379,10 @@ fn check_state(action: Action, subject: &Subject, alone: bool) -> Result<(), Sto
             | Action::Withdraw
             | Action::AskPurge
             | Action::ConfirmPurge
+            | Action::Describe
+            | Action::KeepInventory
+            | Action::AskForData
+            | Action::AnswerRequests
             | Action::ManageTokens
             | Action::WriteReport
             | Action::PublishReport
@@ -358,6 +393,7 @@ fn check_state(action: Action, subject: &Subject, alone: bool) -> Result<(), Sto
         (
             Subject::Portal
             | Subject::Dataset { .. }
+            | Subject::Edit { .. }
             | Subject::Purge { .. }
             | Subject::Source(_)
             | Subject::Version { .. },

@@ -8,7 +8,7 @@ use portico_intake::IntakeError;
 use portico_intake::options::ReadOptions;
 use portico_intake::remedy::PseudonymKey;
 use portico_intake::screen::RuleSet;
-use portico_model::dataset::DatasetMetadata;
+use portico_model::dataset::{DatasetMetadata, Requirement};
 use portico_model::finding::Finding;
 use portico_model::limits::{IntakeLimits, ScheduleLimits};
 use portico_model::manifest::ReleasedFile;
@@ -23,6 +23,7 @@ use ulid::Ulid;
 
 use crate::error::PublishError;
 use crate::inherited::{continued, inherit, weakened};
+use crate::metadata::{MetadataDefaults, proposed};
 use crate::reader::{Asked, Jail, SOURCE};
 use crate::release::digest;
 use crate::returned::returned;
@@ -41,6 +42,8 @@ pub struct Publisher {
     /// Tells whoever keeps the calendar that it has changed.
     pub(crate) rescheduled: Arc<Notify>,
     pub(crate) separate_duties: bool,
+    pub(crate) required: Vec<Requirement>,
+    pub(crate) defaults: MetadataDefaults,
     pub(crate) sources: Sources,
     pub(crate) own_steward: Option<String>,
     pub(crate) jail: Jail,
@@ -76,6 +79,8 @@ impl Publisher {
             store,
             limits,
             separate_duties: true,
+            required: Requirement::ALL.to_vec(),
+            defaults: MetadataDefaults::default(),
             sources: Sources::default(),
             own_steward: None,
             schedules: ScheduleLimits::default(),
@@ -125,7 +130,7 @@ impl Publisher {
     ///
     /// # Errors
     /// [`PublishError::Denied`]; [`PublishError::UnknownDataset`] for what is not in the principal's scope;
-    /// [`PublishError::Store`] when staging cannot be written.
+    /// [`PublishError::BadMetadata`]; [`PublishError::Store`] when staging cannot be written.
     pub async fn stage(
         &self,
         principal: &Principal,
@@ -136,15 +141,16 @@ impl Publisher {
         let grant = self.permit_proposal(principal, &request.metadata, now_ms).await?;
         self.check_size(&request.file)?;
         let options = inherit(&self.store.catalog, &dataset, request.options).await?;
+        let metadata = proposed(request.metadata, &options, &self.defaults)?;
         if self.store.catalog.dataset(&dataset).await?.is_none() {
-            self.store.catalog.make_dataset(&request.metadata, grant.principal(), now_ms).await?;
+            self.store.catalog.make_dataset(&metadata, grant.principal(), now_ms).await?;
             // Somebody else may have made it meanwhile.
-            self.permit_proposal(principal, &request.metadata, now_ms).await?;
+            self.permit_proposal(principal, &metadata, now_ms).await?;
         }
         let id = Ulid::new().to_string();
         let staged = self.store.storage.put_staged(&format!("{id}.source"), &request.file).await?;
         let options_json = json(&options)?;
-        let metadata_json = json(&request.metadata)?;
+        let metadata_json = json(&metadata)?;
         let earlier = self.store.catalog.revisions(&dataset).await?;
         let own = |record: &&RevisionRecord| record.created_by == grant.principal();
         let same = |record: &&RevisionRecord| {
@@ -190,7 +196,8 @@ impl Publisher {
     /// declared public with a reason. The file stays; it has to be screened again.
     ///
     /// # Errors
-    /// [`PublishError::Denied`]; [`PublishError::WrongState`] once the revision is handed in.
+    /// [`PublishError::Denied`]; [`PublishError::BadMetadata`]; [`PublishError::WrongState`] once the revision is handed
+    /// in.
     pub async fn amend(
         &self,
         principal: &Principal,
@@ -210,6 +217,7 @@ impl Publisher {
             None => from_json(&record.options_json)?,
         };
         let options = inherit(&self.store.catalog, &record.dataset, options).await?;
+        let metadata = proposed(metadata, &options, &self.defaults)?;
         let amended = RevisionRecord {
             state: RevisionState::Staged,
             options_json: json(&options)?,

@@ -60,14 +60,14 @@ impl Jail {
         Self { program, rules: RuleSet::default() }
     }
 
-    /// Readers screen by these rules.
-    pub(crate) fn set_rules(&mut self, rules: RuleSet) {
-        self.rules = rules;
-    }
-
     /// The rules that readers screen by.
     pub(crate) const fn rules(&self) -> &RuleSet {
         &self.rules
+    }
+
+    /// Readers screen by these rules.
+    pub(crate) fn set_rules(&mut self, rules: RuleSet) {
+        self.rules = rules;
     }
 
     /// Has the file [`SOURCE`] in `scratch` read. Dropping the future ends the reader.

@@ -7,6 +7,9 @@
 //! GET  …/versions/{version}/affected             GET …/purges
 //! GET  /api/staff/revisions/{id}[/rows]          PUT /api/staff/revisions/{id}/proposal
 //! POST /api/staff/revisions/{id}/screen  submit  review  approve  schedule  unschedule  release  discard
+//! GET, PUT /api/staff/datasets/{name}/metadata   POST …/metadata/approve  decline
+//! GET  /api/staff/inventory     PUT /api/staff/inventory/datasets/{name}        POST /api/staff/inventory/import  publish
+//! GET  /api/staff/requests      PUT /api/staff/requests/{id}
 //! GET, PUT /api/staff/datasets/{name}/source     POST …/source/approve  run  pause
 //! GET  /api/staff/schedules
 //! GET  /api/staff/reports      POST …/{year}/draft  publish      GET …/{year}/comments      POST /api/staff/comments/{id}/moderate
@@ -24,10 +27,13 @@ pub(crate) mod cookies;
 pub(crate) mod datasets;
 mod documents;
 pub(crate) mod form;
+pub(crate) mod inventory;
 pub(crate) mod json;
+pub(crate) mod metadata;
 pub(crate) mod origin;
 pub(crate) mod purge;
 pub(crate) mod reports;
+pub(crate) mod requests;
 pub(crate) mod revisions;
 pub(crate) mod schedules;
 pub(crate) mod sessions;

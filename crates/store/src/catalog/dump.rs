@@ -28,7 +28,7 @@ struct Table {
 
 /// The tables in an order in which every row finds what it refers to. Leases are nobody's but the living's, and so are
 /// sessions and sign-in links: whoever restores a portal lets nobody in who was signed in at that time.
-const TABLES: [Table; 18] = [
+const TABLES: [Table; 21] = [
     Table {
         name: "dataset",
         select: "SELECT name, root, metadata, name_order, search_text, department, department_key, current_version, \
@@ -81,6 +81,27 @@ const TABLES: [Table; 18] = [
                  VALUES ($1, $2, $3, $4, $5, $6)",
         columns: "tttnnt",
         sealed: Some(&seals::TOKEN),
+    },
+    Table {
+        name: "inventory",
+        select: "SELECT name, record, seal FROM inventory ORDER BY name",
+        insert: "INSERT INTO inventory (name, record, seal) VALUES ($1, $2, $3)",
+        columns: "ttt",
+        sealed: Some(&seals::INVENTORY),
+    },
+    Table {
+        name: "data_request",
+        select: "SELECT id, record, seal FROM data_request ORDER BY id",
+        insert: "INSERT INTO data_request (id, record, seal) VALUES ($1, $2, $3)",
+        columns: "ttt",
+        sealed: Some(&seals::DATA_REQUEST),
+    },
+    Table {
+        name: "metadata_edit",
+        select: "SELECT dataset, record, seal FROM metadata_edit ORDER BY dataset",
+        insert: "INSERT INTO metadata_edit (dataset, record, seal) VALUES ($1, $2, $3)",
+        columns: "ttt",
+        sealed: Some(&seals::METADATA_EDIT),
     },
     Table {
         name: "dataset_key",
