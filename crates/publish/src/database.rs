@@ -114,17 +114,17 @@ mod tests {
     async fn the_answer_to_a_query_is_a_file() {
         let limits = SourceLimits::default();
         let query =
-            "select n as \"id\", 'a, \"b\"' as words, null as nothing from generate_series(1, 2) n order by 1; -- all";
+            "select n as \"id\", 'a, \"b\"' as words, null as nothing from generate_series(1, 2) n order by 1 -- all";
         let Some(answer) = ask(query, &limits).await else { return };
         assert_eq!(answer.unwrap(), "id,words,nothing\n1,\"a, \"\"b\"\"\",\n2,\"a, \"\"b\"\"\",\n");
-        let no_rows = ask("select 1 as id where false", &limits).await.unwrap();
+        let no_rows = ask("select 1 as id where false;", &limits).await.unwrap();
         assert_eq!(no_rows.unwrap(), "id\n");
     }
 
     #[tokio::test]
     async fn a_query_only_reads_and_is_one_statement() {
         for (query, state) in [
-            ("select lo_create(0)", "25006"),
+            ("select relname from pg_class for update", "25006"),
             ("select 1; select 2", "42601"),
             ("select 1; commit; create table made (id int)", "42601"),
             ("select 1) to stdout; create table made (id int); copy (select 1", "42601"),
