@@ -152,6 +152,10 @@ fn of_the_portal() -> Vec<Ask> {
     for body in [r#"{"text": "Well done."}"#, "{}", ""] {
         asks.push(Ask { body: body.to_owned(), ..comment.clone() });
     }
+    for path in ["/requests", "/api/requests"] {
+        asks.push(Ask::get(path));
+        asks.push(Ask::get(path).by("POST").with("content-type", "application/json"));
+    }
     asks.push(Ask::get("/sql/01arz3ndektsv4rrffq69g5fav").by("DELETE"));
     asks.push(Ask::get("/sql").by("PATCH"));
     asks

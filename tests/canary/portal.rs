@@ -119,6 +119,8 @@ impl Office<'_> {
     fn metadata(&self, name: &str, title: &str) -> DatasetMetadata {
         DatasetMetadata {
             title: title.to_owned(),
+            description: "What the city knows of it.".to_owned(),
+            license: "CC0-1.0".to_owned(),
             department: "Public Works".to_owned(),
             steward_name: "Ana".to_owned(),
             steward_email: "ana@city.example".to_owned(),
