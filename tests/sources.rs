@@ -11,10 +11,10 @@ use portico_model::policy::{Principal, Role, Scope};
 use portico_model::problem::ProblemKind;
 use portico_model::revision::RevisionState;
 use portico_publish::{
-    Cycle, DatabaseSettings, Declaration, FetchSettings, Fetcher, Mode, NoticeSettings, Origin, Places, Publisher,
-    ReadOptions, Source, Sources, Tolerance,
+    Cycle, Declaration, FetchSettings, Fetcher, Mode, NoticeSettings, Origin, Places, Publisher, ReadOptions, Source,
+    Sources, Tolerance,
 };
-use portico_store::RunRecord;
+use portico_store::{Database, RunRecord};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
 
@@ -573,7 +573,7 @@ async fn a_query_is_released_like_a_file() {
         return;
     };
     let url = url::Url::parse(&url).unwrap();
-    let database: DatabaseSettings = serde_json::from_value(serde_json::json!({
+    let database: Database = serde_json::from_value(serde_json::json!({
         "host": url.host_str().unwrap(),
         "port": url.port().unwrap_or(5432),
         "database": url.path().trim_start_matches('/'),
@@ -581,7 +581,7 @@ async fn a_query_is_released_like_a_file() {
         "tls": false,
     }))
     .unwrap();
-    let database = DatabaseSettings { password: url.password().unwrap_or_default().to_owned(), ..database };
+    let database = Database { password: url.password().unwrap_or_default().to_owned(), ..database };
     let settings = FetchSettings { hosts: vec![database.host.clone()], ..FetchSettings::default() };
     let fetcher = Fetcher::new(settings, Default::default());
     let mut office = Office::with(fetcher.clone(), NoticeSettings::default()).await;
