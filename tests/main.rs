@@ -27,3 +27,4 @@ mod staff;
 mod supply;
 mod tidy;
 mod world;
+mod year;
