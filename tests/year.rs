@@ -2,8 +2,10 @@
 //! stranger sees of it at that moment by page, file and SQL.
 
 mod autumn;
+mod january;
 mod next_winter;
 mod spring;
+mod summer;
 mod winter;
 
 use std::path::Path;
@@ -28,12 +30,16 @@ const TOKEN_DAYS: u64 = 366;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_department_lives_through_a_year() {
     let mut city = City::founded("2026-01-05T08:00Z").await;
+    january::january_the_inventory_comes_as_a_file_and_is_public_itself(&city).await;
+    january::january_a_stranger_asks_for_the_trees(&city).await;
     winter::february_a_contractor_stages_what_must_not_be_public(&city).await;
     winter::march_the_steward_finds_a_remedy_and_the_cio_sends_it_back(&city).await;
     winter::march_the_first_version_is_public(&city).await;
+    january::march_the_inventory_says_that_the_trees_are_there(&city).await;
     spring::april_nobody_approves_their_own_work(&city).await;
     spring::april_an_approval_is_void_when_what_is_public_has_changed(&city).await;
     spring::may_an_embargoed_budget_is_public_at_its_second(&city).await;
+    summer::june_to_august_twelve_weeks_of_visits_of_which_one_drifts_and_one_collapses(&city).await;
     autumn::september_permits_are_withdrawn_under_fifty_downloads(&city).await;
     autumn::october_two_people_purge_them_and_every_byte_is_searched(&city).await;
     next_winter::january_tokens_are_a_year_old_and_use_is_told(&mut city).await;

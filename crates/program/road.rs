@@ -3,7 +3,7 @@
 
 use anyhow::Context as _;
 use portico_intake::options::ReadOptions;
-use portico_model::dataset::DatasetMetadata;
+use portico_model::dataset::{DatasetMetadata, MetadataPatch};
 use portico_model::finding::Finding;
 use portico_model::name::DatasetName;
 use portico_publish::{Amendment, Publisher, Revision};
@@ -134,19 +134,18 @@ impl Road {
         let propose = &stage.propose;
         match self {
             Self::Here(open) => {
-                let bytes_max = open.config.limits.intake.file_bytes;
-                let file = publish::fetch(&propose.source, &open.scratch, bytes_max).await?;
-                let request = publish::request(propose, &open.store, file).await?;
+                let fetcher = parts::fetcher(&open.config);
+                let file = publish::fetch(&propose.source, &open.scratch, &fetcher).await?;
+                let request = publish::request(propose, (&open.store, &open.config.publishing.defaults), file).await?;
                 Ok(open.publisher.stage(&parts::operator(), request, parts::now_ms()).await?.into())
             }
             Self::There(remote) => {
-                publish::check_metadata(&propose.metadata)?;
+                let said = publish::said(&propose.metadata)?;
                 let options = publish::reading(&propose.reading)?;
                 let config = Config::default();
                 let scratch = Scratch::open(&config)?;
-                let file = publish::fetch(&propose.source, &scratch, config.limits.intake.file_bytes).await?;
+                let file = publish::fetch(&propose.source, &scratch, &parts::fetcher(&config)).await?;
                 let name = propose.source.rsplit('/').next().unwrap_or_default();
-                let said = &propose.metadata;
                 let mut query = vec![("file_name", name)];
                 let texts = [
                     ("title", &said.title),
@@ -159,10 +158,19 @@ impl Road {
                 query.extend(texts.iter().filter_map(|(name, text)| Some((*name, text.as_deref()?))));
                 let staged: Seen = remote.upload(&["datasets", &propose.dataset, "revisions"], &query, &file).await?;
                 // What does not fit into an address is said afterwards.
-                if options == ReadOptions::default() && said.keywords.is_empty() {
+                let told = MetadataPatch {
+                    title: None,
+                    description: None,
+                    department: None,
+                    steward_name: None,
+                    steward_email: None,
+                    license: None,
+                    ..said
+                };
+                if options == ReadOptions::default() && told.is_empty() {
                     return Ok(staged);
                 }
-                self.amend(&staged.id, said, &propose.reading).await
+                self.amend(&staged.id, &propose.metadata, &propose.reading).await
             }
         }
     }
@@ -175,7 +183,7 @@ impl Road {
             options: ReadOptions,
         }
 
-        publish::check_metadata(said)?;
+        let said = publish::said(said)?;
         let mut current = match self {
             Self::Here(open) => {
                 let found = open.publisher.revision(&parts::operator(), id, parts::now_ms()).await?;
@@ -183,11 +191,8 @@ impl Road {
             }
             Self::There(remote) => remote.get(&["revisions", id]).await?,
         };
-        publish::take_metadata(&mut current.metadata, said);
+        said.apply(&mut current.metadata);
         let options = publish::amended(current.options, reading)?;
-        if let Some(dictionary) = &options.dictionary {
-            publish::describe_columns(&mut current.metadata, dictionary);
-        }
         match self {
             Self::Here(open) => {
                 let amendment = Amendment { metadata: Some(current.metadata), options: Some(options) };

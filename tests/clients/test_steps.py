@@ -22,8 +22,10 @@ ROWS = 2_000
 DATASET = "steps"
 # How long before the time that was set a server dies at the earliest, in seconds.
 EARLY_S = 0.3
-# A failed try of a scheduled release is repeated soon; nobody waits a minute here.
+# A failed try of a scheduled release is repeated soon; nobody waits a minute here. Nobody describes the columns.
 CONFIG = """
+[publishing]
+require = ["steward", "license", "description"]
 [limits.schedule]
 retry_ms = 200
 retry_max_ms = 200

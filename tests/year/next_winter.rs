@@ -52,7 +52,7 @@ pub(super) async fn january_the_report_is_frozen(city: &City) {
     assert_eq!(rows("Withdrawals"), withdrawn);
     let supply = rows("Supply by department");
     let parks = supply.as_array().unwrap().iter().find(|row| row[0] == "Parks").unwrap();
-    assert_eq!(parks[1], "3", "trees, a budget, permits: {parks}");
+    assert_eq!(parks[1], "4", "trees, a budget, visits, permits: {parks}");
     assert_eq!(city.world.get("/reports/2026").await.status, StatusCode::NOT_FOUND, "a draft is nobody's business");
 
     city.on(OPENS);

@@ -22,6 +22,8 @@ use crate::screening::{Progress, Screened};
 /// The name of the staged file in a reader's scratch directory.
 pub(crate) const SOURCE: &str = "source";
 
+/// Bytes of text that a byte of a stored file came from, about: time is allowed for text.
+const TEXT_PER_STORED: u64 = 8;
 /// The last bytes of standard error that are kept.
 const WORDS_BYTES: usize = 4 * 1024;
 /// How long the end of a reader that has closed its standard output is waited for.
@@ -58,14 +60,14 @@ impl Jail {
         Self { program, rules: RuleSet::default() }
     }
 
-    /// Readers screen by these rules.
-    pub(crate) fn set_rules(&mut self, rules: RuleSet) {
-        self.rules = rules;
-    }
-
     /// The rules that readers screen by.
     pub(crate) const fn rules(&self) -> &RuleSet {
         &self.rules
+    }
+
+    /// Readers screen by these rules.
+    pub(crate) fn set_rules(&mut self, rules: RuleSet) {
+        self.rules = rules;
     }
 
     /// Has the file [`SOURCE`] in `scratch` read. Dropping the future ends the reader.
@@ -80,7 +82,11 @@ impl Jail {
         scratch: &Path,
         progress: &mut (impl FnMut(Progress) + Send),
     ) -> Result<Screened, PublishError> {
-        let bytes = tokio::fs::metadata(scratch.join(SOURCE)).await?.len();
+        let mut bytes = tokio::fs::metadata(scratch.join(SOURCE)).await?.len();
+        for name in &asked.current {
+            let stored = tokio::fs::metadata(scratch.join(name)).await?.len();
+            bytes = bytes.saturating_add(stored.saturating_mul(TEXT_PER_STORED));
+        }
         let allowed = |least: u64, per_mib: u64| (bytes / (1024 * 1024)).saturating_mul(per_mib).max(least);
         let cpu_ms = allowed(limits.reader_cpu_ms, limits.reader_cpu_ms_per_mib);
         let wall_ms = allowed(limits.reader_wall_ms, limits.reader_wall_ms_per_mib);
