@@ -60,7 +60,7 @@ pub(crate) async fn finish(State(site): State<Arc<Site>>, request: Request, next
     let tls = request.extensions().get::<Client>().is_some_and(|client| client.tls);
     let credential = request.headers().contains_key(header::AUTHORIZATION);
     let path = request.uri().path();
-    let (staff, staff_page) = (staff::is_for_staff(path), staff::is_page(path));
+    let staff = staff::is_for_staff(path);
     let mut response = if is_addressed(&request) {
         next.run(request).await
     } else {
@@ -87,10 +87,6 @@ pub(crate) async fn finish(State(site): State<Arc<Site>>, request: Request, next
     }
     if staff {
         keep_at_home(response.headers_mut());
-    }
-    if staff_page {
-        // Without it browsers hide from us that a form was sent by our own page.
-        response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     }
     response
 }
@@ -150,12 +146,12 @@ fn write(response: &mut Response, site: &Site, problem: &Problem, request_id: &s
 type Unread = Result<bytes::Bytes, std::convert::Infallible>;
 
 /// Headers of every response. Public data may be read by any site; none may frame a page, guess a type, or learn
-/// from where a reader came.
+/// from where a reader came. Our own pages have to: without it browsers hide from us that a form was sent by one of them.
 fn protect(headers: &mut HeaderMap, tls: bool) {
     let own = |name: &'static str| HeaderName::from_static(name);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(own("cross-origin-resource-policy"), HeaderValue::from_static("cross-origin"));
     headers.insert(own("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
     headers.insert(own("permissions-policy"), PERMISSIONS);

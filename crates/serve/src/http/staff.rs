@@ -48,10 +48,5 @@ const API: &str = "/api/staff/";
 
 /// Whether a path is for staff: nothing of it is for other sites, or for caches.
 pub(crate) fn is_for_staff(path: &str) -> bool {
-    path.starts_with(API) || is_page(path)
-}
-
-/// Whether a path is one of the pages for staff, or of their forms.
-pub(crate) fn is_page(path: &str) -> bool {
-    path == "/staff" || path.starts_with("/staff/")
+    path.starts_with(API) || path == "/staff" || path.starts_with("/staff/")
 }

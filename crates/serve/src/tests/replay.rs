@@ -128,7 +128,7 @@ async fn every_answer_protects_its_reader() {
         let expect = [
             ("x-content-type-options", "nosniff"),
             ("x-frame-options", "DENY"),
-            ("referrer-policy", "no-referrer"),
+            ("referrer-policy", "same-origin"),
             ("cross-origin-resource-policy", "cross-origin"),
             ("cross-origin-opener-policy", "same-origin"),
             ("access-control-allow-origin", "*"),
