@@ -93,8 +93,7 @@ pub(crate) async fn run(report: Report) -> anyhow::Result<ExitCode> {
 async fn draft(road: &Road, year: i64, said: Option<String>) -> anyhow::Result<Told> {
     match road {
         Road::Here(open) => {
-            let said = (said.as_deref(), Vec::new());
-            Ok(open.publisher.draft_report(&parts::operator(), year, said, parts::now_ms()).await?.into())
+            Ok(open.publisher.draft_report(&parts::operator(), year, said.as_deref(), parts::now_ms()).await?.into())
         }
         Road::There(remote) => {
             let path = ["reports", &year.to_string(), "draft"];

@@ -412,9 +412,9 @@ impl Office<'_> {
     async fn report(&self) {
         let s = self.secrets;
         let publisher = &self.world.publisher;
-        publisher.draft_report(&self.operator, 2026, (Some("Publish more."), Vec::new()), WORK_MS).await.unwrap();
+        publisher.draft_report(&self.operator, 2026, Some("Publish more."), WORK_MS).await.unwrap();
         publisher.publish_report(&self.operator, 2026, WORK_MS).await.unwrap();
-        publisher.draft_report(&self.operator, 2025, (Some(&s.text("draftwords")), Vec::new()), WORK_MS).await.unwrap();
+        publisher.draft_report(&self.operator, 2025, Some(&s.text("draftwords")), WORK_MS).await.unwrap();
         for what in ["held", "rejected", "accepted"] {
             let (name, said) = match what {
                 "accepted" => ("A reader".to_owned(), "More trees, please.".to_owned()),

@@ -85,7 +85,7 @@ async fn a_report_is_drafted_frozen_and_read_by_everybody() {
 async fn comment_ends_after_thirty_days_to_the_millisecond() {
     let world = World::new().await;
     let (publisher, operator) = (&world.publisher, &world.operator);
-    publisher.draft_report(operator, 2025, (None, Vec::new()), NOW_MS).await.unwrap();
+    publisher.draft_report(operator, 2025, None, NOW_MS).await.unwrap();
     let opens_ms = NOW_MS + 5;
     let comment = async |at_ms: i64| publisher.comment(2025, ("", "Well done."), at_ms).await;
     assert!(matches!(comment(opens_ms).await, Err(PublishError::Store(_))), "a draft takes none");
@@ -108,7 +108,7 @@ async fn comments_are_read_before_they_are_shown_and_become_a_dataset() {
     let world = World::new().await;
     let publisher = world.publisher.clone().with_own_steward("records@city.example").requiring(&Requirement::ALL);
     let operator = &world.operator;
-    publisher.draft_report(operator, 2025, (None, Vec::new()), NOW_MS).await.unwrap();
+    publisher.draft_report(operator, 2025, None, NOW_MS).await.unwrap();
     publisher.publish_report(operator, 2025, NOW_MS).await.unwrap();
     let path = "/api/reports/2025/comments";
     let good = post(&world, "", path, json!({ "name": "A reader", "text": "More trees, please." })).await;
@@ -155,7 +155,7 @@ async fn one_network_says_so_much_in_an_hour() {
     let mut limits = portico_model::limits::Limits::default();
     limits.http.comments_per_hour = 2;
     let world = World::with(limits).await;
-    world.publisher.draft_report(&world.operator, 2025, (None, Vec::new()), NOW_MS).await.unwrap();
+    world.publisher.draft_report(&world.operator, 2025, None, NOW_MS).await.unwrap();
     world.publisher.publish_report(&world.operator, 2025, NOW_MS).await.unwrap();
     let path = "/api/reports/2025/comments";
     for expected in [StatusCode::ACCEPTED, StatusCode::ACCEPTED, StatusCode::TOO_MANY_REQUESTS] {

@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use portico_intake::screen::Screener;
 use portico_model::name::VersionRef;
 use portico_model::policy::{Action, Principal};
-use portico_store::{CommentRecord, CommentState, ReportRecord, ReportSection, StoreError};
+use portico_store::{CommentRecord, CommentState, ReportRecord, StoreError};
 use serde::Serialize;
 use ulid::Ulid;
 
@@ -57,8 +57,8 @@ struct CommentRow {
 }
 
 impl Publisher {
-    /// Takes a year's numbers from the records as they are now, in place of those of an earlier draft. `more` are sections of
-    /// those who keep other records. What staff recommend stays, unless they say otherwise.
+    /// Takes a year's numbers from the records as they are now, in place of those of an earlier draft. What staff recommend
+    /// stays, unless they say otherwise.
     ///
     /// # Errors
     /// [`PublishError::Denied`]; [`PublishError::BadText`]; the catalog's conflict when the report is published.
@@ -66,7 +66,7 @@ impl Publisher {
         &self,
         principal: &Principal,
         year: i64,
-        (recommendations, more): (Option<&str>, Vec<ReportSection>),
+        recommendations: Option<&str>,
         now_ms: i64,
     ) -> Result<ReportRecord, PublishError> {
         let grant = permit_portal(principal, Action::WriteReport, now_ms)?;
@@ -80,8 +80,7 @@ impl Publisher {
             Some(said) => said.trim().to_owned(),
             None => earlier.map(|earlier| earlier.recommendations).unwrap_or_default(),
         };
-        let mut sections = self.report_sections(year, now_ms).await?;
-        sections.extend(more);
+        let sections = self.report_sections(year, now_ms).await?;
         let report = ReportRecord {
             year,
             drafted_ms: now_ms,

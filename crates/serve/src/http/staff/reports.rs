@@ -114,7 +114,7 @@ pub(crate) async fn draft(
     query.finish("")?;
     let Draft { recommendations } = json::read(&site, &headers, body).await?;
     let (publisher, now_ms) = (&site.staff.publisher, site.now_ms());
-    let said = (recommendations.as_deref(), Vec::new());
+    let said = recommendations.as_deref();
     let report = publisher.draft_report(&member.principal, known(&year)?, said, now_ms).await.map_err(failed)?;
     json::answer(StatusCode::OK, &ReportEntry::from(report))
 }
