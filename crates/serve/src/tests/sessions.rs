@@ -11,7 +11,7 @@ use portico_model::name::DatasetName;
 use portico_model::policy::{Principal, Role, Scope};
 use portico_publish::{Holder, LinkRequest, LinkText};
 
-use super::staff::{REVISION, Staffed, Who, address, body, expected, routes, token};
+use super::staff::{Staffed, Who, address, body, concrete, expected, routes, token};
 use crate::accept::Peer;
 use crate::site::SiteSettings;
 use crate::testing::{Answered, NOW_MS, World};
@@ -96,14 +96,6 @@ impl Browser {
         }
         send(world, method, &uri, &headers, &sent).await
     }
-}
-
-fn concrete(pattern: &str) -> String {
-    pattern
-        .replace("{name}", "street-trees")
-        .replace("{version}", "7")
-        .replace("{id}", REVISION)
-        .replace("{step}", "submit")
 }
 
 /// Every route of staff but those of signing in, with its method.

@@ -78,6 +78,21 @@ pub(super) fn expected(pattern: &str, method: &str) -> Option<Who> {
     })
 }
 
+/// A path of the route that leads to something.
+pub(super) fn concrete(pattern: &str) -> String {
+    [
+        ("{leaf}", "street-trees"),
+        ("{name}", "street-trees"),
+        ("{version}", "7"),
+        ("{year}", "2025"),
+        ("{id}", REVISION),
+        ("{query_id}", "x"),
+        ("{step}", "submit"),
+    ]
+    .into_iter()
+    .fold(pattern.to_owned(), |path, (part, value)| path.replace(part, value))
+}
+
 /// A body that the step reads.
 pub(super) fn body(pattern: &str) -> &'static str {
     if pattern.starts_with("/staff") {
@@ -140,9 +155,7 @@ impl Staffed {
     }
 
     pub(super) async fn ask(&self, method: &str, pattern: &str, token: Option<&str>) -> Answered {
-        let uri = pattern.replace("{leaf}", "street-trees").replace("{name}", "street-trees").replace("{version}", "7");
-        let uri = uri.replace("{year}", "2025").replace("{id}", REVISION).replace("{query_id}", "x");
-        self.send(method, &uri.replace("{step}", "submit"), pattern, token).await
+        self.send(method, &concrete(pattern), pattern, token).await
     }
 
     async fn send(&self, method: &str, uri: &str, pattern: &str, token: Option<&str>) -> Answered {
