@@ -19,6 +19,7 @@ fn check(directory: &Path, arguments: &[&str], code: i32, text: &str) {
 }
 
 const STEWARD: [&str; 2] = ["--steward-email", "steward@city.example"];
+const SAID: [&str; 4] = ["--license", "CC0-1.0", "--description", "What the city knows"];
 
 #[test]
 fn only_findings_end_with_2() {
@@ -45,10 +46,13 @@ fn a_look_at_a_portal_that_is_not_there_makes_none() {
     ] {
         check(place.path(), &[command, &["--data", "never"]].concat(), 1, "there is no portal in");
     }
-    check(place.path(), &["publish", "t.csv", "--dataset", "t", "--data", "never"], 1, "--steward-email");
+    check(place.path(), &["publish", "t.csv", "--dataset", "t", "--data", "never"], 2, "--steward-email");
     let dry = ["publish", "t.csv", "--dataset", "t", "--data", "never", "--dry-run"];
-    check(place.path(), &dry, 0, "needs a steward");
-    check(place.path(), &[&dry[..], &STEWARD].concat(), 0, "this would be released");
+    check(place.path(), &dry, 0, "a steward: steward_email");
+    std::fs::write(place.path().join("t.toml"), "[[field]]\nname = \"a\"\ndescription = \"A number\"\n").unwrap();
+    let said = [&dry[..], &STEWARD, &SAID].concat();
+    check(place.path(), &said, 0, "a dictionary: what a mean");
+    check(place.path(), &[&said[..], &["--schema", "t.toml"]].concat(), 0, "this would be released");
     assert!(!place.path().join("never").exists());
 }
 
@@ -57,8 +61,12 @@ fn what_is_said_on_the_command_line_is_checked() {
     let place = tempfile::tempdir().unwrap();
     std::fs::write(place.path().join("t.csv"), "Owner Code,n\nx,1\ny,2\n").unwrap();
     std::fs::write(place.path().join("long.csv"), "a,b\n1,2\n3,4,5\n6,7\n").unwrap();
+    let described = "[[field]]\nname = \"Owner Code\"\ndescription = \"Who\"\n[[field]]\nname = \"n\"\ndescription = \"How many\"\n";
+    std::fs::write(place.path().join("t.toml"), described).unwrap();
     let publish = |file, more: &[&'static str]| -> Vec<&'static str> {
-        [&["publish", file, "--dataset", "t", "--data", "p"], &STEWARD[..], more].concat()
+        let known = ["--schema", "t.toml", "--description", "What the city knows"];
+        let license: &[&str] = if more.contains(&"--license") { &[] } else { &["--license", "CC0-1.0"] };
+        [&["publish", file, "--dataset", "t", "--data", "p"], &STEWARD[..], &known, license, more].concat()
     };
     check(place.path(), &publish("t.csv", &["--drop", "Owner Cod"]), 1, "its columns are Owner Code, n");
     check(place.path(), &publish("t.csv", &["--public", "nope=why"]), 1, "its columns are Owner Code, n");
@@ -66,14 +74,55 @@ fn what_is_said_on_the_command_line_is_checked() {
     check(place.path(), &publish("t.csv", &["--sheet", "Data"]), 1, "no sheets");
     check(place.path(), &publish("t.csv", &["--steward-email", "nobody"]), 1, "cannot be used multiple times");
     let odd = ["publish", "t.csv", "--dataset", "t", "--data", "p", "--steward-email", "nobody"];
-    check(place.path(), &odd, 1, "an e-mail address such as");
+    check(place.path(), &[&odd[..], &SAID].concat(), 1, "an e-mail address such as");
     check(place.path(), &publish("long.csv", &[]), 2, "The findings say what to correct");
     check(place.path(), &publish("t.csv", &["--license", "CC0-1.0", "--drop", "Owner Code"]), 0, "released t@1");
     // What the portal knows counts in a dry run, too.
     let dry = ["publish", "t.csv", "--dataset", "t", "--data", "p", "--dry-run"];
-    check(place.path(), &dry, 2, "column_returned");
+    check(place.path(), &[&dry[..], &["--schema", "t.toml"]].concat(), 2, "column_returned");
     check(place.path(), &[&dry[..], &["--drop", "owner_code"]].concat(), 0, "this would be released");
     check(place.path(), &["revision", "list", "t", "--data", "p"], 0, "released as t@1");
+}
+
+#[test]
+fn a_release_that_lacks_something_is_refused_with_the_list() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path();
+    std::fs::write(directory.join("t.csv"), "Owner Code,n\nx,1\ny,2\n").unwrap();
+    let publish = ["publish", "t.csv", "--dataset", "t", "--data", "p"];
+    let said = said(&portico(directory, &publish));
+    for part in ["--steward-email", "--license", "--description", "--schema"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!directory.join("p").exists());
+    // A draft of the dictionary has the columns, and none of their values.
+    let draft = [&publish[..], &["--write-dictionary", "t.toml"]].concat();
+    check(directory, &draft, 0, "wrote t.toml");
+    check(directory, &draft, 1, "is not overwritten");
+    let drafted = std::fs::read_to_string(directory.join("t.toml")).unwrap();
+    assert!(drafted.contains("name = \"owner_code\"") && drafted.contains("name = \"n\""), "{drafted}");
+    assert!(!directory.join("p").exists());
+    let metadata = "title = \"Owners\"\nlicense = \"CC0-1.0\"\nupdate_frequency = \"R/P1M\"\nlanguages = [\"en-US\"]\n";
+    std::fs::write(directory.join("m.toml"), metadata).unwrap();
+    let more = ["--metadata", "m.toml", "--schema", "t.toml", "--description", "Who owns what"];
+    let whole = [&publish[..], &STEWARD, &more].concat();
+    check(directory, &whole, 2, "a dictionary");
+    let first = drafted.replacen("description = \"\"", "description = \"Whose it is\"", 1);
+    std::fs::write(directory.join("t.toml"), &first).unwrap();
+    check(directory, &whole, 2, "what n mean");
+    // What was refused is not left lying about.
+    check(directory, &["revision", "list", "t", "--data", "p"], 0, "discarded");
+    std::fs::write(directory.join("t.toml"), first.replace("description = \"\"", "description = \"How many\""))
+        .unwrap();
+    check(directory, &[&whole[..], &["--license", "NOPE"]].concat(), 1, "SPDX");
+    check(directory, &whole, 0, "released t@1");
+    // What is known need not be said again.
+    std::fs::write(directory.join("t.csv"), "Owner Code,n\nz,3\n").unwrap();
+    check(directory, &publish, 0, "released t@2");
+    std::fs::write(directory.join("t.csv"), "Owner Code,n,More\nz,3,4\n").unwrap();
+    check(directory, &publish, 2, "what more mean");
+    std::fs::write(directory.join("m.json"), "{\"licence\": \"CC0-1.0\"}").unwrap();
+    check(directory, &[&publish[..], &["--metadata", "m.json"]].concat(), 1, "licence");
 }
 
 /// A server of the portal in `p`, which ends with the test.
@@ -123,6 +172,7 @@ fn the_road_in_goes_by_a_server_with_a_token_for_each_person() {
     let place = tempfile::tempdir().unwrap();
     let directory = place.path();
     std::fs::write(directory.join("t.csv"), "species,owner\nOak,x\nAsh,y\n").unwrap();
+    std::fs::write(directory.join("t.toml"), "[[field]]\nname = \"species\"\ndescription = \"What grows\"\n").unwrap();
     let create = |name: &str, role: &str, more: &[&str]| {
         let command = ["token", "create", name, "--role", role, "--data", "p"];
         let output = portico(directory, &[&command[..], more].concat());
@@ -145,9 +195,17 @@ fn the_road_in_goes_by_a_server_with_a_token_for_each_person() {
     let stage = ["revision", "stage", "t.csv", "--dataset", "trees", "--department", "Parks", "--drop", "owner"];
     let staged = fine(&ana, &[&stage[..], &STEWARD].concat());
     let id = staged.split(' ').next().unwrap();
+    fine(&ana, &["revision", "screen", id]);
+    let (code, text) = go(&ana, &["revision", "submit", id]);
+    assert!(code == 2 && text.contains("a licence: license") && text.contains("what species mean"), "{text}");
+    fine(&ana, &[&["revision", "amend", id, "--schema", "t.toml", "--drop", "owner"], &SAID[..]].concat());
     let screened = fine(&ana, &["revision", "screen", id]);
     let digest = screened.lines().find_map(|line| line.strip_prefix("digest ")).unwrap();
     assert_eq!(fine(&ana, &["revision", "rows", id]), "{\"species\":\"Oak\"}\n{\"species\":\"Ash\"}\n");
+    assert_eq!(fine(&ana, &["revision", "rows", id, "--offset", "1", "--all"]), "{\"species\":\"Ash\"}\n");
+    let previewed = fine(&ana, &["preview", "trees"]);
+    assert!(previewed.contains("2 rows, 1 columns") && previewed.contains("first release"), "{previewed}");
+    assert!(previewed.contains(&format!("digest {digest}")), "{previewed}");
     fine(&ana, &["revision", "submit", id]);
     assert!(fine(&ana, &["revision", "review", id, "--recommend", digest]).contains("recommended by ana"));
     let (code, text) = go(&ana, &["revision", "approve", id, "--digest", digest]);
@@ -156,6 +214,29 @@ fn the_road_in_goes_by_a_server_with_a_token_for_each_person() {
     assert_eq!(fine(&cy, &["revision", "release", id]), "released trees@1\n");
     assert!(fine(&ana, &["revision", "list", "trees"]).contains("released as trees@1"));
     assert!(fine(&ana, &["dataset", "list"]).contains("version 1"));
+    let source = "[from]\nkind = 'https'\nurl = 'https://files.example/t.csv'\n";
+    std::fs::write(directory.join("source.toml"), source).unwrap();
+    let declared = fine(&ana, &["source", "set", "trees", "--declaration", "source.toml", "--drop", "owner"]);
+    let digest = declared.lines().find_map(|line| line.strip_prefix("digest ")).unwrap();
+    assert!(declared.contains("trees source 1, declared by ana\nnot approved\n"), "{declared}");
+    let (code, text) = go(&ana, &["source", "approve", "trees", "--digest", digest]);
+    assert!(code == 1 && text.contains("that wants the role cio"), "{text}");
+    fine(&cy, &["source", "approve", "trees", "--digest", digest]);
+    assert!(fine(&ana, &["source", "pause", "trees"]).contains("\npaused\n"));
+    assert!(fine(&ana, &["source", "resume", "trees"]).contains("read when somebody asks"));
+    check(directory, &["source", "show", "trees", "--data", "p"], 0, "approved by cy");
+    std::fs::write(directory.join("t.csv"), "species,owner\nOak,x\nElm,y\n").unwrap();
+    let staged = fine(&ana, &stage);
+    fine(&ana, &["revision", "screen", staged.split(' ').next().unwrap()]);
+    let previewed = fine(&ana, &["preview", "trees"]);
+    assert!(previewed.contains("1 unchanged, 1 added, 1 removed, 0 changed"), "{previewed}");
+    assert!(previewed.contains("  + {\"species\":\"Elm\"}\n  - {\"species\":\"Ash\"}"), "{previewed}");
+    let here = said(&portico(directory, &["preview", "trees", "--data", "p"]));
+    assert_eq!(here, previewed);
+    let document: serde_json::Value = serde_json::from_str(&fine(&ana, &["preview", "trees", "--json"])).unwrap();
+    assert_eq!(document["difference"]["current_version"], 1);
+    check(directory, &["preview", "trees", "--revision", id, "--data", "p"], 1, "once it is screened and until");
+    check(directory, &["preview", "never", "--data", "p"], 1, "never");
     let (code, text) = go("", &["revision", "show", id]);
     assert!(code == 1 && text.contains("PORTICO_TOKEN"), "{text}");
     let cut: String = ana.chars().take(79).collect();

@@ -5,10 +5,11 @@ mod calendar;
 mod chaos;
 mod faults;
 mod races;
+mod refreshes;
 mod rot;
 mod troubled;
 
-use portico_model::dataset::DatasetMetadata;
+use portico_model::dataset::{ColumnDescription, DatasetMetadata};
 use portico_model::name::DatasetName;
 use portico_model::policy::Principal;
 use portico_model::revision::RevisionState;
@@ -42,7 +43,10 @@ impl<'a> Road<'a> {
             return Ok(id.clone());
         }
         let metadata = DatasetMetadata {
+            description: "Trees of the city".to_owned(),
             steward_email: "steward@city.example".to_owned(),
+            license: "CC0-1.0".to_owned(),
+            columns: ["tree_id", "species", "mark"].map(described).to_vec(),
             ..DatasetMetadata::named(DatasetName::parse(self.dataset).unwrap())
         };
         let options = portico_intake::options::ReadOptions::named("trees.csv");
@@ -75,6 +79,11 @@ impl<'a> Road<'a> {
             }
         }
     }
+}
+
+fn described(name: &str) -> ColumnDescription {
+    let (name, description) = (name.to_owned(), format!("The {name}"));
+    ColumnDescription { name, description, ..ColumnDescription::default() }
 }
 
 fn operator() -> Principal {

@@ -11,18 +11,22 @@
 #![allow(clippy::print_stdout, reason = "tests say what they skip")]
 
 mod calendar;
+mod canary;
 mod command;
 mod confinement;
 mod durable;
 mod entries;
 mod hygiene;
+mod inventory;
 mod jail;
 mod pages;
 mod policy;
+mod preview;
 mod records;
 mod refusals;
 mod remedies;
 mod roads;
+mod sources;
 mod staff;
 mod supply;
 mod tidy;

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use portico_model::name::DatasetName;
-use portico_model::policy::{Action, Decision, Denial, Principal, RevisionFacts, Role, Scope, Subject, decide};
+use portico_model::policy::{
+    Action, Decision, Denial, Principal, RevisionFacts, Role, Scope, SourceFacts, Subject, decide,
+};
 use portico_model::revision::RevisionState;
 
 /// One letter for each outcome.
@@ -45,6 +47,12 @@ fn revision(state: RevisionState, own: bool, recommended: bool, separate: bool) 
     })
 }
 
+/// A source that `ana` declared.
+fn source(own: bool) -> Subject {
+    let barred = vec![if own { "cy" } else { "ana" }.to_owned()];
+    Subject::Source(SourceFacts { dataset: trees(), department: "Parks".to_owned(), barred })
+}
+
 fn principals() -> Vec<(String, Principal)> {
     let staff = |roles: &[Role], scope| Principal::Staff { name: "cy".to_owned(), roles: roles.to_vec(), scope };
     let of = |department: &str| Scope::Only { departments: vec![department.to_owned()], datasets: Vec::new() };
@@ -59,6 +67,8 @@ fn principals() -> Vec<(String, Principal)> {
     all.push(("every role".to_owned(), staff(&Role::ALL, Scope::All)));
     all.push(("operator".to_owned(), Principal::operator("cy")));
     all.push(("the clock, at the time of the release".to_owned(), Principal::Clock));
+    all.push(("a source of the dataset".to_owned(), Principal::source(&trees(), 1)));
+    all.push(("a source of another dataset".to_owned(), Principal::source(&DatasetName::parse("stops").unwrap(), 1)));
     all
 }
 
@@ -84,11 +94,17 @@ fn table() -> (String, usize) {
             &Subject::Dataset { dataset: trees(), department: String::new() },
         );
         for own in [false, true] {
+            let whose = if own { "one's own edit" } else { "another's edit" };
+            let barred = vec![if own { "cy" } else { "ana" }.to_owned()];
+            row(whose.to_owned(), &Subject::Edit { dataset: trees(), department: "Parks".to_owned(), barred });
+        }
+        for own in [false, true] {
             let asked_by = if own { "cy" } else { "ana" }.to_owned();
             let barred = Some(asked_by);
             let subject = Subject::Purge { dataset: trees(), department: "Parks".to_owned(), barred };
             row(format!("a purge that {} asked for", if own { "one" } else { "another" }), &subject);
             let whose = if own { "one's own" } else { "another's" };
+            row(format!("{whose} source"), &source(own));
             for state in RevisionState::ALL {
                 row(format!("{whose}, {}", state.as_str()), &revision(state, own, false, true));
             }

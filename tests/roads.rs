@@ -3,7 +3,7 @@
 use axum::body::Body;
 use http::{Request, StatusCode};
 
-use crate::world::World;
+use crate::world::{NOW_MS, World};
 
 const TREES: &[u8] = b"tree_id,species,planted,height_m,street\n\
     0001,Oak,2001-05-04,12.50,Elm\n0002,Ash,1999-01-31,9.25,Oak\n0003,Oak,2010-11-30,4.00,\n";
@@ -255,6 +255,21 @@ async fn a_release_done_twice_is_one_version() {
     let again = world.publisher.release(&world.operator, &screened.id, 0).await.unwrap();
     assert_eq!(first, again);
     assert_eq!(world.store.catalog.versions(&first.dataset).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_without_a_steward_is_refused() {
+    let world = World::new().await;
+    let staged = world.stage("street-trees", "trees.csv", TREES, "").await;
+    let metadata = portico_model::dataset::DatasetMetadata { steward_email: " ".to_owned(), ..staged.metadata };
+    let amendment = portico_publish::Amendment { metadata: Some(metadata), ..Default::default() };
+    world.publisher.amend(&world.operator, &staged.id, amendment, NOW_MS).await.unwrap();
+    let screened = world.publisher.screen(&world.operator, &staged.id, NOW_MS, |_| {}).await.unwrap();
+    let digest = screened.digest.unwrap();
+    world.publisher.approve(&world.operator, &staged.id, &digest, NOW_MS).await.unwrap();
+    let refused = world.publisher.release(&world.operator, &staged.id, NOW_MS).await.unwrap_err();
+    assert!(matches!(refused, portico_publish::PublishError::Incomplete(_)), "{refused}");
+    assert_eq!(world.get("/datasets/street-trees.csv").await.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test(flavor = "multi_thread")]

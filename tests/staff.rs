@@ -75,7 +75,8 @@ impl<'a> Member<'a> {
 
     /// Stages a file of the parks' and screens it.
     async fn screened(&self, dataset: &str, bytes: &[u8]) -> Value {
-        let query = "file_name=f.csv&department=Parks&title=Trees&steward_email=ana%40city.example";
+        let query = "file_name=f.csv&department=Parks&title=Trees&description=Trees&license=CC0-1.0\
+                     &steward_email=ana%40city.example";
         let staged = self.upload(dataset, query, bytes).await;
         assert_eq!(staged.status, StatusCode::CREATED, "{}", staged.text());
         self.step(staged.json()["id"].as_str().unwrap(), "screen", Value::Null).await

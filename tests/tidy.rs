@@ -155,3 +155,35 @@ fn screening_rules_are_documented() {
         assert!(docs.contains(&format!("`{}`", rule.id)), "docs/findings.md lacks {}", rule.id);
     }
 }
+
+/// All names of tests in Rust and Python.
+fn tests_by_name() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let declared = regex::Regex::new(r"(?m)^\s*(?:async )?(?:fn|def) ([a-z0-9_]+)\(").unwrap();
+    let clients = std::fs::read_dir(root().join("tests/clients")).unwrap().map(|entry| entry.unwrap().path());
+    for path in sources().into_iter().chain(clients.filter(|path| path.extension().is_some_and(|kind| kind == "py"))) {
+        let text = std::fs::read_to_string(path).unwrap();
+        names.extend(declared.captures_iter(&text).map(|found| found[1].to_owned()));
+    }
+    names
+}
+
+#[test]
+fn every_requirement_names_the_tests_that_show_it() {
+    let docs = std::fs::read_to_string(root().join("docs/policy.md")).unwrap();
+    let known = tests_by_name();
+    let row = |number: usize| docs.lines().find(|line| line.starts_with(&format!("| S{number} |")));
+    for number in 1..=18 {
+        let cells: Vec<&str> =
+            row(number).unwrap_or_else(|| panic!("docs/policy.md lacks S{number}")).split('|').collect();
+        assert_eq!(cells.len(), 7, "S{number}");
+        let named: Vec<&str> = cells[5].split('`').skip(1).step_by(2).collect();
+        let unknown: Vec<&&str> = named.iter().filter(|name| !known.contains(**name)).collect();
+        assert!(unknown.is_empty(), "S{number} names {unknown:?}, which are no tests");
+        assert!(!named.is_empty() || cells[3].contains("not built"), "S{number} is shown by nothing");
+    }
+    let prose = docs.split("\n## ").skip(1).flat_map(|section| section.split('`').skip(1).step_by(2));
+    for name in prose.filter(|name| name.contains('_') && !name.contains(['/', '.'])) {
+        assert!(known.contains(name), "docs/policy.md names {name}, which is no test");
+    }
+}

@@ -12,7 +12,7 @@ use http_body_util::BodyExt as _;
 use portico_engine::WorkerSettings;
 use portico_intake::dictionary::Dictionary;
 use portico_intake::options::ReadOptions;
-use portico_model::dataset::DatasetMetadata;
+use portico_model::dataset::{DatasetMetadata, Requirement};
 use portico_model::limits::Limits;
 use portico_model::name::{DatasetName, VersionRef};
 use portico_model::policy::Principal;
@@ -89,7 +89,9 @@ impl World {
         let questions = Questions::new(store.clone(), workers, limits.clone(), directory("spool"));
         let program = env!("CARGO_BIN_EXE_portico").into();
         let publisher = Publisher::new(store.clone(), limits.intake.clone(), program, directory("intake"));
-        let publisher = publisher.with_separate_duties(separate);
+        // Most tables of the tests have columns that nobody describes.
+        let required = [Requirement::Steward, Requirement::License, Requirement::Description];
+        let publisher = publisher.with_separate_duties(separate).requiring(&required);
         let staff = Staff::new(publisher.clone(), &limits.staff);
         let site = Site {
             store: store.clone(),
@@ -124,7 +126,9 @@ impl World {
         std::fs::File::create(&path).unwrap().write_all(bytes).unwrap();
         let metadata = DatasetMetadata {
             title: format!("The {dataset}"),
+            description: format!("What the city knows of {dataset}"),
             steward_email: "steward@city.example".to_owned(),
+            license: "CC0-1.0".to_owned(),
             ..DatasetMetadata::named(DatasetName::parse(dataset).unwrap())
         };
         let dictionary = (!dictionary.is_empty()).then(|| Dictionary::from_toml(dictionary).unwrap());

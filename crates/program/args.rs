@@ -5,13 +5,23 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod inventory;
+mod metadata;
+mod preview;
+mod reading;
 mod records;
 mod schedule;
 mod signin;
+mod source;
 
+pub(crate) use inventory::{Inventory, InventoryStep, Request, RequestStep};
+pub(crate) use metadata::{EditStep, Metadata};
+pub(crate) use preview::{Preview, Rows};
+pub(crate) use reading::Reading;
 pub(crate) use records::{AfterWithdrawal, Audit, AuditFormat, AuditStep, Report, ReportStep};
 pub(crate) use schedule::Schedule;
 pub(crate) use signin::{Link, Session, SessionStep};
+pub(crate) use source::{SourceArgs, SourceStep};
 
 /// Publish a government's data as immutable versions, and answer anyone's questions about them.
 #[derive(Debug, Parser)]
@@ -34,8 +44,16 @@ pub(crate) enum Command {
     Dataset(Dataset),
     /// The steps of the road in, one by one
     Revision(Revision),
+    /// Every dataset that the government holds, published or not
+    Inventory(Inventory),
+    /// What the public asks to have published
+    Request(Request),
+    /// Show what a release would make public, and what it would change of what is public now
+    Preview(Preview),
     /// Have the clock release an approved revision at a time, or list what waits for its time
     Schedule(Box<Schedule>),
+    /// Where a dataset's data come from, and when they are read again
+    Source(SourceArgs),
     /// What members of staff show to a server
     Token(Token),
     /// Who is signed in at a browser
@@ -136,6 +154,9 @@ pub(crate) struct Publish {
     /// Screen by the rules of this file instead of those of the configuration
     #[arg(long, value_name = "FILE")]
     pub(crate) rules: Option<PathBuf>,
+    /// Draft a data dictionary of the file's columns, for somebody to say what they mean; keep nothing else
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub(crate) write_dictionary: Option<PathBuf>,
 }
 
 /// A file that is to become a version, and what is said of it.
@@ -150,63 +171,6 @@ pub(crate) struct Propose {
     pub(crate) metadata: Metadata,
     #[command(flatten)]
     pub(crate) reading: Reading,
-}
-
-/// What a person says of a dataset.
-#[derive(Clone, Debug, Default, Args)]
-pub(crate) struct Metadata {
-    /// Title for people
-    #[arg(long)]
-    pub(crate) title: Option<String>,
-    /// What the data are, in a few sentences
-    #[arg(long)]
-    pub(crate) description: Option<String>,
-    /// The department that is responsible
-    #[arg(long)]
-    pub(crate) department: Option<String>,
-    /// The steward's name
-    #[arg(long)]
-    pub(crate) steward_name: Option<String>,
-    /// The steward's e-mail address; a first release needs one
-    #[arg(long)]
-    pub(crate) steward_email: Option<String>,
-    /// SPDX identifier of the licence, such as CC0-1.0
-    #[arg(long)]
-    pub(crate) license: Option<String>,
-    /// A word to find it by; may be given several times
-    #[arg(long = "keyword", value_name = "WORD")]
-    pub(crate) keywords: Vec<String>,
-}
-
-/// How a file is to be read, where it does not say so itself.
-#[derive(Clone, Debug, Default, Args)]
-pub(crate) struct Reading {
-    /// Data dictionary: TOML, or a Frictionless Table Schema as JSON
-    #[arg(long, value_name = "FILE")]
-    pub(crate) schema: Option<PathBuf>,
-    /// Field separator of a text file, one character
-    #[arg(long, value_name = "CHAR")]
-    pub(crate) delimiter: Option<char>,
-    /// Encoding of a text file, such as utf-8, utf-16le or windows-1252
-    #[arg(long)]
-    pub(crate) encoding: Option<String>,
-    /// The first row is data, not names
-    #[arg(long)]
-    pub(crate) no_header: bool,
-    /// Sheet of a workbook
-    #[arg(long)]
-    pub(crate) sheet: Option<String>,
-    /// A spelling of null besides the empty field; may be given several times
-    #[arg(long = "null", value_name = "TEXT")]
-    pub(crate) null_values: Vec<String>,
-    /// Leave a column out of the release; may be given several times
-    #[arg(long = "drop", value_name = "COLUMN")]
-    pub(crate) drop: Vec<String>,
-    /// Declare a column public in spite of a finding: COLUMN=REASON; may be given several times
-    #[arg(long = "public", value_name = "COLUMN=REASON")]
-    pub(crate) public: Vec<String>,
-    #[command(flatten)]
-    pub(crate) remedies: crate::remedies::Remedies,
 }
 
 /// `portico dataset`
@@ -231,6 +195,8 @@ pub(crate) enum DatasetStep {
         #[command(flatten)]
         reach: Reach,
     },
+    #[command(flatten)]
+    Edit(EditStep),
     /// Stop answering from a version; its record stays, with the public reason
     Withdraw {
         /// The dataset's name
@@ -300,8 +266,8 @@ pub(crate) enum RevisionStep {
     Screen(Named),
     /// Show a revision with its findings
     Show(Named),
-    /// Show the first rows of exactly what would be public, one JSON object a line
-    Rows(Named),
+    /// Show rows of exactly what would be public, the first ones unless said otherwise, one JSON object a line
+    Rows(Rows),
     /// Hand a screened revision in for review
     Submit(Named),
     /// Recommend a revision as fit for release, or return it with a reason

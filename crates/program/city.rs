@@ -8,6 +8,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use portico_model::dataset::MetadataPatch;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
@@ -71,6 +72,9 @@ pub(crate) struct Sample {
     pub(crate) license: String,
     pub(crate) keywords: Vec<String>,
     pub(crate) update_frequency: String,
+    /// What else is known of it.
+    #[serde(default)]
+    pub(crate) metadata: MetadataPatch,
     /// One file a version, oldest first.
     pub(crate) files: Vec<String>,
     /// The data dictionary.

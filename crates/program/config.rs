@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use portico_intake::screen::RuleSet;
+use portico_model::dataset::Requirement;
 use portico_model::limits::Limits;
+use portico_publish::{DatabaseSettings, FetchSettings, MetadataDefaults};
 use serde::{Deserialize, Serialize};
 
 use crate::identity::Identity;
@@ -28,10 +30,43 @@ pub(crate) struct Config {
     pub(crate) publishing: Publishing,
     /// What is looked for in files.
     pub(crate) screening: Screening,
+    /// What is fetched from elsewhere.
+    pub(crate) sources: SourceSettings,
+    /// How stewards are told of refreshes.
+    pub(crate) notices: Notices,
     /// How staff sign in at their browsers.
     pub(crate) identity: Identity,
     /// Every limit.
     pub(crate) limits: Limits,
+}
+
+/// What is fetched from elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SourceSettings {
+    /// URLs.
+    pub(crate) fetch: FetchSettings,
+    /// Directories of this machine that files are dropped into, by the names that declarations give them.
+    pub(crate) directories: BTreeMap<String, PathBuf>,
+    /// Buckets with prefixes, by the names that declarations give them: `url` and `options` as those of the storage.
+    pub(crate) objects: BTreeMap<String, Storage>,
+    /// PostgreSQL databases, by the names that declarations give them.
+    pub(crate) databases: BTreeMap<String, DatabaseSettings>,
+}
+
+/// How stewards are told of refreshes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Notices {
+    /// The mail server. `PORTICO_MAIL_URL` in the environment goes before it.
+    pub(crate) mail_url: String,
+    /// The address that e-mail comes from.
+    pub(crate) mail_from: String,
+    /// Where notices are posted as JSON, signed with `PORTICO_WEBHOOK_SECRET` of the environment.
+    pub(crate) webhook_url: String,
+    /// The key of the signatures.
+    #[serde(skip)]
+    pub(crate) webhook_secret: String,
 }
 
 /// Rules of the road in.
@@ -42,6 +77,11 @@ pub(crate) struct Publishing {
     /// person does it all says false: then whoever holds the roles may approve their own work, and the audit log shows
     /// it. The command line on the server itself is not bound by it.
     pub(crate) separation_of_duties: bool,
+    /// What a release is refused without: steward, license, description and dictionary (what every column means). A town
+    /// that releases with less says here with what.
+    pub(crate) require: Vec<Requirement>,
+    /// What is said of datasets that nobody has said otherwise of; an empty text says nothing.
+    pub(crate) defaults: MetadataDefaults,
     /// E-mail address of whoever answers for the datasets that the portal makes of its own records, such as `usage` and
     /// `report-comments`; without one it makes none.
     pub(crate) own_steward: String,
@@ -51,7 +91,13 @@ pub(crate) struct Publishing {
 
 impl Default for Publishing {
     fn default() -> Self {
-        Self { separation_of_duties: true, own_steward: String::new(), time_zone: "UTC".to_owned() }
+        Self {
+            separation_of_duties: true,
+            require: Requirement::ALL.to_vec(),
+            defaults: MetadataDefaults::default(),
+            own_steward: String::new(),
+            time_zone: "UTC".to_owned(),
+        }
     }
 }
 
@@ -213,6 +259,20 @@ impl Config {
         if let Some(url) = variable("PORTICO_CATALOG_URL") {
             self.catalog.url = url;
         }
+        if let Some(url) = variable("PORTICO_MAIL_URL") {
+            self.notices.mail_url = url;
+        }
+        if let Some(secret) = variable("PORTICO_WEBHOOK_SECRET") {
+            self.notices.webhook_secret = secret;
+        }
+        for database in self.sources.databases.values_mut() {
+            if let Some(password) = database.password_env.as_deref().and_then(&variable) {
+                database.password = password;
+            }
+        }
+        for place in self.sources.objects.values_mut() {
+            place.read_environment(&variable);
+        }
         if let (Some(oidc), Some(secret)) = (&mut self.identity.oidc, variable("PORTICO_OIDC_CLIENT_SECRET")) {
             oidc.client_secret = Some(secret);
         }
@@ -235,8 +295,23 @@ impl Config {
         if !["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| self.catalog.url.starts_with(scheme)) {
             faults.push("catalog.url begins with sqlite: or postgres:".to_owned());
         }
+        let notices = &self.notices;
+        if !notices.mail_url.is_empty() && !notices.mail_from.contains('@') {
+            faults.push("notices.mail_from is an e-mail address when there is a mail_url".to_owned());
+        }
+        if !notices.webhook_url.is_empty() && notices.webhook_secret.is_empty() {
+            faults.push("notices.webhook_url wants PORTICO_WEBHOOK_SECRET in the environment".to_owned());
+        }
         if self.identity.oidc.is_some() && self.server.public_url.is_empty() {
             faults.push("identity.oidc wants server.public_url, to which the provider sends people back".to_owned());
+        }
+        for (name, database) in &self.sources.databases {
+            if database.password_env.is_some() && database.password_file.is_some() {
+                faults.push(format!("sources.databases.{name} has a password_env or a password_file, not both"));
+            }
+            if database.password_env.is_some() && database.password.is_empty() {
+                faults.push(format!("sources.databases.{name}: the environment does not have its password_env"));
+            }
         }
         let query = &self.limits.query;
         if query.pool_memory_bytes > query.worker_memory_bytes {
@@ -248,16 +323,19 @@ impl Config {
     /// The effective configuration as TOML, with secrets hidden.
     pub(crate) fn shown(&self) -> anyhow::Result<String> {
         let mut shown = self.clone();
-        for (name, value) in &mut shown.storage.options {
+        let places = shown.sources.objects.values_mut().chain([&mut shown.storage]);
+        for (name, value) in places.flat_map(|place| &mut place.options) {
             if ["secret", "key", "token", "password", "sas"].iter().any(|word| name.contains(word)) {
                 "(hidden)".clone_into(value);
             }
         }
-        if let Ok(mut url) = url::Url::parse(&shown.catalog.url)
-            && url.password().is_some()
-            && url.set_password(Some("hidden")).is_ok()
-        {
-            shown.catalog.url = url.to_string();
+        for shown in [&mut shown.catalog.url, &mut shown.notices.mail_url] {
+            if let Ok(mut url) = url::Url::parse(shown)
+                && url.password().is_some()
+                && url.set_password(Some("hidden")).is_ok()
+            {
+                *shown = url.to_string();
+            }
         }
         Ok(toml::to_string_pretty(&shown)?)
     }

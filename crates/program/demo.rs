@@ -16,7 +16,7 @@ use crate::args::Demo;
 use crate::city::{self, City, Sample};
 use crate::config::Config;
 use crate::parts::{self, Scratch};
-use crate::publish::{Outcome, describe_columns, road_in};
+use crate::publish::{Outcome, road_in};
 use crate::serve;
 
 /// Publishes what is not published yet, prints how to try it, and serves it.
@@ -64,8 +64,7 @@ async fn publish(
             _ => city::unpack(file, &directory)?,
         };
         let request = |dictionary: Dictionary| {
-            let mut metadata = metadata(sample, name.clone());
-            describe_columns(&mut metadata, &dictionary);
+            let metadata = metadata(sample, name.clone());
             let options = ReadOptions { dictionary: Some(dictionary), ..ReadOptions::named(file) };
             StageRequest { metadata, file: path.clone(), options }
         };
@@ -90,7 +89,7 @@ async fn publish(
 }
 
 fn metadata(sample: &Sample, name: DatasetName) -> DatasetMetadata {
-    DatasetMetadata {
+    let mut metadata = DatasetMetadata {
         title: sample.title.clone(),
         description: sample.description.clone(),
         department: sample.department.clone(),
@@ -100,7 +99,9 @@ fn metadata(sample: &Sample, name: DatasetName) -> DatasetMetadata {
         keywords: sample.keywords.clone(),
         update_frequency: sample.update_frequency.clone(),
         ..DatasetMetadata::named(name)
-    }
+    };
+    sample.metadata.apply(&mut metadata);
+    metadata
 }
 
 fn say_blocked(name: &str, findings: &[Finding]) {

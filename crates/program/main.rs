@@ -13,8 +13,11 @@ mod check;
 mod city;
 mod config;
 mod demo;
+mod describe;
 mod identity;
+mod inventory;
 mod parts;
+mod preview;
 mod publish;
 mod purge;
 mod query;
@@ -27,6 +30,7 @@ mod scratch;
 mod scrub;
 mod serve;
 mod session;
+mod source;
 mod staff;
 mod sweep;
 mod token;
@@ -86,7 +90,11 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Publish(publish) => interruptible(publish::run(*publish)).await,
         Command::Dataset(dataset) => staff::dataset(dataset).await,
         Command::Revision(revision) => interruptible(staff::revision(revision)).await,
+        Command::Inventory(said) => interruptible(inventory::run(said)).await,
+        Command::Request(said) => inventory::requests(said).await,
+        Command::Preview(said) => interruptible(preview::run(said)).await,
         Command::Schedule(schedule) => calendar::run(*schedule).await,
+        Command::Source(said) => interruptible(source::run(said)).await,
         Command::Token(said) => token::run(said).await,
         Command::Session(said) => session::run(said).await,
         Command::Audit(said) => audit::run(said).await,
@@ -119,9 +127,16 @@ fn finish(outcome: anyhow::Result<ExitCode>) -> ExitCode {
         Err(error) => {
             // The chain, since an error's text never repeats its source's.
             eprintln!("portico: {error:#}");
-            ExitCode::FAILURE
+            if lacks_metadata(&error) { ExitCode::from(publish::BLOCKED) } else { ExitCode::FAILURE }
         }
     }
+}
+
+/// Whether a release was refused for what is missing, here or by a server.
+fn lacks_metadata(error: &anyhow::Error) -> bool {
+    let here = error.downcast_ref::<portico_publish::PublishError>().map(portico_publish::PublishError::kind);
+    let there = error.downcast_ref::<remote::Told>().and_then(|told| told.kind);
+    here.or(there) == Some(portico_model::problem::ProblemKind::MetadataIncomplete)
 }
 
 /// Logs go to standard error: lines for people on a terminal, JSON for machines elsewhere.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use portico_publish::Publisher;
+use portico_publish::{Fetcher, NoticeSettings, Places, Publisher, Sources};
 use portico_query::questions::Questions;
 use portico_query::workers::{Launcher, Workers};
-use portico_store::{Catalog, Storage, Store};
+use portico_store::{Catalog, Place, Storage, Store};
 
 use crate::config::Config;
 pub(crate) use crate::scratch::Scratch;
@@ -88,13 +88,44 @@ pub(crate) fn open_publisher(config: &Config, store: &Store, scratch: &Scratch) 
     let scratch = scratch.directory("intake")?;
     let publisher = Publisher::new(store.clone(), config.limits.intake.clone(), program()?, scratch);
     let publisher = publisher.with_separate_duties(config.publishing.separation_of_duties);
+    let publisher = publisher.requiring(&config.publishing.require).with_defaults(config.publishing.defaults.clone());
     let publisher = publisher.with_schedule_limits(config.limits.schedule.clone());
     let zone = &config.publishing.time_zone;
     let publisher = publisher
         .with_time_zone(zone)
         .with_context(|| format!("publishing.time_zone: there is no {zone:?}; one is called as America/New_York"))?;
     let publisher = publisher.with_own_steward(&config.publishing.own_steward);
-    Ok(publisher.with_rules(config.screening.read()?))
+    Ok(publisher.with_rules(config.screening.read()?).with_sources(sources(config)?))
+}
+
+/// The one way to what is elsewhere.
+pub(crate) fn fetcher(config: &Config) -> Fetcher {
+    Fetcher::new(config.sources.fetch.clone(), config.limits.sources.clone())
+}
+
+fn sources(config: &Config) -> anyhow::Result<Sources> {
+    let notices = NoticeSettings {
+        mail_url: config.notices.mail_url.clone(),
+        mail_from: config.notices.mail_from.clone(),
+        webhook_url: config.notices.webhook_url.clone(),
+        webhook_secret: config.notices.webhook_secret.clone(),
+        public_url: config.server.public_url.clone(),
+    };
+    let mut objects = std::collections::BTreeMap::new();
+    for (name, place) in &config.sources.objects {
+        let opened = Place::open(&place.url, &place.options);
+        objects.insert(name.clone(), opened.with_context(|| format!("sources.objects.{name} cannot be opened"))?);
+    }
+    let mut databases = config.sources.databases.clone();
+    for (name, database) in &mut databases {
+        if let Some(file) = &database.password_file {
+            let read = std::fs::read_to_string(file);
+            let password = read.with_context(|| format!("sources.databases.{name}: password_file cannot be read"))?;
+            password.trim_end_matches(['\r', '\n']).clone_into(&mut database.password);
+        }
+    }
+    let places = Places { directories: config.sources.directories.clone(), objects, databases };
+    Ok(Sources { fetcher: fetcher(config), places, notices, limits: config.limits.sources.clone() })
 }
 
 /// This program's own file: workers and readers are processes of it.

@@ -1,27 +1,27 @@
 //! `portico publish`: the whole road in, in one command, for whoever holds all the roles.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use futures::StreamExt as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use portico_intake::dictionary::{Dictionary, Field, Treatment};
 use portico_intake::options::ReadOptions;
 use portico_intake::screen::RuleSet;
-use portico_model::dataset::{ColumnDescription, DatasetMetadata};
+use portico_model::dataset::{DatasetMetadata, MetadataPatch};
 use portico_model::finding::{Finding, Severity};
 use portico_model::name::{DatasetName, VersionRef};
 use portico_model::profile::TableProfile;
-use portico_publish::{Progress, PublishError, Publisher, Revision, StageRequest};
+use portico_publish::{
+    Conditions, Fetcher, MetadataDefaults, Progress, PublishError, Publisher, Revision, StageRequest,
+};
 use portico_store::Store;
 
 use crate::args::{Metadata, Propose, Publish, Reading};
 use crate::config::Config;
 use crate::parts::{self, Scratch};
 
-/// Released is 0, blocked is 2; errors are 1 by way of `main`.
+/// Released is 0; blocked by findings, or by what is missing, is 2; errors are 1 by way of `main`.
 pub(crate) const BLOCKED: u8 = 2;
 
 /// Stages, screens, prints the findings, and releases if nothing blocks.
@@ -34,17 +34,22 @@ pub(crate) async fn run(publish: Publish) -> anyhow::Result<ExitCode> {
     // Rules that cannot be read are said before a portal is made and a file is staged.
     let rules = config.screening.read()?;
     let scratch = Scratch::open(&config)?;
-    let file = fetch(&propose.source, &scratch, config.limits.intake.file_bytes).await?;
-    if publish.dry_run {
-        return dry_run(&config, propose, &scratch, file).await;
+    let file = fetch(&propose.source, &scratch, &parts::fetcher(&config)).await?;
+    if publish.dry_run || publish.write_dictionary.is_some() {
+        return look(&config, &publish, &scratch, file).await;
     }
-    if parts::is_missing(&config) && propose.metadata.steward_email.is_none() {
-        // Said before a portal is made for it.
-        return Err(PublishError::NoSteward.into());
+    // What is missing is said before a portal is made and a file is read.
+    let missing = parts::is_missing(&config);
+    let mut store = if missing { parts::memory_store().await? } else { parts::open_store(&config).await? };
+    let request = request(propose, (&store, &config.publishing.defaults), file).await?;
+    let lacking = request.metadata.lacking(&config.publishing.require, None);
+    if !lacking.is_empty() {
+        return Err(PublishError::Incomplete(lacking).into());
     }
-    let store = parts::open_store(&config).await?;
+    if missing {
+        store = parts::open_store(&config).await?;
+    }
     store.storage.self_test().await.context("a release would not be safe on this storage")?;
-    let request = request(propose, &store, file).await?;
     let publisher = parts::open_publisher(&config, &store, &scratch)?;
     match road_in(&publisher, request).await? {
         Outcome::Released(version, findings) => {
@@ -80,111 +85,125 @@ pub(crate) async fn road_in(publisher: &Publisher, request: StageRequest) -> any
         return Ok(Outcome::Blocked(Box::new(screened)));
     }
     let digest = screened.digest.clone().unwrap_or_default();
-    publisher.approve(&operator, &screened.id, &digest, parts::now_ms()).await?;
+    let approved = publisher.approve(&operator, &screened.id, &digest, parts::now_ms()).await;
+    if let Err(error @ PublishError::Incomplete(_)) = approved {
+        // It comes again with what is missing, as another revision.
+        publisher.discard(&operator, &screened.id, parts::now_ms()).await?;
+        return Err(error.into());
+    }
+    approved?;
     let version = publisher.release(&operator, &screened.id, parts::now_ms()).await?;
     Ok(Outcome::Released(version, screened.findings))
 }
 
 /// Looks at the file as the real command would, and keeps nothing. Without a portal there is none afterwards either.
-async fn dry_run(config: &Config, propose: &Propose, scratch: &Scratch, file: PathBuf) -> anyhow::Result<ExitCode> {
+async fn look(config: &Config, publish: &Publish, scratch: &Scratch, file: PathBuf) -> anyhow::Result<ExitCode> {
     let store =
         if parts::is_missing(config) { parts::memory_store().await? } else { parts::open_store(config).await? };
-    let request = request(propose, &store, file).await?;
-    let has_steward = !request.metadata.steward_email.is_empty();
+    let request = request(&publish.propose, (&store, &config.publishing.defaults), file).await?;
+    let metadata = request.metadata.clone();
     let publisher = parts::open_publisher(config, &store, scratch)?;
     let bar = Bar::start(std::fs::metadata(&request.file).map(|file| file.len()).unwrap_or(0));
     let seen = publisher.preview(&parts::operator(), request, parts::now_ms(), bar.reporter()).await;
     bar.finish();
     let (findings, profile) = seen?;
+    if let Some(path) = &publish.write_dictionary {
+        return draft(path, &profile, &metadata);
+    }
     print_findings(&findings);
     print_profile(&profile);
     if findings.iter().any(Finding::blocks) {
         println!("this would be blocked. {}", advice(&findings, &config.screening.read()?));
         return Ok(ExitCode::from(BLOCKED));
     }
-    if has_steward {
-        println!("nothing blocks: without --dry-run this would be released");
-    } else {
-        println!("nothing in the file blocks; to be released the dataset needs a steward, too: --steward-email");
+    let columns: Vec<&str> = profile.columns.iter().map(|column| column.name.as_str()).collect();
+    let lacking = metadata.lacking(&config.publishing.require, Some(&columns));
+    if !lacking.is_empty() {
+        println!("nothing in the file blocks; to be released it needs, too:");
+        lacking.iter().for_each(|lack| println!("  {}", lack.text()));
+        return Ok(ExitCode::SUCCESS);
     }
+    let score = metadata.completeness(&columns);
+    println!("nothing blocks: without --dry-run this would be released; metadata {} of 100", score.score);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A dictionary to be filled in: the columns, what was said of them, and nothing of their values.
+fn draft(path: &Path, profile: &TableProfile, metadata: &DatasetMetadata) -> anyhow::Result<ExitCode> {
+    let quoted = |text: &str| toml::Value::from(text).to_string();
+    let mut text =
+        "# Data dictionary: what each column means is for somebody to say who knows (docs/dictionary.md).\n".to_owned();
+    for column in &profile.columns {
+        let said = metadata.column(&column.name).cloned().unwrap_or_default();
+        text.push_str(&format!(
+            "\n# {}; {} different values, {} missing\n[[field]]\nname = {}\ntitle = {}\ndescription = {}\nunit = {}\n",
+            column.data_type,
+            column.distinct,
+            column.nulls,
+            quoted(&column.name),
+            quoted(&said.title),
+            quoted(&said.description),
+            quoted(&said.unit)
+        ));
+    }
+    let shown = path.display();
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).open(path);
+    let mut file = file.with_context(|| format!("cannot write {shown} (a file that is there is not overwritten)"))?;
+    std::io::Write::write_all(&mut file, text.as_bytes())?;
+    println!("wrote {shown}: say in it what the columns mean, then publish with --schema {shown}");
     Ok(ExitCode::SUCCESS)
 }
 
 /// What the command line says of the dataset, on top of what the catalog knows already.
-pub(crate) async fn request(propose: &Propose, store: &Store, file: PathBuf) -> anyhow::Result<StageRequest> {
+pub(crate) async fn request(
+    propose: &Propose,
+    (store, defaults): (&Store, &MetadataDefaults),
+    file: PathBuf,
+) -> anyhow::Result<StageRequest> {
     let name = DatasetName::parse(&propose.dataset).with_context(|| format!("--dataset {}", propose.dataset))?;
-    check_metadata(&propose.metadata)?;
+    let said = said(&propose.metadata)?;
     let known = store.catalog.dataset(&name).await?.map(|record| record.metadata);
     let mut metadata = known.unwrap_or_else(|| DatasetMetadata::named(name));
-    take_metadata(&mut metadata, &propose.metadata);
+    said.apply(&mut metadata);
     let mut options = reading(&propose.reading)?;
     // The name a person sees, not the place where a download was kept.
     options.file_name = propose.source.rsplit('/').next().unwrap_or_default().to_owned();
-    if let Some(dictionary) = &options.dictionary {
-        describe_columns(&mut metadata, dictionary);
-    }
-    Ok(StageRequest { metadata, file, options })
+    Ok(StageRequest { metadata: portico_publish::proposed(metadata, &options, defaults)?, file, options })
 }
 
-/// What would go into the record as it is, and be found wrong by whoever relies on it.
-pub(crate) fn check_metadata(said: &Metadata) -> anyhow::Result<()> {
-    if let Some(license) = &said.license
-        && spdx::Expression::parse(license).is_err()
-    {
-        bail!("--license wants an SPDX identifier such as CC0-1.0, CC-BY-4.0 or ODbL-1.0 (see spdx.org/licenses)");
-    }
-    if let Some(address) = &said.steward_email
-        && !is_address(address)
-    {
-        bail!("--steward-email wants an e-mail address such as steward@city.gov");
-    }
-    Ok(())
-}
-
-/// Whether it has the shape of an address: what stands before one @, and a host. Only a letter tells whether it exists.
-fn is_address(text: &str) -> bool {
-    let plain =
-        |character: char| !character.is_whitespace() && !character.is_control() && !"<>,;\"".contains(character);
-    let parts = text.split_once('@');
-    let host_fits = |host: &str| host.split('.').all(|label| !label.is_empty()) && !host.contains('@');
-    parts.is_some_and(|(user, host)| !user.is_empty() && host_fits(host)) && text.chars().all(plain)
-}
-
-pub(crate) fn take_metadata(metadata: &mut DatasetMetadata, said: &Metadata) {
-    let take = |field: &mut String, said: &Option<String>| {
-        if let Some(text) = said {
-            text.clone_into(field);
+/// What the command line says of a dataset: the file of `--metadata`, and the flags before it.
+pub(crate) fn said(said: &Metadata) -> anyhow::Result<MetadataPatch> {
+    let mut patch = match &said.metadata {
+        None => MetadataPatch::default(),
+        Some(path) => {
+            let shown = path.display();
+            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+            let is_json = text.trim_start_matches('\u{feff}').trim_start().starts_with('{');
+            let read = if is_json {
+                serde_json::from_str(&text).map_err(anyhow::Error::from)
+            } else {
+                toml::from_str(&text).map_err(anyhow::Error::from)
+            };
+            read.with_context(|| format!("{shown} does not hold metadata (docs/metadata.md)"))?
         }
     };
-    take(&mut metadata.title, &said.title);
-    take(&mut metadata.description, &said.description);
-    take(&mut metadata.department, &said.department);
-    take(&mut metadata.steward_name, &said.steward_name);
-    take(&mut metadata.steward_email, &said.steward_email);
-    take(&mut metadata.license, &said.license);
+    let flags = [
+        (&mut patch.title, &said.title),
+        (&mut patch.description, &said.description),
+        (&mut patch.department, &said.department),
+        (&mut patch.steward_name, &said.steward_name),
+        (&mut patch.steward_email, &said.steward_email),
+        (&mut patch.license, &said.license),
+    ];
+    for (field, flag) in flags {
+        if flag.is_some() {
+            field.clone_from(flag);
+        }
+    }
     if !said.keywords.is_empty() {
-        metadata.keywords.clone_from(&said.keywords);
+        patch.keywords = Some(said.keywords.clone());
     }
-}
-
-/// Titles and descriptions of the dictionary become part of the public metadata; those of dropped columns leave it.
-/// What it says nothing of stays as it was said before.
-pub(crate) fn describe_columns(metadata: &mut DatasetMetadata, dictionary: &Dictionary) {
-    for field in &dictionary.fields {
-        let name = field.rename.as_ref().unwrap_or(&field.name);
-        let dropped = matches!(field.treatment, Treatment::Drop { .. });
-        if !dropped && field.title.is_empty() && field.description.is_empty() {
-            continue;
-        }
-        metadata.columns.retain(|column| column.name != *name);
-        if !dropped {
-            metadata.columns.push(ColumnDescription {
-                name: name.clone(),
-                title: field.title.clone(),
-                description: field.description.clone(),
-            });
-        }
-    }
+    Ok(patch)
 }
 
 pub(crate) fn reading(said: &Reading) -> anyhow::Result<ReadOptions> {
@@ -193,6 +212,7 @@ pub(crate) fn reading(said: &Reading) -> anyhow::Result<ReadOptions> {
 
 /// How a file is to be read from now on; what is not said stays as it is.
 pub(crate) fn amended(before: ReadOptions, said: &Reading) -> anyhow::Result<ReadOptions> {
+    let (mode, key) = said.merging.say(&before);
     let mut dictionary = match &said.schema {
         Some(path) => {
             let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -233,6 +253,8 @@ pub(crate) fn amended(before: ReadOptions, said: &Reading) -> anyhow::Result<Rea
         null_values: if said.null_values.is_empty() { before.null_values } else { said.null_values.clone() },
         dictionary,
         named_columns,
+        mode,
+        key,
     })
 }
 
@@ -257,30 +279,14 @@ fn treat(dictionary: &mut Dictionary, column: &str, treatment: Treatment) {
     }
 }
 
-/// A local file as it is; a URL is downloaded first.
-pub(crate) async fn fetch(source: &str, scratch: &Scratch, bytes_max: u64) -> anyhow::Result<PathBuf> {
+/// A local file as it is; a URL is downloaded first, within the rules of `sources.fetch`.
+pub(crate) async fn fetch(source: &str, scratch: &Scratch, fetcher: &Fetcher) -> anyhow::Result<PathBuf> {
     if !source.starts_with("http://") && !source.starts_with("https://") {
         let path = Path::new(source);
         return path.canonicalize().with_context(|| format!("cannot read {source}"));
     }
-    let answer = reqwest::get(source).await.and_then(reqwest::Response::error_for_status);
-    let answer = answer.with_context(|| format!("cannot fetch {source}"))?;
-    let expected = answer.content_length();
     let path = scratch.directory("fetched")?.join("source");
-    let mut file = std::fs::File::create(&path)?;
-    let mut body = answer.bytes_stream();
-    let mut read = 0_u64;
-    while let Some(chunk) = body.next().await {
-        let chunk = chunk.context("the download broke off")?;
-        read = read.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
-        if read > bytes_max {
-            bail!("the file is larger than limits.intake.file_bytes ({bytes_max} bytes)");
-        }
-        file.write_all(&chunk)?;
-    }
-    if expected.is_some_and(|expected| expected != read) {
-        bail!("the download ended early: {read} bytes came");
-    }
+    fetcher.fetch(source, &Conditions::default(), &path).await.context("cannot fetch the file")?;
     Ok(path)
 }
 

@@ -1,15 +1,16 @@
-//! What a server does for the records beside answering: purges that were interrupted go on, what was used is counted, and
-//! the datasets of the portal's own records are released anew.
+//! What a server does for the records beside answering: purges that were interrupted go on, what was used is counted, the
+//! published inventory is kept up to date, and the datasets of the portal's own records are released anew.
 
 use std::time::Duration;
 
-use portico_publish::Publisher;
+use portico_publish::{Publisher, Republished};
 use portico_query::questions::Questions;
 use tokio::task::JoinHandle;
 
 use crate::parts;
 
-/// How often counts of use go to the catalog: what a killed server has counted since is lost.
+/// How often counts of use go to the catalog, and the inventory is compared with what is public: what a killed server has
+/// counted since is lost.
 const EVERY: Duration = Duration::from_secs(60);
 
 /// Minutes between two looks at whether the portal's own datasets have anything new.
@@ -28,6 +29,11 @@ pub(crate) fn keep(publisher: Publisher, questions: Questions) -> Keeping {
         for minute in 0_u64.. {
             if let Err(error) = publisher.finish_purges(parts::now_ms()).await {
                 tracing::warn!(%error, "a purge that was confirmed is not finished yet");
+            }
+            match publisher.refresh_inventory(parts::now_ms()).await {
+                Ok(Republished::Released(version)) => tracing::info!(%version, "the inventory is released anew"),
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "the published inventory is not brought up to date"),
             }
             if minute.is_multiple_of(DATASETS_EVERY) {
                 refresh(&publisher).await;

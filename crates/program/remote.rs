@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use portico_model::problem::ProblemKind;
 use reqwest::{Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -103,16 +104,36 @@ impl Remote {
     }
 }
 
+/// A problem that the server has told.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// The kind of problem, if it is one that this release knows.
+    pub(crate) kind: Option<ProblemKind>,
+    text: String,
+}
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Told {}
+
 /// What the server says is wrong.
 async fn problem(answer: Response) -> anyhow::Error {
     let status = answer.status();
     let document = answer.bytes().await.unwrap_or_default();
     let problem: Value = serde_json::from_slice(&document).unwrap_or_default();
     let text = |key: &str| problem.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    match (text("title"), text("detail")) {
-        (title, _) if title.is_empty() => anyhow::anyhow!("the server answers {status}, and does not say why"),
-        (title, detail) => anyhow::anyhow!("{title}: {detail}"),
-    }
+    let code = text("type");
+    let code = code.rsplit(['#', '/']).next().unwrap_or_default();
+    let kind = ProblemKind::ALL.iter().copied().find(|kind| kind.code() == code);
+    let text = match (text("title"), text("detail")) {
+        (title, _) if title.is_empty() => format!("the server answers {status}, and does not say why"),
+        (title, detail) => format!("{title}: {detail}"),
+    };
+    Told { kind, text }.into()
 }
 
 fn token(reach: &Reach) -> anyhow::Result<String> {

@@ -3,14 +3,14 @@
 
 use anyhow::Context as _;
 use portico_intake::options::ReadOptions;
-use portico_model::dataset::DatasetMetadata;
+use portico_model::dataset::{DatasetMetadata, MetadataPatch};
 use portico_model::finding::Finding;
 use portico_model::name::DatasetName;
 use portico_publish::{Amendment, Publisher, Revision};
 use portico_store::Store;
 use reqwest::Method;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::args::{Metadata, Portal, Reach, Reading, Stage};
 use crate::config::Config;
@@ -118,35 +118,22 @@ impl Road {
         }
     }
 
-    /// The first rows, each a JSON object.
-    pub(crate) async fn rows(&self, id: &str) -> anyhow::Result<Vec<String>> {
-        match self {
-            Self::Here(open) => Ok(open.publisher.first_rows(&parts::operator(), id, parts::now_ms()).await?.rows),
-            Self::There(remote) => {
-                let document: Value = remote.get(&["revisions", id, "rows"]).await?;
-                let rows = document.get("rows").and_then(Value::as_array).context("the answer has no rows")?;
-                Ok(rows.iter().map(ToString::to_string).collect())
-            }
-        }
-    }
-
     pub(crate) async fn stage(&self, stage: &Stage) -> anyhow::Result<Seen> {
         let propose = &stage.propose;
         match self {
             Self::Here(open) => {
-                let bytes_max = open.config.limits.intake.file_bytes;
-                let file = publish::fetch(&propose.source, &open.scratch, bytes_max).await?;
-                let request = publish::request(propose, &open.store, file).await?;
+                let fetcher = parts::fetcher(&open.config);
+                let file = publish::fetch(&propose.source, &open.scratch, &fetcher).await?;
+                let request = publish::request(propose, (&open.store, &open.config.publishing.defaults), file).await?;
                 Ok(open.publisher.stage(&parts::operator(), request, parts::now_ms()).await?.into())
             }
             Self::There(remote) => {
-                publish::check_metadata(&propose.metadata)?;
+                let said = publish::said(&propose.metadata)?;
                 let options = publish::reading(&propose.reading)?;
                 let config = Config::default();
                 let scratch = Scratch::open(&config)?;
-                let file = publish::fetch(&propose.source, &scratch, config.limits.intake.file_bytes).await?;
+                let file = publish::fetch(&propose.source, &scratch, &parts::fetcher(&config)).await?;
                 let name = propose.source.rsplit('/').next().unwrap_or_default();
-                let said = &propose.metadata;
                 let mut query = vec![("file_name", name)];
                 let texts = [
                     ("title", &said.title),
@@ -159,10 +146,19 @@ impl Road {
                 query.extend(texts.iter().filter_map(|(name, text)| Some((*name, text.as_deref()?))));
                 let staged: Seen = remote.upload(&["datasets", &propose.dataset, "revisions"], &query, &file).await?;
                 // What does not fit into an address is said afterwards.
-                if options == ReadOptions::default() && said.keywords.is_empty() {
+                let told = MetadataPatch {
+                    title: None,
+                    description: None,
+                    department: None,
+                    steward_name: None,
+                    steward_email: None,
+                    license: None,
+                    ..said
+                };
+                if options == ReadOptions::default() && told.is_empty() {
                     return Ok(staged);
                 }
-                self.amend(&staged.id, said, &propose.reading).await
+                self.amend(&staged.id, &propose.metadata, &propose.reading).await
             }
         }
     }
@@ -175,7 +171,7 @@ impl Road {
             options: ReadOptions,
         }
 
-        publish::check_metadata(said)?;
+        let said = publish::said(said)?;
         let mut current = match self {
             Self::Here(open) => {
                 let found = open.publisher.revision(&parts::operator(), id, parts::now_ms()).await?;
@@ -183,11 +179,8 @@ impl Road {
             }
             Self::There(remote) => remote.get(&["revisions", id]).await?,
         };
-        publish::take_metadata(&mut current.metadata, said);
+        said.apply(&mut current.metadata);
         let options = publish::amended(current.options, reading)?;
-        if let Some(dictionary) = &options.dictionary {
-            publish::describe_columns(&mut current.metadata, dictionary);
-        }
         match self {
             Self::Here(open) => {
                 let amendment = Amendment { metadata: Some(current.metadata), options: Some(options) };

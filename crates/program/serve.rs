@@ -79,6 +79,11 @@ pub(crate) async fn serve_store(
         let (settings, stopped, router) = (connections.clone(), stop.stopped(), router.clone());
         servers.spawn(async move { portico_serve::run(listener, router, settings, stopped).await });
     }
+    let (sourced, runs, stopped) = (publisher.clone(), config.limits.sources.runs, stop.stopped());
+    servers.spawn(async move {
+        crate::source::keep_fresh(sourced, runs, stopped).await;
+        Ok(())
+    });
     greet(&address);
     println!("portico ready {address}");
     tracing::info!(%address, "ready");

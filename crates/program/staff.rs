@@ -10,7 +10,9 @@ use portico_store::Store;
 use serde::Deserialize;
 
 use crate::args::{AfterWithdrawal, Dataset, DatasetStep, Named, Revision, RevisionStep};
+use crate::describe;
 use crate::parts;
+use crate::preview;
 use crate::publish;
 use crate::purge;
 use crate::road::{Road, Seen, Step};
@@ -20,6 +22,7 @@ pub(crate) async fn dataset(dataset: Dataset) -> anyhow::Result<ExitCode> {
     match dataset.step {
         DatasetStep::List { reach } => list(&Road::open(&reach).await?).await?,
         DatasetStep::Show { name, reach } => show(&Road::open(&reach).await?, &name).await?,
+        DatasetStep::Edit(step) => describe::run(step).await?,
         DatasetStep::Withdraw { name, version, reason, column, reach } => {
             let affected = Road::open(&reach).await?.withdraw(&name, version, (&reason, column)).await?;
             println!("withdrawn {name}@{version}");
@@ -56,11 +59,7 @@ pub(crate) async fn revision(revision: Revision) -> anyhow::Result<ExitCode> {
             }
         }
         RevisionStep::Show(Named { id, reach }) => print_whole(&Road::open(&reach).await?.show(&id).await?),
-        RevisionStep::Rows(Named { id, reach }) => {
-            for row in Road::open(&reach).await?.rows(&id).await? {
-                println!("{row}");
-            }
-        }
+        RevisionStep::Rows(rows) => preview::print_rows(rows).await?,
         RevisionStep::Submit(Named { id, reach }) => {
             print_line(&Road::open(&reach).await?.step(Step::Submit, &id).await?);
         }
@@ -135,6 +134,11 @@ async fn show_here(store: &Store, name: &str) -> anyhow::Result<()> {
     let name = DatasetName::parse(name)?;
     let record = store.catalog.dataset(&name).await?.with_context(|| format!("there is no dataset {name}"))?;
     print_metadata(&record.metadata);
+    if let Some(current) = store.catalog.current_version(&name).await? {
+        let fields = current.manifest.schema.fields();
+        let columns: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
+        describe::print_completeness(&record.metadata, &columns);
+    }
     for version in store.catalog.versions(&name).await? {
         let current = if record.current == Some(version.version) { " (current)" } else { "" };
         println!("  version {:4} {:>12} rows {:>14} bytes{current}", version.version, version.rows, version.bytes);

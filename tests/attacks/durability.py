@@ -143,7 +143,8 @@ def careless(say):
             f'[server]\nscratch = "{directory}/scratch"\n[storage]\nurl = "s3://bucket/portal"\n[storage.options]\n'
             f'endpoint = "http://127.0.0.1:{bucket.server_port}"\nregion = "us-east-1"\nallow_http = "true"\n'
             'access_key_id = "test"\nsecret_access_key = "test"\n'
-            f'[catalog]\nurl = "sqlite://{directory}/catalog.sqlite"\n')
+            f'[catalog]\nurl = "sqlite://{directory}/catalog.sqlite"\n'
+            '[publishing]\nrequire = ["steward"]\n')
         done = subprocess.run(
             [binary(), "publish", str(directory / "trees.csv"), "--dataset", "trees", "--steward-email",
              "steward@city.example", "--config", str(directory / "portico.toml")], capture_output=True, text=True, timeout=60)

@@ -13,7 +13,7 @@ import subprocess
 import time
 
 import requests
-from conftest import Server, binary, publish, run
+from conftest import RELAXED, Server, binary, publish, run
 
 ROWS = 20_000
 # How long a server that starts after a kill may take until it answers, in seconds.
@@ -51,8 +51,8 @@ class Portal:
         write_rows(self.file, *self.next[1:])
 
     def kill(self, arguments, seconds):
-        process = subprocess.Popen([binary(), *arguments, "--data", str(self.data)], stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL)
+        process = subprocess.Popen([binary(), *arguments, "--config", str(RELAXED), "--data", str(self.data)],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(seconds)
         process.kill()
         return process.wait() == 0
@@ -78,7 +78,8 @@ class Portal:
         approved = [line for line in listed.splitlines() if "approved" in line]
         if approved:
             self.resumed += 1
-            run("revision", "release", re.search(r"[0-9A-Z]{26}", approved[-1]).group(0), "--data", str(self.data))
+            run("revision", "release", re.search(r"[0-9A-Z]{26}", approved[-1]).group(0), "--config", str(RELAXED),
+                "--data", str(self.data))
         else:
             publish(self.data, self.file, "steps")
 

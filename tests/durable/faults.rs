@@ -123,7 +123,7 @@ fn lost(moment: CatalogMoment) -> StoreError {
     StoreError::Unavailable { what: "the catalog", source: format!("cut off at {moment:?}").into() }
 }
 
-fn street_trees() -> DatasetName {
+pub(super) fn street_trees() -> DatasetName {
     DatasetName::parse("street-trees").unwrap()
 }
 

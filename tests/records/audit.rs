@@ -68,8 +68,11 @@ async fn the_log_comes_in_pages_that_others_can_check() {
 fn verify_names_the_row_that_was_changed_and_the_note_that_was_not_kept() {
     let place = tempfile::tempdir().unwrap();
     std::fs::write(place.path().join("t.csv"), "a,b\n1,x\n2,y\n").unwrap();
-    let publish = ["publish", "t.csv", "--dataset", "t", "--data", "p", "--steward-email", "s@city.example"];
-    assert!(portico(place.path(), &publish).status.success());
+    let dictionary = "[[field]]\nname = \"a\"\ndescription = \"A\"\n[[field]]\nname = \"b\"\ndescription = \"B\"\n";
+    std::fs::write(place.path().join("t.toml"), dictionary).unwrap();
+    let publish = "publish t.csv --dataset t --data p --steward-email s@city.example --license CC0-1.0 --description T --schema t.toml";
+    let published = portico(place.path(), &publish.split(' ').collect::<Vec<_>>());
+    assert!(published.status.success(), "{}", said(&published));
     let verified = portico(place.path(), &["audit", "verify", "--data", "p"]);
     let text = said(&verified);
     assert!(verified.status.success() && text.contains("every link holds"), "{text}");

@@ -3,8 +3,11 @@
 
 use axum::body::Body;
 use http::{Request, StatusCode};
+use portico_model::data_request::RequestStatus;
+use portico_model::dataset::Requirement;
+use portico_model::limits::RequestLimits;
 use portico_model::policy::{Role, Scope};
-use portico_publish::{COMMENT_MS, PublishError, TokenRequest};
+use portico_publish::{COMMENT_MS, PublishError, RequestAnswer, TokenRequest};
 use portico_store::CommentState;
 use serde_json::{Value, json};
 
@@ -37,6 +40,13 @@ async fn a_report_is_drafted_frozen_and_read_by_everybody() {
     let second = world.publish("trees", "f.csv", b"tree_id,species\n1,Oak\n2,Ash\n3,Elm\n").await;
     world.publisher.withdraw(&world.operator, &second, "It was the wrong file.", NOW_MS).await.unwrap();
     let (team, cio) = (token(&world, Role::OpenData).await, token(&world, Role::Cio).await);
+    for title in ["Benches", "Potholes"] {
+        assert_eq!(post(&world, "", "/api/requests", json!({ "title": title })).await.status, StatusCode::CREATED);
+    }
+    let asked = world.publisher.requests(&world.operator, NOW_MS).await.unwrap();
+    let answer = RequestAnswer { status: Some(RequestStatus::Published), ..RequestAnswer::default() };
+    let limits = RequestLimits::default();
+    world.publisher.answer_request(&world.operator, &asked[0].id, answer, &limits, NOW_MS).await.unwrap();
     let steward = token(&world, Role::Steward).await;
     let draft = "/api/staff/reports/2026/draft";
     assert_eq!(post(&world, &steward, draft, json!({})).await.status, StatusCode::FORBIDDEN);
@@ -48,6 +58,10 @@ async fn a_report_is_drafted_frozen_and_read_by_everybody() {
     assert_eq!(table(&drafted, "Files that departments brought"), [&json!(["csv", "2"])]);
     let withdrawn = json!(["2026-01-02", "trees", "2", "withdrawn", "It was the wrong file."]);
     assert_eq!(table(&drafted, "Withdrawals"), [&withdrawn]);
+    let requests = table(&drafted, "Requests of the public");
+    let count = |status: &str| requests.iter().find(|row| row[0] == status).unwrap()[1].clone();
+    assert_eq!((count("received"), count("answered, of all"), count("all")), (json!("1"), json!("1"), json!("2")));
+    assert!(!drafted["sections"].to_string().contains("Potholes"));
     // A draft is nobody's business.
     for path in ["/reports/2026", "/api/reports/2026", "/reports/abcd"] {
         assert_eq!(world.get(path).await.status, StatusCode::NOT_FOUND, "{path}");
@@ -92,7 +106,8 @@ async fn comment_ends_after_thirty_days_to_the_millisecond() {
 #[tokio::test(flavor = "multi_thread")]
 async fn comments_are_read_before_they_are_shown_and_become_a_dataset() {
     let world = World::new().await;
-    let (publisher, operator) = (world.publisher.clone().with_own_steward("records@city.example"), &world.operator);
+    let publisher = world.publisher.clone().with_own_steward("records@city.example").requiring(&Requirement::ALL);
+    let operator = &world.operator;
     publisher.draft_report(operator, 2025, (None, Vec::new()), NOW_MS).await.unwrap();
     publisher.publish_report(operator, 2025, NOW_MS).await.unwrap();
     let path = "/api/reports/2025/comments";

@@ -1,5 +1,6 @@
 //! Use is counted by month and nothing else, arrives once, and small numbers are not told.
 
+use portico_model::dataset::Requirement;
 use portico_model::name::DatasetName;
 use portico_store::{Catalog, UseCount, month_of};
 use serde_json::Value;
@@ -78,7 +79,7 @@ async fn the_dataset_usage_is_released_when_a_month_is_over() {
     }
     world.rows("SELECT species FROM trees").await;
     world.questions.flush_uses(NOW_MS).await.unwrap();
-    let publisher = world.publisher.clone().with_own_steward("records@city.example");
+    let publisher = world.publisher.clone().with_own_steward("records@city.example").requiring(&Requirement::ALL);
     assert_eq!(world.publisher.refresh_usage(NOW_MS + MONTH_MS).await.unwrap(), None, "nobody answers for it");
     assert_eq!(publisher.refresh_usage(NOW_MS).await.unwrap(), None, "the month is not over");
     let released = publisher.refresh_usage(NOW_MS + MONTH_MS).await.unwrap().unwrap();

@@ -71,5 +71,7 @@ fn together(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPla
         let Some(expr): Option<Arc<dyn PhysicalExpr>> = update_expr(expr, inner.expr(), true)? else { return Ok(None) };
         expressions.push(ProjectionExpr::new(expr, alias.clone()));
     }
-    Ok(Some(Arc::new(ProjectionExec::try_new(expressions, inner.input().clone())?)))
+    // What fields are told of is the outer one's: the expressions alone would pass on what their columns are told of.
+    let projection = ProjectionExec::try_new_with_schema_metadata(expressions, inner.input().clone(), &outer.schema())?;
+    Ok(Some(Arc::new(projection)))
 }

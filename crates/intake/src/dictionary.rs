@@ -4,6 +4,7 @@
 //! ([`Dictionary::from_table_schema`]). A dictionary that cannot be understood is an error that names the field
 //! and the reason; data that do not fit the dictionary are findings, made by [`crate::check::Checker`].
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -111,6 +112,10 @@ pub struct Field {
     pub title: String,
     /// What the column means.
     pub description: String,
+    /// The unit of its numbers.
+    pub unit: String,
+    /// What each code stands for. Codes are explained, not checked: `allowed` does that.
+    pub codes: BTreeMap<String, String>,
     /// The type that every value must have; `None` leaves it to the values.
     pub data_type: Option<FieldType>,
     /// How dates and times are written, in `strptime` letters such as `%d/%m/%Y`; `None` is ISO 8601.

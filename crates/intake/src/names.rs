@@ -36,6 +36,12 @@ pub(crate) fn published<'a>(sources: &[String], chosen: impl Fn(&str) -> Option<
         .collect()
 }
 
+/// The name that a column is published under if no other column takes it first. A published name is its own.
+#[must_use]
+pub fn published_name(source: &str) -> String {
+    snake(source)
+}
+
 fn unused(base: &str, taken: &mut HashSet<String>) -> String {
     let mut name = base.to_owned();
     let mut number = 2_u64;

@@ -4,6 +4,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::dictionary::Dictionary;
 
+/// What the rows of a file are to those of the current version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// They are all that there is.
+    #[default]
+    Replace,
+    /// They come after them; with a key, none of them may be there already.
+    Append,
+    /// They take the place of those with the same key, and are added where there is none.
+    Upsert,
+}
+
+impl Mode {
+    /// Whether the current version's rows are no part of the next one.
+    #[must_use]
+    pub fn replaces(&self) -> bool {
+        *self == Self::Replace
+    }
+}
+
 /// What the person who brings a file says of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -25,6 +46,12 @@ pub struct ReadOptions {
     pub dictionary: Option<Dictionary>,
     /// Columns that somebody named by hand, for this file: one that the file does not have is a slip, not a choice.
     pub named_columns: Vec<String>,
+    /// What the rows are to those of the current version.
+    #[serde(skip_serializing_if = "Mode::replaces")]
+    pub mode: Mode,
+    /// The columns by which a row is known again, by their published names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub key: Vec<String>,
 }
 
 impl ReadOptions {
@@ -32,6 +59,14 @@ impl ReadOptions {
     #[must_use]
     pub fn named(file_name: &str) -> Self {
         Self { file_name: file_name.to_owned(), ..Self::default() }
+    }
+
+    /// The columns by which a row is known again: those of the dictionary's primary key where rows are to take others'
+    /// places and nothing is said.
+    #[must_use]
+    pub fn merge_key(&self) -> &[String] {
+        let primary = self.dictionary.as_ref().map(|dictionary| dictionary.primary_key.as_slice()).unwrap_or_default();
+        if self.key.is_empty() && self.mode == Mode::Upsert { primary } else { &self.key }
     }
 
     /// The file name's extensions in lower case, innermost last: `a.csv.gz` has `gz`, then `csv`.

@@ -14,9 +14,11 @@
 //! What it deliberately does not do: it knows no HTTP status, no storage path and no SQL.
 
 pub mod blocks;
+pub mod data_request;
 pub mod dataset;
 pub mod finding;
 pub mod format;
+pub mod inventory;
 pub mod limits;
 pub mod manifest;
 pub mod name;

@@ -23,8 +23,12 @@ pub struct Limits {
     pub intake: IntakeLimits,
     /// What staff may do over the network.
     pub staff: StaffLimits,
+    /// What the public may ask to have published.
+    pub requests: RequestLimits,
     /// Releases at a time that was set.
     pub schedule: ScheduleLimits,
+    /// What is read by itself from elsewhere.
+    pub sources: SourceLimits,
 }
 
 /// What a statement may look like, checked on its syntax tree before anything plans.
@@ -260,6 +264,9 @@ pub struct IntakeLimits {
     pub preview_rows: u64,
     /// Bytes of these rows as JSON; where rows are wide there are fewer.
     pub preview_bytes: u64,
+    /// Rows that are shown of each kind of difference to the current version (added, removed, changed), within
+    /// `preview_bytes` in all: all of them are counted, and some are enough to see what they have in common.
+    pub difference_rows: u64,
     /// Rows that agree in all quasi-identifiers at least, and rows of a group of people whose size is told, where the data
     /// dictionary says no other number: what small-cell rules of health departments ask for lies between 5 and 11.
     pub class_rows: u64,
@@ -285,6 +292,7 @@ impl Default for IntakeLimits {
             reader_wall_ms_per_mib: 3_000,
             preview_rows: 100,
             preview_bytes: MIB,
+            difference_rows: 20,
             class_rows: 5,
         }
     }
@@ -329,6 +337,26 @@ impl Default for StaffLimits {
     }
 }
 
+/// What the public may ask to have published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RequestLimits {
+    /// Characters of the line that says what is asked for, of the department and of the address: a line.
+    pub title_chars: u64,
+    /// Characters of the details, and of the answer: a page.
+    pub details_chars: u64,
+    /// Requests for data in an hour from one address block: a class of pupils, and no flood. 0 is no limit.
+    pub per_address_hour: u64,
+    /// Requests that wait to be read: beyond that nobody would.
+    pub unread: u64,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self { title_chars: 200, details_chars: 4_000, per_address_hour: 10, unread: 1_000 }
+    }
+}
+
 /// Releases at a time that was set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -348,5 +376,60 @@ pub struct ScheduleLimits {
 impl Default for ScheduleLimits {
     fn default() -> Self {
         Self { days_ahead: 732, tries: 17, retry_ms: 60_000, retry_max_ms: 3_600_000, waiting: 1_000 }
+    }
+}
+
+/// What is read by itself from elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SourceLimits {
+    /// Bytes of what a source gives: it lies on the server's disk until it is in staging.
+    pub fetch_bytes: u64,
+    /// Rows of a query to a database.
+    pub query_rows: u64,
+    /// Time for finding and reaching a server, in milliseconds.
+    pub connect_ms: u64,
+    /// Longest silence of a server, in milliseconds.
+    pub idle_ms: u64,
+    /// Time for all that a source gives, in milliseconds: 4 GiB at 2 MiB a second.
+    pub fetch_ms: u64,
+    /// Redirections that are followed.
+    pub redirects: u64,
+    /// Time for one run with all its steps, in milliseconds.
+    pub run_ms: u64,
+    /// Sources that are read one after the other before the server looks again which are due.
+    pub runs: u64,
+    /// Runs in a row that may fail before people are told and the next time of the cycle is waited for.
+    pub attempts: u64,
+    /// Wait before a run that failed is tried again, in milliseconds; twice as long each time.
+    pub retry_ms: u64,
+    /// Longest such wait, in milliseconds.
+    pub retry_max_ms: u64,
+    /// Runs of a dataset that are remembered: three months of daily ones.
+    pub history: u64,
+    /// Bytes of a declaration.
+    pub declaration_bytes: u64,
+    /// Tries to send a notice before it is given up: with waits that double from a minute, a day.
+    pub notice_attempts: u64,
+}
+
+impl Default for SourceLimits {
+    fn default() -> Self {
+        Self {
+            fetch_bytes: 4 * GIB,
+            query_rows: 100_000_000,
+            connect_ms: 10_000,
+            idle_ms: 30_000,
+            fetch_ms: 2_048_000,
+            redirects: 5,
+            run_ms: 3_600_000,
+            runs: 8,
+            attempts: 5,
+            retry_ms: 60_000,
+            retry_max_ms: 3_600_000,
+            history: 100,
+            declaration_bytes: 64 * KIB,
+            notice_attempts: 11,
+        }
     }
 }

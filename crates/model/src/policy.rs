@@ -16,7 +16,7 @@ mod roles;
 mod subject;
 
 pub use roles::{Principal, Role, Scope};
-pub use subject::{RevisionFacts, Subject, VersionState};
+pub use subject::{RevisionFacts, SourceFacts, Subject, VersionState};
 
 /// What somebody wants to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -52,6 +52,14 @@ pub enum Action {
     ConfirmPurge,
     /// Read staging: the rows that would be public.
     Preview,
+    /// Say otherwise what is known of a dataset: propose an edit of metadata that are public.
+    Describe,
+    /// Enter datasets into the inventory, and say how far they are.
+    KeepInventory,
+    /// Ask for a dataset that is not published.
+    AskForData,
+    /// Read what the public asks for, decide whether it is shown, and answer it.
+    AnswerRequests,
     /// Read the audit log.
     ReadAudit,
     /// Give and take what lets people in: tokens, sign-in links, sessions.
@@ -60,11 +68,17 @@ pub enum Action {
     WriteReport,
     /// Freeze the annual report and open it to public comment.
     PublishReport,
+    /// Say where a dataset's data come from, and when they are read again.
+    DeclareSource,
+    /// Consent for good to what a source brings, as long as it is what it was.
+    ApproveSource,
+    /// Have a source read now, let it rest, or go on.
+    RunSource,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 26] = [
         Self::Read,
         Self::See,
         Self::Stage,
@@ -78,12 +92,19 @@ impl Action {
         Self::Discard,
         Self::Withdraw,
         Self::Preview,
+        Self::Describe,
+        Self::KeepInventory,
+        Self::AskForData,
+        Self::AnswerRequests,
         Self::ReadAudit,
         Self::ManageTokens,
         Self::AskPurge,
         Self::ConfirmPurge,
         Self::WriteReport,
         Self::PublishReport,
+        Self::DeclareSource,
+        Self::ApproveSource,
+        Self::RunSource,
     ];
 
     /// What is done, as a person says it after "may not".
@@ -105,10 +126,17 @@ impl Action {
             Self::AskPurge => "ask for a purge",
             Self::ConfirmPurge => "confirm a purge",
             Self::Preview => "preview",
+            Self::Describe => "edit the metadata",
+            Self::KeepInventory => "keep the inventory",
+            Self::AskForData => "ask for a dataset",
+            Self::AnswerRequests => "answer requests of the public",
             Self::ReadAudit => "read the audit log",
             Self::ManageTokens => "manage tokens",
             Self::WriteReport => "write the annual report",
             Self::PublishReport => "publish the annual report",
+            Self::DeclareSource => "declare a source",
+            Self::ApproveSource => "approve a source",
+            Self::RunSource => "run a source",
         }
     }
 
@@ -116,7 +144,7 @@ impl Action {
     #[must_use]
     pub const fn roles(self) -> &'static [Role] {
         match self {
-            Self::Read => &[],
+            Self::Read | Self::AskForData => &[],
             // Figures have values in them: whoever only gives tokens has no business with them.
             Self::See | Self::Preview => &[Role::Contributor, Role::Steward, Role::OpenData, Role::Cio],
             Self::Stage | Self::Screen | Self::Submit | Self::Discard => {
@@ -124,15 +152,24 @@ impl Action {
             }
             Self::Recommend => &[Role::Steward],
             Self::Return => &[Role::Steward, Role::Cio],
+            Self::Describe | Self::KeepInventory => &[Role::Steward, Role::OpenData],
+            Self::AnswerRequests => &[Role::OpenData, Role::Cio],
             Self::Approve | Self::ConfirmPurge | Self::PublishReport => &[Role::Cio],
             Self::Release | Self::Schedule | Self::Withdraw | Self::AskPurge | Self::WriteReport => {
                 &[Role::OpenData, Role::Cio]
             }
             Self::ReadAudit => &[Role::Steward, Role::OpenData, Role::Cio, Role::Admin],
             Self::ManageTokens => &[Role::Admin],
+            Self::DeclareSource => &[Role::Steward, Role::OpenData],
+            Self::ApproveSource => &[Role::Cio],
+            Self::RunSource => &[Role::Steward, Role::OpenData, Role::Cio],
         }
     }
 }
+
+/// The steps that a source takes by itself.
+const OF_SOURCES: [Action; 7] =
+    [Action::See, Action::Stage, Action::Screen, Action::Submit, Action::Approve, Action::Release, Action::Discard];
 
 /// Proof that a principal may do an action on a subject. Made only by [`decide`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -210,23 +247,32 @@ pub fn decide(principal: &Principal, action: Action, subject: &Subject, now_ms: 
             None => Decision::Hidden,
         };
     }
+    // A wish is not a duty: staff have it like everybody else.
+    if (action, subject) == (Action::AskForData, &Subject::Portal) {
+        return granted(None);
+    }
     let checked = match principal {
         Principal::Anonymous => return Decision::Hidden,
         // At the server's own command line: holds every role, everywhere, and is one person.
         Principal::Operator { .. } => Ok(()),
+        // What a source may do at all, with its own dataset and what it staged; whether this time is asked of the comparison.
+        Principal::Source { name, dataset } => match subject.of_dataset() {
+            Some(other) if other == dataset && subject.is_staged_by(name) && OF_SOURCES.contains(&action) => Ok(()),
+            _ => return Decision::Hidden,
+        },
         Principal::Clock => return keep_time(action, subject, now_ms, granted),
         Principal::Staff { name, roles, scope } => match subject.is_in(scope) {
             Some(false) => return Decision::Hidden,
             within => check_role(name, roles, action, subject, within.is_some() || *scope == Scope::All),
         },
     };
-    let alone = matches!(principal, Principal::Operator { .. });
+    let alone = matches!(principal, Principal::Operator { .. } | Principal::Source { .. });
     match checked.and_then(|()| check_state(action, subject, alone)) {
         Err(Stop::Hidden) => Decision::Hidden,
         Err(Stop::Denied(denial)) => Decision::Denied(denial),
         Ok(())
             if !alone
-                && matches!(action, Action::Approve | Action::ConfirmPurge)
+                && matches!(action, Action::Approve | Action::ConfirmPurge | Action::ApproveSource)
                 && subject.is_work_of(principal.name()) =>
         {
             Decision::Denied(Denial::OwnWork)
@@ -262,7 +308,12 @@ enum Stop {
 fn check_role(name: &str, roles: &[Role], action: Action, subject: &Subject, covered: bool) -> Result<(), Stop> {
     let others_work = match subject {
         Subject::Revision(facts) => !facts.staged_by.eq_ignore_ascii_case(name),
-        Subject::Version { .. } | Subject::Dataset { .. } | Subject::Purge { .. } | Subject::Portal => false,
+        Subject::Version { .. }
+        | Subject::Dataset { .. }
+        | Subject::Edit { .. }
+        | Subject::Purge { .. }
+        | Subject::Source(_)
+        | Subject::Portal => false,
     };
     if others_work && roles.iter().all(|role| *role == Role::Contributor) {
         return Err(Stop::Hidden);
@@ -281,14 +332,29 @@ fn check_state(action: Action, subject: &Subject, alone: bool) -> Result<(), Sto
         Approved, Blocked, Discarded, InReview, Released, Returned, Scheduled, Screened, Staged, Superseded,
     };
     let begins = match (subject, action) {
-        (Subject::Portal, Action::ManageTokens | Action::ReadAudit | Action::WriteReport | Action::PublishReport) => {
-            true
-        }
+        (
+            Subject::Portal,
+            Action::ManageTokens
+            | Action::ReadAudit
+            | Action::AnswerRequests
+            | Action::WriteReport
+            | Action::PublishReport,
+        ) => true,
         (
             Subject::Dataset { .. },
-            Action::See | Action::Stage | Action::Withdraw | Action::AskPurge | Action::ReadAudit,
+            Action::See
+            | Action::Stage
+            | Action::Withdraw
+            | Action::AskPurge
+            | Action::Describe
+            | Action::KeepInventory
+            | Action::ReadAudit
+            | Action::DeclareSource
+            | Action::RunSource,
         ) => true,
+        (Subject::Edit { .. }, Action::Approve | Action::Return) => true,
         (Subject::Purge { .. }, Action::ConfirmPurge) => true,
+        (Subject::Source(_), Action::ApproveSource) => true,
         (Subject::Revision(facts), action) => match action {
             Action::See | Action::ReadAudit => true,
             Action::Stage => matches!(facts.state, Staged | Screened | Blocked | Returned),
@@ -313,11 +379,26 @@ fn check_state(action: Action, subject: &Subject, alone: bool) -> Result<(), Sto
             | Action::Withdraw
             | Action::AskPurge
             | Action::ConfirmPurge
+            | Action::Describe
+            | Action::KeepInventory
+            | Action::AskForData
+            | Action::AnswerRequests
             | Action::ManageTokens
             | Action::WriteReport
-            | Action::PublishReport => false,
+            | Action::PublishReport
+            | Action::DeclareSource
+            | Action::ApproveSource
+            | Action::RunSource => false,
         },
-        (Subject::Portal | Subject::Dataset { .. } | Subject::Purge { .. } | Subject::Version { .. }, _) => false,
+        (
+            Subject::Portal
+            | Subject::Dataset { .. }
+            | Subject::Edit { .. }
+            | Subject::Purge { .. }
+            | Subject::Source(_)
+            | Subject::Version { .. },
+            _,
+        ) => false,
     };
     if begins { Ok(()) } else { Err(Stop::Denied(Denial::State)) }
 }

@@ -87,6 +87,8 @@ problem_kinds! {
     QueryCancelled = "query_cancelled", "The query was cancelled";
     /// Findings stop the release.
     ReleaseBlocked = "release_blocked", "Findings stop the release";
+    /// The metadata of a release lack what it needs.
+    MetadataIncomplete = "metadata_incomplete", "The metadata are not complete";
     /// The caller has too many requests under way.
     TooManyRequests = "too_many_requests", "Too many requests from this address";
     /// The server is at its limit, starting or stopping.

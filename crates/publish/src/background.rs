@@ -5,7 +5,8 @@ use std::path::Path;
 use futures::StreamExt as _;
 use portico_intake::options::ReadOptions;
 use portico_intake::remedy::{PseudonymKey, Remedy};
-use portico_model::name::DatasetName;
+use portico_model::name::{DatasetName, VersionNumber};
+use portico_store::VersionRecord;
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
 use tokio::io::AsyncWriteExt as _;
@@ -40,21 +41,32 @@ impl Publisher {
         PseudonymKey::try_from(text).map(Some).map_err(|error| PublishError::Write(error.into()))
     }
 
-    /// Puts the files of the current version into `scratch` where classes are to be compared with it, and names them.
+    /// Puts the files of the current version into `scratch` where classes are to be compared with it or the file goes on from
+    /// it, and names them; with the version's number, 0 if there is none.
     pub(crate) async fn fetch_current(
         &self,
         dataset: &DatasetName,
         options: &ReadOptions,
         scratch: &Path,
-    ) -> Result<Vec<String>, PublishError> {
+    ) -> Result<(Vec<String>, VersionNumber), PublishError> {
         let compares = options.dictionary.as_ref().is_some_and(|dictionary| dictionary.classes.is_some());
+        let compares = compares || !options.mode.replaces();
         let known = self.store.catalog.dataset(dataset).await?.is_some();
         if !compares || !known {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), 0));
         }
-        let Some(current) = self.store.catalog.current_version(dataset).await? else { return Ok(Vec::new()) };
-        let mut names = Vec::with_capacity(current.manifest.files.len());
-        for (place, file) in current.manifest.files.iter().enumerate() {
+        let Some(current) = self.store.catalog.current_version(dataset).await? else { return Ok((Vec::new(), 0)) };
+        Ok((self.fetch_version(&current, scratch).await?, current.version.version))
+    }
+
+    /// Puts the files of a version into `scratch`, and names them.
+    pub(crate) async fn fetch_version(
+        &self,
+        version: &VersionRecord,
+        scratch: &Path,
+    ) -> Result<Vec<String>, PublishError> {
+        let mut names = Vec::with_capacity(version.manifest.files.len());
+        for (place, file) in version.manifest.files.iter().enumerate() {
             let name = format!("current-{place:05}.parquet");
             let mut local = tokio::fs::File::create(scratch.join(&name)).await?;
             let mut chunks = self.store.storage.read_released(file, None).await?;

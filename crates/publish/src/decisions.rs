@@ -20,12 +20,14 @@ impl Publisher {
     /// Hands a screened revision in for review.
     ///
     /// # Errors
+    /// [`PublishError::Incomplete`] when something is missing that a release needs;
     /// [`PublishError::WrongState`] when findings block it or it is not screened.
     pub async fn submit(&self, principal: &Principal, id: &str, now_ms: i64) -> Result<Revision, PublishError> {
         let (record, grant) = self.open(principal, Action::Submit, id, now_ms).await?;
         if record.state == RevisionState::InReview {
             return Revision::of(record);
         }
+        self.check_complete(&record)?;
         let review = Review { submitted_by: Some(grant.principal().to_owned()), ..Review::default() };
         self.become_state(RevisionState::InReview, RevisionRecord { review, ..record }, &grant, now_ms).await
     }
@@ -84,7 +86,8 @@ impl Publisher {
     ///
     /// # Errors
     /// [`PublishError::DigestChanged`] when it is another by now; [`PublishError::WrongState`] when findings block or
-    /// nobody has recommended it; [`PublishError::Denied`] for one's own work where duties are separate.
+    /// nobody has recommended it; [`PublishError::Incomplete`] when something is missing that a release needs;
+    /// [`PublishError::Denied`] for one's own work where duties are separate.
     pub async fn approve(
         &self,
         principal: &Principal,
@@ -99,6 +102,7 @@ impl Publisher {
         if matches!(record.state, RevisionState::Approved | RevisionState::Scheduled) {
             return Revision::of(record);
         }
+        self.check_complete(&record)?;
         let approved_by = Some(grant.principal().to_owned());
         let approved = RevisionRecord { approved_by, approved_digest: Some(digest.to_owned()), ..record };
         self.become_state(RevisionState::Approved, approved, &grant, now_ms).await
@@ -118,7 +122,8 @@ impl Publisher {
         Ok(discarded)
     }
 
-    /// Stops answering from a version; its record stays, with the public reason.
+    /// Stops answering from a version, and from versions of the dataset `usage` that name its columns; its record stays, with
+    /// the public reason.
     ///
     /// # Errors
     /// [`PublishError::UnknownDataset`], [`PublishError::BadText`] without a reason, and the catalog's own when there is
@@ -133,6 +138,7 @@ impl Publisher {
         let record = self.dataset(principal, &version.dataset, now_ms).await?;
         let grant = self.permit_dataset(principal, Action::Withdraw, &record.metadata, now_ms)?;
         let reason = text("the public reason", reason)?;
+        self.withdraw_use_of(version, now_ms).await?;
         Ok(self.store.catalog.withdraw(version, &reason, grant.principal(), now_ms).await?)
     }
 

@@ -1,5 +1,6 @@
 //! What can go wrong on the road in.
 
+use portico_model::dataset::Lack;
 use portico_model::name::{DatasetName, VersionRef};
 use portico_model::policy::{Action, Denial, Role};
 use portico_model::problem::{Problem, ProblemKind};
@@ -52,12 +53,44 @@ pub enum PublishError {
     /// A token, a link or a holder of one that makes no sense.
     #[error("{0}")]
     BadToken(String),
+    /// A source, or a step on one, that makes no sense.
+    #[error("{0}")]
+    BadSource(String),
+    /// The dataset has no source.
+    #[error("the dataset {0} has no source")]
+    UnknownSource(DatasetName),
+    /// The source was declared otherwise after it was looked at.
+    #[error("the source was declared otherwise after it was looked at: look at it again")]
+    SourceChanged,
+    /// Nothing could be fetched.
+    #[error(transparent)]
+    Fetch(#[from] crate::fetch::FetchError),
     /// The revision changed after it was looked at.
     #[error("the revision changed after it was looked at: screen it again and look at the findings")]
     DigestChanged,
-    /// A release needs a person who answers for the data.
-    #[error("a release needs a steward: give the steward's e-mail address (--steward-email)")]
-    NoSteward,
+    /// What is said of the dataset is not what the fields are for.
+    #[error("{}", .0.join("; "))]
+    BadMetadata(Vec<String>),
+    /// An entry or a file of the inventory that is none.
+    #[error("{}", .0.join("; "))]
+    BadEntry(Vec<String>),
+    /// A request of the public that is none, or an answer to one.
+    #[error("{}", .0.join("; "))]
+    BadRequest(Vec<String>),
+    /// There is no such request.
+    #[error("there is no request {0}")]
+    UnknownRequest(String),
+    /// The text of a request holds what must not be shown.
+    #[error("the text holds what must not be shown ({}): take it out of title, details or answer first", .0.join(", "))]
+    NotShown(Vec<String>),
+    /// What a release needs and nobody has said.
+    #[error("a release lacks {}", lacks(.0))]
+    Incomplete(Vec<Lack>),
+    /// A file of the revision is not in staging any more, or damaged there.
+    #[error(
+        "a file of the revision is lost or damaged in staging: screen it again, and where that does not help stage the file anew"
+    )]
+    StagedGone,
     /// A column of the sort key that the data do not have.
     #[error("the sort key names the column {0}, which the data do not have")]
     UnknownSortColumn(String),
@@ -101,17 +134,29 @@ impl PublishError {
     pub fn kind(&self) -> ProblemKind {
         match self {
             Self::Denied { .. } => ProblemKind::Forbidden,
-            Self::UnknownRevision(_) | Self::UnknownDataset(_) => ProblemKind::NotFound,
+            Self::UnknownRevision(_) | Self::UnknownDataset(_) | Self::UnknownRequest(_) | Self::UnknownSource(_) => {
+                ProblemKind::NotFound
+            }
             Self::WrongState { state: RevisionState::Blocked, action: Action::Submit | Action::Approve } => {
                 ProblemKind::ReleaseBlocked
             }
-            Self::WrongState { .. } | Self::DigestChanged | Self::CommentClosed => ProblemKind::Conflict,
-            Self::BadText { .. } | Self::BadTime(_) | Self::BadToken(_) | Self::Unconfirmed(_) => {
-                ProblemKind::InvalidRequest
-            }
-            Self::NoSteward | Self::UnknownSortColumn(_) | Self::UnknownColumn { .. } | Self::NothingLeft => {
-                ProblemKind::InvalidRequest
-            }
+            Self::WrongState { .. }
+            | Self::DigestChanged
+            | Self::StagedGone
+            | Self::SourceChanged
+            | Self::CommentClosed => ProblemKind::Conflict,
+            Self::Fetch(error) => error.kind(),
+            Self::NotShown(_) => ProblemKind::ReleaseBlocked,
+            Self::Incomplete(_) => ProblemKind::MetadataIncomplete,
+            Self::BadText { .. }
+            | Self::BadTime(_)
+            | Self::BadToken(_)
+            | Self::Unconfirmed(_)
+            | Self::BadEntry(_)
+            | Self::BadRequest(_)
+            | Self::BadSource(_)
+            | Self::BadMetadata(_) => ProblemKind::InvalidRequest,
+            Self::UnknownSortColumn(_) | Self::UnknownColumn { .. } | Self::NothingLeft => ProblemKind::InvalidRequest,
             Self::Refused(problem) => problem.kind,
             Self::Intake(error) => error.kind(),
             Self::Check(error) => error.kind(),
@@ -139,6 +184,11 @@ fn why(denial: Denial) -> String {
     }
 }
 
+/// What is missing, as a list.
+fn lacks(lacking: &[Lack]) -> String {
+    lacking.iter().map(Lack::text).collect::<Vec<_>>().join("; ")
+}
+
 /// From where a step begins.
 fn begins(action: Action) -> &'static str {
     match action {
@@ -153,11 +203,16 @@ fn begins(action: Action) -> &'static str {
         Action::Schedule => "what is approved is scheduled",
         Action::Discard => "what is released is withdrawn, not discarded",
         Action::Preview => "there are rows to see once it is screened and until it is decided",
+        Action::DeclareSource | Action::ApproveSource | Action::RunSource => "a source belongs to a dataset",
         Action::Read
         | Action::See
         | Action::Withdraw
         | Action::AskPurge
         | Action::ConfirmPurge
+        | Action::Describe
+        | Action::KeepInventory
+        | Action::AskForData
+        | Action::AnswerRequests
         | Action::ReadAudit
         | Action::ManageTokens
         | Action::WriteReport

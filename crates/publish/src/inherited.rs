@@ -9,7 +9,7 @@ use portico_intake::dictionary::{ClassRules, Dictionary, Field, SmallClasses, Tr
 use portico_intake::options::ReadOptions;
 use portico_intake::remedy::Remedy;
 use portico_model::finding::{Finding, Severity};
-use portico_model::name::DatasetName;
+use portico_model::name::{DatasetName, VersionNumber};
 use portico_store::Catalog;
 
 use crate::error::PublishError;
@@ -116,6 +116,35 @@ pub(crate) async fn weakened(
         let message = "An earlier release suppressed small classes of rows or small counts, and this one would not, or not as many; suppress \
                        them again, or declare a quasi-identifier or the count public with a reason.";
         findings.push(Finding::on_file("remedy_missing", Severity::Blocking, message));
+    }
+    Ok(findings)
+}
+
+/// A blocking finding for whatever was made of the rows of the version that a file goes on from, and would be made of the
+/// file's rows otherwise: one version has one rule for all of its rows.
+pub(crate) async fn continued(
+    catalog: &Catalog,
+    dataset: &DatasetName,
+    options: &ReadOptions,
+    (base, schema): (VersionNumber, &Schema),
+) -> Result<Vec<Finding>, PublishError> {
+    if options.mode.replaces() || base == 0 {
+        return Ok(Vec::new());
+    }
+    let earlier = decisions(catalog, dataset).await?;
+    let nothing = Dictionary::default();
+    let before = earlier.iter().find(|decision| decision.version == Some(base)).map(|decision| &decision.dictionary);
+    let before = before.unwrap_or(&nothing);
+    let said = options.dictionary.as_ref().unwrap_or(&nothing);
+    let changed = schema.fields().iter().filter(|column| said.remedy(column) != before.remedy(column));
+    let message = "The rows of the current version had another remedy in this column, or none: replace all rows, or keep \
+                   the remedy as it was.";
+    let mut findings: Vec<Finding> = changed
+        .map(|column| Finding::on_column("merge_remedy", Severity::Blocking, column.name(), 1, Vec::new(), message))
+        .collect();
+    if said.drop_rows != before.drop_rows {
+        let message = "Rows of the current version were left out by other rules: replace all rows, or keep the rules.";
+        findings.push(Finding::on_file("merge_remedy", Severity::Blocking, message));
     }
     Ok(findings)
 }

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::PublishError;
+use crate::pieces::Pieces;
 
 /// Rows of a row group.
 const ROW_GROUP_ROWS: usize = 131_072;
@@ -54,6 +55,7 @@ pub(crate) struct Layout {
     schema: SchemaRef,
     properties: WriterProperties,
     directory: PathBuf,
+    pieces: Pieces,
     open: Option<Open>,
     done: Vec<WrittenFile>,
 }
@@ -75,11 +77,19 @@ impl Layout {
     /// A layout for `schema`, sorted by the columns `key` (ascending, nulls first).
     pub(crate) fn new(schema: SchemaRef, key: &[usize], directory: &Path) -> Result<Self, PublishError> {
         let properties = properties(&schema, key)?;
-        Ok(Self { schema, properties, directory: directory.to_owned(), open: None, done: Vec::new() })
+        let pieces = Pieces::new(schema.clone(), PAGE_ROWS);
+        Ok(Self { schema, properties, directory: directory.to_owned(), pieces, open: None, done: Vec::new() })
     }
 
-    /// Appends rows.
+    /// Appends rows. The same rows make the same files, in whatever batches they come.
     pub(crate) fn push(&mut self, batch: &RecordBatch) -> Result<(), PublishError> {
+        for piece in self.pieces.push(batch)? {
+            self.write(&piece)?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), PublishError> {
         let open = match &mut self.open {
             Some(open) => open,
             None => {
@@ -100,6 +110,9 @@ impl Layout {
 
     /// Ends the last file. A table without rows still has one file, with the schema.
     pub(crate) fn finish(mut self) -> Result<Vec<WrittenFile>, PublishError> {
+        if let Some(rest) = self.pieces.finish()? {
+            self.write(&rest)?;
+        }
         if self.open.is_none() && self.done.is_empty() {
             self.open = Some(self.open_next()?);
         }
@@ -308,5 +321,40 @@ fn less(left: &StatisticValue, right: &StatisticValue) -> bool {
         (Text(left), Text(right)) => left < right,
         (Decimal(left), Decimal(right)) => left.parse::<i128>().ok() < right.parse::<i128>().ok(),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array, StringArray};
+
+    use super::*;
+
+    fn digests(lengths: impl Iterator<Item = i64>) -> Vec<String> {
+        let scratch = tempfile::tempdir().unwrap();
+        let batch = |from: i64, rows: i64| {
+            let id: ArrayRef = Arc::new(Int64Array::from_iter_values(from..from + rows));
+            let text = StringArray::from_iter_values((from..from + rows).map(|row| format!("text {}", row % 977)));
+            RecordBatch::try_from_iter([("id", id), ("text", Arc::new(text))]).unwrap()
+        };
+        let mut layout = Layout::new(batch(0, 0).schema(), &[0], scratch.path()).unwrap();
+        let mut from = 0;
+        for rows in lengths {
+            let rows = rows.min(30_000 - from);
+            layout.push(&batch(from, rows)).unwrap();
+            from += rows;
+        }
+        layout.finish().unwrap().into_iter().map(|file| format!("{} {}", file.rows, file.sha256)).collect()
+    }
+
+    #[test]
+    fn the_same_rows_make_the_same_file_in_whatever_batches_they_come() {
+        let whole = digests([30_000].into_iter());
+        assert!(whole[0].starts_with("30000 "), "{whole:?}");
+        // As they come when columns or rows between them are left out.
+        assert_eq!(digests(std::iter::repeat_n(8_192, 4)), whole);
+        assert_eq!(digests((0..30_000 / 400 * 2).map(|number| 100 + number % 7 * 99)), whole);
     }
 }

@@ -8,7 +8,7 @@ use portico_model::dataset::DatasetMetadata;
 use portico_model::name::{DatasetName, VersionRef};
 use portico_model::policy::{Action, Principal};
 use portico_model::revision::RevisionState;
-use portico_store::StoreError;
+use portico_store::{RevisionRecord, StoreError};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -16,7 +16,7 @@ use crate::error::PublishError;
 use crate::publisher::{Publisher, StageRequest};
 
 /// The name in the audit log of the portal itself.
-const PORTAL: &str = "portico";
+pub(crate) const PORTAL: &str = "portico";
 
 /// What is said of such a dataset when it is made; afterwards its staff may say otherwise.
 #[derive(Clone, Copy, Debug)]
@@ -25,8 +25,8 @@ pub(crate) struct OwnDataset {
     pub(crate) title: &'static str,
     pub(crate) description: &'static str,
     pub(crate) update_frequency: &'static str,
-    /// Columns that are text, whatever their values look like this time.
-    pub(crate) texts: &'static [&'static str],
+    /// Every column with what it means, and whether it is text, whatever its values look like this time.
+    pub(crate) columns: &'static [(&'static str, &'static str, bool)],
 }
 
 impl Publisher {
@@ -57,13 +57,13 @@ impl Publisher {
         }
         let sha256: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
         let revisions = self.store.catalog.revisions(&name).await?;
-        if revisions.last().is_some_and(|first| first.created_by != PORTAL) {
+        if !revisions.is_empty() && !made_here(&revisions) {
             let what = format!("the dataset {name} is not the portal's own: give it another name");
             return Err(StoreError::Conflict { what }.into());
         }
         let dataset = self.store.catalog.dataset(&name).await?;
         let current = dataset.as_ref().and_then(|dataset| dataset.current);
-        let same = |revision: &portico_store::RevisionRecord| {
+        let same = |revision: &RevisionRecord| {
             revision.staged.sha256 == sha256 && revision.version.is_some() && revision.version == current
         };
         if revisions.iter().any(same) {
@@ -83,12 +83,21 @@ impl Publisher {
         let scratch = self.scratch("own-")?;
         let file = scratch.path().join("rows.ndjson");
         std::fs::File::create(&file)?.write_all(&text)?;
-        let text =
-            |name: &&str| Field { name: (*name).to_owned(), data_type: Some(FieldType::Text), ..Field::default() };
-        let dictionary = Dictionary { fields: own.texts.iter().map(text).collect(), ..Dictionary::default() };
+        let field = |(name, description, is_text): &(&str, &str, bool)| Field {
+            name: (*name).to_owned(),
+            description: (*description).to_owned(),
+            data_type: is_text.then_some(FieldType::Text),
+            ..Field::default()
+        };
+        let dictionary = Dictionary { fields: own.columns.iter().map(field).collect(), ..Dictionary::default() };
         let options = ReadOptions { dictionary: Some(dictionary), ..ReadOptions::named("rows.ndjson") };
         let request = StageRequest { metadata, file, options };
         self.through(request, now_ms).await.map(Some)
+    }
+
+    /// Whether there is a dataset of that name which the portal has made itself.
+    pub(crate) async fn is_own(&self, name: &DatasetName) -> Result<bool, PublishError> {
+        Ok(made_here(&self.store.catalog.revisions(name).await?))
     }
 
     /// The whole road, as one person goes it.
@@ -107,4 +116,9 @@ impl Publisher {
         }
         self.release(&portal, &revision.id, now_ms).await
     }
+}
+
+/// Whether the first of a dataset's revisions, which are listed newest first, was the portal's.
+fn made_here(revisions: &[RevisionRecord]) -> bool {
+    revisions.last().is_some_and(|first| first.created_by == PORTAL)
 }

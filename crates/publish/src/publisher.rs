@@ -8,11 +8,11 @@ use portico_intake::IntakeError;
 use portico_intake::options::ReadOptions;
 use portico_intake::remedy::PseudonymKey;
 use portico_intake::screen::RuleSet;
-use portico_model::dataset::DatasetMetadata;
+use portico_model::dataset::{DatasetMetadata, Requirement};
 use portico_model::finding::Finding;
 use portico_model::limits::{IntakeLimits, ScheduleLimits};
 use portico_model::manifest::ReleasedFile;
-use portico_model::name::DatasetName;
+use portico_model::name::{DatasetName, VersionNumber};
 use portico_model::policy::{Action, Principal};
 use portico_model::profile::TableProfile;
 use portico_model::revision::RevisionState;
@@ -22,13 +22,15 @@ use tokio::sync::Notify;
 use ulid::Ulid;
 
 use crate::error::PublishError;
-use crate::inherited::{inherit, weakened};
+use crate::inherited::{continued, inherit, weakened};
+use crate::metadata::{MetadataDefaults, proposed};
 use crate::reader::{Asked, Jail, SOURCE};
 use crate::release::digest;
 use crate::returned::returned;
 use crate::revision::Revision;
 use crate::rows::PREVIEW;
 use crate::screening::{Progress, Screened, worst_first};
+use crate::settings::Sources;
 
 /// The road in over one store. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -40,6 +42,9 @@ pub struct Publisher {
     /// Tells whoever keeps the calendar that it has changed.
     pub(crate) rescheduled: Arc<Notify>,
     pub(crate) separate_duties: bool,
+    pub(crate) required: Vec<Requirement>,
+    pub(crate) defaults: MetadataDefaults,
+    pub(crate) sources: Sources,
     pub(crate) own_steward: Option<String>,
     pub(crate) jail: Jail,
     pub(crate) scratch: PathBuf,
@@ -74,6 +79,9 @@ impl Publisher {
             store,
             limits,
             separate_duties: true,
+            required: Requirement::ALL.to_vec(),
+            defaults: MetadataDefaults::default(),
+            sources: Sources::default(),
             own_steward: None,
             schedules: ScheduleLimits::default(),
             time_zone: Tz::UTC,
@@ -103,6 +111,12 @@ impl Publisher {
         Some(Self { time_zone: name.parse().ok()?, ..self })
     }
 
+    /// The same road in, with what the operator allows sources to be.
+    #[must_use]
+    pub fn with_sources(self, sources: Sources) -> Self {
+        Self { sources, ..self }
+    }
+
     /// The same road in, which screens by these rules instead of the built-in ones.
     #[must_use]
     pub fn with_rules(mut self, rules: RuleSet) -> Self {
@@ -116,7 +130,7 @@ impl Publisher {
     ///
     /// # Errors
     /// [`PublishError::Denied`]; [`PublishError::UnknownDataset`] for what is not in the principal's scope;
-    /// [`PublishError::Store`] when staging cannot be written.
+    /// [`PublishError::BadMetadata`]; [`PublishError::Store`] when staging cannot be written.
     pub async fn stage(
         &self,
         principal: &Principal,
@@ -127,15 +141,16 @@ impl Publisher {
         let grant = self.permit_proposal(principal, &request.metadata, now_ms).await?;
         self.check_size(&request.file)?;
         let options = inherit(&self.store.catalog, &dataset, request.options).await?;
+        let metadata = proposed(request.metadata, &options, &self.defaults)?;
         if self.store.catalog.dataset(&dataset).await?.is_none() {
-            self.store.catalog.make_dataset(&request.metadata, grant.principal(), now_ms).await?;
+            self.store.catalog.make_dataset(&metadata, grant.principal(), now_ms).await?;
             // Somebody else may have made it meanwhile.
-            self.permit_proposal(principal, &request.metadata, now_ms).await?;
+            self.permit_proposal(principal, &metadata, now_ms).await?;
         }
         let id = Ulid::new().to_string();
         let staged = self.store.storage.put_staged(&format!("{id}.source"), &request.file).await?;
         let options_json = json(&options)?;
-        let metadata_json = json(&request.metadata)?;
+        let metadata_json = json(&metadata)?;
         let earlier = self.store.catalog.revisions(&dataset).await?;
         let own = |record: &&RevisionRecord| record.created_by == grant.principal();
         let same = |record: &&RevisionRecord| {
@@ -181,7 +196,8 @@ impl Publisher {
     /// declared public with a reason. The file stays; it has to be screened again.
     ///
     /// # Errors
-    /// [`PublishError::Denied`]; [`PublishError::WrongState`] once the revision is handed in.
+    /// [`PublishError::Denied`]; [`PublishError::BadMetadata`]; [`PublishError::WrongState`] once the revision is handed
+    /// in.
     pub async fn amend(
         &self,
         principal: &Principal,
@@ -201,6 +217,7 @@ impl Publisher {
             None => from_json(&record.options_json)?,
         };
         let options = inherit(&self.store.catalog, &record.dataset, options).await?;
+        let metadata = proposed(metadata, &options, &self.defaults)?;
         let amended = RevisionRecord {
             state: RevisionState::Staged,
             options_json: json(&options)?,
@@ -243,8 +260,10 @@ impl Publisher {
         self.store.storage.fetch_staged(&record.staged, &scratch.path().join(SOURCE)).await?;
         let options: ReadOptions = from_json(&record.options_json)?;
         let key = self.pseudonym_key(&record.dataset, &options, Some(grant.principal()), now_ms).await?;
-        let screened = self.read(&record.dataset, (options, key), scratch.path(), &mut progress).await?;
-        let prepared = json(&self.put_prepared(id, &screened, scratch.path()).await?)?;
+        let goes_on = !options.mode.replaces();
+        let (screened, base) = self.read(&record.dataset, (options, key), scratch.path(), &mut progress).await?;
+        let prepared = self.put_prepared(id, &screened, scratch.path()).await?;
+        let prepared = json(&Prepared { base: goes_on.then_some(base), ..prepared })?;
         let blocked = screened.findings.iter().any(Finding::blocks);
         let updated = RevisionRecord {
             state: if blocked { RevisionState::Blocked } else { RevisionState::Screened },
@@ -276,7 +295,7 @@ impl Publisher {
         tokio::fs::copy(&request.file, scratch.path().join(SOURCE)).await?;
         let options = inherit(&self.store.catalog, dataset, request.options).await?;
         let key = self.pseudonym_key(dataset, &options, None, now_ms).await?;
-        let screened = self.read(dataset, (options, key), scratch.path(), &mut progress).await?;
+        let (screened, _) = self.read(dataset, (options, key), scratch.path(), &mut progress).await?;
         Ok((screened.findings, screened.profile))
     }
 
@@ -304,17 +323,18 @@ impl Publisher {
         (options, key): (ReadOptions, Option<PseudonymKey>),
         scratch: &Path,
         progress: &mut (impl FnMut(Progress) + Send),
-    ) -> Result<Screened, PublishError> {
-        let current = self.fetch_current(dataset, &options, scratch).await?;
+    ) -> Result<(Screened, VersionNumber), PublishError> {
+        let (current, base) = self.fetch_current(dataset, &options, scratch).await?;
         let asked = Asked { options: options.clone(), key, current };
         let mut screened = self.jail.read(asked, &self.limits, scratch, progress).await?;
         let catalog = &self.store.catalog;
         screened.findings.extend(returned(catalog, dataset, &options, &screened.schema).await?);
+        screened.findings.extend(continued(catalog, dataset, &options, (base, &screened.schema)).await?);
         screened
             .findings
             .extend(weakened(catalog, dataset, (&options, self.limits.class_rows), &screened.schema).await?);
         worst_first(&mut screened.findings);
-        Ok(screened)
+        Ok((screened, base))
     }
 
     pub(crate) async fn record(&self, id: &str) -> Result<RevisionRecord, PublishError> {
@@ -343,7 +363,7 @@ impl Publisher {
         }
         let preview = self.store.storage.put_staged(&format!("{id}.preview"), &scratch.join(PREVIEW)).await?;
         let (schema, sort_key) = (screened.schema.clone(), screened.sort_key.clone());
-        Ok(Prepared { schema, rows: screened.rows, sort_key, files, preview: Some(preview) })
+        Ok(Prepared { schema, rows: screened.rows, sort_key, files, preview: Some(preview), base: None })
     }
 
     /// Staging is emptied as a courtesy; what stays after a crash is the sweep's.

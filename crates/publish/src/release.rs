@@ -34,7 +34,7 @@ impl Publisher {
     /// order. A release that was interrupted anywhere is completed by doing it again.
     ///
     /// # Errors
-    /// [`PublishError::NoSteward`], [`PublishError::WrongState`], or [`PublishError::Store`] with a conflict when
+    /// [`PublishError::Incomplete`], [`PublishError::WrongState`], or [`PublishError::Store`] with a conflict when
     /// another release of the dataset came in between: do it again.
     pub async fn release(&self, principal: &Principal, id: &str, now_ms: i64) -> Result<VersionRef, PublishError> {
         let record = self.record(id).await?;
@@ -57,9 +57,7 @@ impl Publisher {
     /// What of a revision was approved, if it still is what was approved and may be released.
     pub(crate) async fn approved(&self, record: &RevisionRecord) -> Result<Approved, PublishError> {
         let metadata: DatasetMetadata = from_json(&record.metadata_json)?;
-        if metadata.steward_email.trim().is_empty() {
-            return Err(PublishError::NoSteward);
-        }
+        self.check_complete(record)?;
         let dataset = self.store.catalog.dataset(&record.dataset).await?;
         let root = dataset.ok_or_else(|| PublishError::UnknownRevision(record.id.clone()))?.root;
         // The approved digest covers the files' digests, and those are verified where the files go.

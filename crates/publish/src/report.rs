@@ -17,6 +17,7 @@ use crate::error::PublishError;
 use crate::own::OwnDataset;
 use crate::publisher::Publisher;
 
+mod requests;
 mod sections;
 
 /// How long the public may comment.
@@ -38,7 +39,12 @@ const COMMENTS: OwnDataset = OwnDataset {
     description: "What the public said of the portal's annual reports within the thirty days for comment, as far as it may be \
                   public.",
     update_frequency: "R/P1Y",
-    texts: &["signed_as", "comment"],
+    columns: &[
+        ("report_year", "The year that the report is on.", false),
+        ("commented_on", "The day of the comment, by UTC.", false),
+        ("signed_as", "The name that somebody signed with, if any.", true),
+        ("comment", "What was said.", true),
+    ],
 };
 
 /// A comment as it is published.
@@ -52,7 +58,7 @@ struct CommentRow {
 
 impl Publisher {
     /// Takes a year's numbers from the records as they are now, in place of those of an earlier draft. `more` are sections of
-    /// those who keep other records, such as requests of the public. What staff recommend stays, unless they say otherwise.
+    /// those who keep other records. What staff recommend stays, unless they say otherwise.
     ///
     /// # Errors
     /// [`PublishError::Denied`]; [`PublishError::BadText`]; the catalog's conflict when the report is published.

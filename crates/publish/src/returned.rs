@@ -9,7 +9,7 @@ use arrow::datatypes::{Field, Schema};
 use portico_intake::dictionary::{Dictionary, Treatment, means_column};
 use portico_intake::options::ReadOptions;
 use portico_model::finding::{Finding, Severity};
-use portico_model::name::DatasetName;
+use portico_model::name::{DatasetName, VersionNumber};
 use portico_model::policy::VersionState;
 use portico_store::Catalog;
 
@@ -20,6 +20,8 @@ use crate::publisher::from_json;
 pub(crate) struct Decision {
     /// Its columns are public.
     pub(crate) public: bool,
+    /// The version that it is.
+    pub(crate) version: Option<VersionNumber>,
     pub(crate) schema: Schema,
     pub(crate) dictionary: Dictionary,
 }
@@ -65,7 +67,7 @@ pub(crate) async fn decisions(catalog: &Catalog, dataset: &DatasetName) -> Resul
             None if public => return Err(PublishError::DigestChanged),
             None => Schema::empty(),
         };
-        Ok(Decision { public, schema, dictionary: options.dictionary.unwrap_or_default() })
+        Ok(Decision { public, version: revision.version, schema, dictionary: options.dictionary.unwrap_or_default() })
     };
     released.iter().map(decision).collect()
 }

@@ -60,7 +60,7 @@ impl Publisher {
     ///
     /// # Errors
     /// [`PublishError::BadTime`] for a time that has passed or is too far ahead; [`PublishError::DigestChanged`],
-    /// [`PublishError::NoSteward`] and [`PublishError::WrongState`] as for a release.
+    /// [`PublishError::Incomplete`] and [`PublishError::WrongState`] as for a release.
     pub async fn schedule(
         &self,
         principal: &Principal,

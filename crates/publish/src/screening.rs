@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::classes::Protection;
 use crate::error::PublishError;
 use crate::layout::{Layout, WrittenFile};
+use crate::merge::{Current, Merge};
 use crate::reader::Asked;
 use crate::rows;
 use crate::sort::Sorter;
@@ -61,7 +62,9 @@ pub(crate) fn screen_file(
     scratch: &Path,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Screened, PublishError> {
-    let options = &asked.options;
+    let current = Current::open(asked, scratch)?;
+    let typed = current.as_ref().map(|current| current.typed(&asked.options));
+    let options = typed.as_ref().unwrap_or(&asked.options);
     let survey =
         portico_intake::survey(file, options, limits, scratch, &mut |bytes| progress(Progress::Reading(bytes)))?;
     let dictionary = options.dictionary.as_ref();
@@ -69,32 +72,41 @@ pub(crate) fn screen_file(
     let kept = kept_columns(&survey.schema, dictionary)?;
     let remedies = || Remedies::new(&survey.schema, &kept, dictionary, rules, asked.key.as_ref());
     let mut applied = remedies()?;
-    let schema = applied.schema();
+    // Two sorts at most, which share half of the memory.
+    let quarter = usize::try_from(limits.memory_bytes / 4).unwrap_or(usize::MAX);
+    let mut merge = Merge::new(&applied.schema(), options, current, (quarter, scratch))?;
+    let schema = merge.schema();
     let key = sort_key(&schema, dictionary)?;
     let mut protection = Protection::new(&schema, asked, limits, scratch)?;
     protection.prepare(&survey, remedies()?)?;
 
-    let half = usize::try_from(limits.memory_bytes / 2).unwrap_or(usize::MAX);
     let mut figures = Figures::new(&schema, dictionary, limits, scratch);
     let screener = Screener::new(&schema, dictionary, rules);
     let changed = !applied.is_idle() || protection.suppresses();
-    let mut sorter = Sorter::new(schema.clone(), ordering(&key, &schema, changed), half, scratch);
+    let mut sorter = Sorter::new(schema.clone(), ordering(&key, &schema, changed), quarter * 2, scratch);
     let mut layout = Layout::new(schema.clone(), &key, scratch)?;
     let (mut rows, mut read) = (0, 0);
+    let mut merged = Vec::new();
     let screened = beside(screener, |screen| {
         let mut write = |batch: RecordBatch| layout.push(&batch);
-        for batch in survey.batches()? {
-            let batch = batch?;
-            read += count(batch.num_rows());
-            let batch = protection.apply(applied.apply(batch)?)?;
+        let mut take = |batch: RecordBatch| {
+            let batch = protection.apply(batch)?;
             if batch.num_rows() > 0 {
                 screen(batch.clone(), rows + 1)?;
                 figures.push(&batch, rows + 1)?;
                 rows += count(batch.num_rows());
                 sorter.push(batch, &mut write)?;
             }
+            Ok(())
+        };
+        merge.begin(&mut take)?;
+        for batch in survey.batches()? {
+            let batch = batch?;
+            read += count(batch.num_rows());
+            merge.push(applied.apply(batch)?, &mut take)?;
             progress(Progress::Writing(read, survey.rows));
         }
+        merged = merge.finish(&mut take)?;
         sorter.finish(&mut write)
     })?;
     let (profile, figured) = figures.finish(rules)?;
@@ -102,6 +114,7 @@ pub(crate) fn screen_file(
     findings.extend(drops_nothing(&survey.schema, dictionary));
     findings.extend(dropped(&survey.schema, dictionary));
     findings.extend(applied.finish());
+    findings.extend(merged);
     findings.extend(figured);
     findings.extend(screened);
     findings.extend(protection.finish(rules.classes())?);
@@ -109,7 +122,8 @@ pub(crate) fn screen_file(
     let sort_key = key.iter().map(|&index| schema.field(index).name().clone()).collect();
     let files = layout.finish()?;
     let first = files.first().ok_or(PublishError::NothingLeft)?;
-    rows::write(&first.name, &schema, limits, scratch)?;
+    let page = rows::Page { file: first.name.clone(), skip: 0, rows: limits.preview_rows };
+    rows::write(&page, limits, scratch)?;
     Ok(Screened { schema, rows, findings, profile, sort_key, files })
 }
 

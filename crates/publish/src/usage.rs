@@ -1,11 +1,12 @@
 //! Use as the public sees it: by month, without small numbers; and the dataset `usage` that is made of it.
 
-use portico_model::name::VersionRef;
+use portico_model::name::{DatasetName, VersionRef};
+use portico_model::policy::VersionState;
 use portico_store::{UseCount, month_of};
 use serde::Serialize;
 
 use crate::error::PublishError;
-use crate::own::OwnDataset;
+use crate::own::{OwnDataset, PORTAL};
 use crate::publisher::Publisher;
 
 /// Below this a number is not told: it may be one person, who can be known by what was asked.
@@ -17,7 +18,16 @@ const USAGE: OwnDataset = OwnDataset {
     description: "How often each version was downloaded and asked, by month, protocol and format, and how often a question \
                   named each column. Nothing of who asked is kept; numbers below ten are not told.",
     update_frequency: "R/P1M",
-    texts: &["month", "uses"],
+    columns: &[
+        ("month", "The month, such as 2026-01, by UTC.", true),
+        ("dataset", "The dataset's name.", false),
+        ("version", "The number of the version.", false),
+        ("protocol", "How it was asked for: download, sql or flight.", false),
+        ("format", "The format of the answer.", false),
+        ("column_name", "The column that a question named; none for the version as a whole.", false),
+        ("uses", "How often; <10 where it is so seldom that it might be one person.", true),
+        ("uses_at_least", "The same as a number; 1 where it is not told.", false),
+    ],
 };
 
 /// A count as the public sees it.
@@ -72,5 +82,31 @@ impl Publisher {
         counts.retain(|count| count.month < this_month);
         let rows: Vec<UsageRow> = counts.into_iter().map(UsageRow::from).collect();
         self.release_own(USAGE, &rows, now_ms).await
+    }
+
+    /// Withdraws the versions of `usage` that say what columns of another version were asked for: that version is about to be
+    /// withdrawn, and what its columns are called with it. The next version of `usage` is without it.
+    pub(crate) async fn withdraw_use_of(&self, version: &VersionRef, now_ms: i64) -> Result<(), PublishError> {
+        let catalog = &self.store.catalog;
+        let state = catalog.version(&version.dataset, version.version).await?.map(|record| record.state);
+        let usage = DatasetName::parse(USAGE.name).map_err(|error| PublishError::Write(error.into()))?;
+        if state != Some(VersionState::Released) || !self.is_own(&usage).await? {
+            return Ok(());
+        }
+        let mut counts = catalog.uses("0000-00", &month_of(now_ms), false).await?;
+        counts.retain(|count| {
+            !count.column.is_empty() && count.dataset == version.dataset && count.version == version.version
+        });
+        let Some(first) = counts.into_iter().map(|count| count.month).min() else { return Ok(()) };
+        let tells = |released_ms: i64| month_of(released_ms) > first;
+        for summary in catalog.versions(&usage).await? {
+            if summary.state == VersionState::Released && tells(summary.released_ms) {
+                let told = VersionRef { dataset: usage.clone(), version: summary.version };
+                let reason =
+                    "It named columns of a version that has been withdrawn since; a newer one is without them.";
+                catalog.withdraw(&told, reason, PORTAL, now_ms).await?;
+            }
+        }
+        Ok(())
     }
 }

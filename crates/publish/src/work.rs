@@ -95,6 +95,13 @@ fn is_done(action: Action, record: &RevisionRecord) -> bool {
         | Action::Stage
         | Action::Schedule
         | Action::Withdraw
+        | Action::Describe
+        | Action::KeepInventory
+        | Action::DeclareSource
+        | Action::ApproveSource
+        | Action::RunSource
+        | Action::AskForData
+        | Action::AnswerRequests
         | Action::AskPurge
         | Action::ConfirmPurge
         | Action::WriteReport

@@ -20,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::state::{Bounds, State};
 
+pub(crate) use self::state::heavy_places;
+
 /// The longest `Retry-After` that a full queue names, in seconds: load changes faster than that.
 const RETRY_AFTER_S_MAX: u64 = 30;
 

@@ -12,7 +12,8 @@
 //! while others start, and for small questions while others compute.
 //!
 //! A worker whose question turns out to be slow loses its priority for the processors: the server and the quick
-//! questions go first. No process gets it back, so that worker is replaced when its question has ended.
+//! questions go first. No process gets it back, so some such workers are kept for the questions of heavy blocks, and the
+//! others are replaced when their question has ended.
 
 mod deadly;
 mod feed;

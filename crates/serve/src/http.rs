@@ -17,6 +17,7 @@ pub(crate) mod parts;
 pub(crate) mod ranges;
 pub(crate) mod records;
 pub(crate) mod reply;
+pub(crate) mod requests;
 pub(crate) mod service;
 pub(crate) mod sql;
 pub(crate) mod sql_answer;

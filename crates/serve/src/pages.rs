@@ -10,6 +10,7 @@ mod examples;
 mod list;
 mod problem;
 mod report;
+mod requests;
 pub(crate) mod staff;
 mod text;
 
@@ -22,6 +23,7 @@ pub(crate) use dataset::dataset;
 pub(crate) use list::list;
 pub(crate) use problem::{problem, problems};
 pub(crate) use report::report;
+pub(crate) use requests::list as requests;
 
 use crate::http::cache::CachePolicy;
 use crate::http::reply;

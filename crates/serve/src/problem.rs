@@ -51,7 +51,8 @@ pub const fn http_status(kind: ProblemKind) -> StatusCode {
         | ProblemKind::QueryMemory
         | ProblemKind::AnswerTooLarge
         | ProblemKind::QueryFailed
-        | ProblemKind::ReleaseBlocked => StatusCode::UNPROCESSABLE_ENTITY,
+        | ProblemKind::ReleaseBlocked
+        | ProblemKind::MetadataIncomplete => StatusCode::UNPROCESSABLE_ENTITY,
         ProblemKind::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
         ProblemKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         ProblemKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -77,7 +78,9 @@ pub const fn grpc_code(kind: ProblemKind) -> tonic::Code {
         ProblemKind::NotFound | ProblemKind::Withdrawn => tonic::Code::NotFound,
         ProblemKind::MethodNotAllowed => tonic::Code::Unimplemented,
         ProblemKind::Conflict => tonic::Code::Aborted,
-        ProblemKind::PreconditionFailed | ProblemKind::ReleaseBlocked => tonic::Code::FailedPrecondition,
+        ProblemKind::PreconditionFailed | ProblemKind::ReleaseBlocked | ProblemKind::MetadataIncomplete => {
+            tonic::Code::FailedPrecondition
+        }
         ProblemKind::RangeNotSatisfiable => tonic::Code::OutOfRange,
         ProblemKind::TooLarge
         | ProblemKind::UriTooLong
@@ -208,6 +211,8 @@ pub(crate) fn problem_of_publish(error: &PublishError) -> Problem {
     match error {
         PublishError::Store(error) => return problem_of_store(error),
         // One answer for what is not there and what is out of the token's scope.
+        // Staff have not read what has come: that is load, and no fault.
+        PublishError::Refused(problem) if problem.kind == ProblemKind::Unavailable => return problem.clone(),
         PublishError::UnknownRevision(_) => return Problem::not_found("revision of that id that you work on"),
         _ => {}
     }

@@ -23,7 +23,7 @@ use crate::finish::{self, finish, is_grpc};
 use crate::flight;
 use crate::http::asker::{Asker, Visit};
 use crate::http::downloads::{self, Named, Wanted};
-use crate::http::{calendar, datasets, names, parts, records, service, sql, staff};
+use crate::http::{calendar, datasets, names, parts, records, requests, service, sql, staff};
 use crate::observe::observe;
 use crate::pages;
 use crate::problem::{Refusal, problem_of_status};
@@ -72,6 +72,8 @@ fn routes() -> Vec<Route> {
     routes.extend(page_routes());
     routes.extend(staff_routes());
     routes.extend(signin_routes());
+    routes.extend(record_routes());
+    routes.extend(source_routes());
     routes
 }
 
@@ -107,6 +109,8 @@ fn api_routes() -> Vec<Route> {
             get(datasets::version),
         ),
         route("/api/datasets/{name}/changes", &["/api/datasets/{name}/changes"], get(datasets::changes)),
+        route("/api/requests", &["/api/requests"], get(requests::list).post(requests::receive))
+            .with_methods("GET, HEAD, POST, OPTIONS"),
         route("/api/calendar", &["/api/calendar"], get(calendar::json)),
         route("/calendar.ics", &["/calendar.ics"], get(calendar::ics)),
         route("/api/usage", &["/api/usage"], get(records::usage)),
@@ -126,6 +130,8 @@ fn api_routes() -> Vec<Route> {
 fn page_routes() -> Vec<Route> {
     vec![
         route("/", &["/"], get(pages::list)),
+        route("/requests", &["/requests"], get(pages::requests).post(requests::receive_form))
+            .with_methods("GET, HEAD, POST, OPTIONS"),
         route("/calendar", &["/calendar"], get(pages::calendar)),
         route("/reports/{year}", &["/reports/{year}"], get(records::page)),
         route("/docs/problems", &["/docs/problems"], get(pages::problems)),
@@ -135,7 +141,7 @@ fn page_routes() -> Vec<Route> {
 
 /// The road in. Every handler asks for a token first.
 fn staff_routes() -> Vec<Route> {
-    use staff::{audit, datasets, purge, reports, revisions, schedules, tokens, upload};
+    use staff::{audit, datasets, preview, purge, reports, revisions, schedules, tokens, upload};
     let read =
         |pattern: &'static str, documented: &'static [&'static str], answers| route(pattern, documented, answers);
     let step = |pattern: &'static str, documented: &'static [&'static str], answers| {
@@ -169,7 +175,13 @@ fn staff_routes() -> Vec<Route> {
         ),
         read("/api/staff/datasets/{name}/purges", &["/api/staff/datasets/{name}/purges"], get(purge::list)),
         read("/api/staff/revisions/{id}", &["/api/staff/revisions/{id}"], get(revisions::show)),
-        read("/api/staff/revisions/{id}/rows", &["/api/staff/revisions/{id}/rows"], get(revisions::rows)),
+        read("/api/staff/revisions/{id}/rows", &["/api/staff/revisions/{id}/rows"], get(preview::rows)),
+        read("/api/staff/revisions/{id}/preview", &["/api/staff/revisions/{id}/preview"], get(preview::preview)),
+        read(
+            "/api/staff/revisions/{id}/difference",
+            &["/api/staff/revisions/{id}/difference"],
+            get(preview::difference),
+        ),
         route("/api/staff/revisions/{id}/proposal", &["/api/staff/revisions/{id}/proposal"], put(revisions::propose))
             .with_methods("PUT, OPTIONS"),
         step("/api/staff/revisions/{id}/screen", &["/api/staff/revisions/{id}/screen"], post(revisions::screen)),
@@ -219,6 +231,67 @@ fn signin_routes() -> Vec<Route> {
         route("/staff/revisions", &["/staff/revisions"], get(page::list)),
         route("/staff/revisions/{id}", &["/staff/revisions/{id}"], get(page::show)),
         form("/staff/revisions/{id}/{step}", &["/staff/revisions/{id}/{step}"], post(page::step)),
+    ]
+}
+
+/// What staff know of datasets besides their data. Every handler asks for a token first.
+fn record_routes() -> Vec<Route> {
+    use staff::{inventory, metadata, requests};
+    let step = |pattern: &'static str, documented: &'static [&'static str], answers| {
+        route(pattern, documented, answers).with_methods("POST, OPTIONS")
+    };
+    vec![
+        route(
+            "/api/staff/datasets/{name}/metadata",
+            &["/api/staff/datasets/{name}/metadata"],
+            get(metadata::show).put(metadata::edit),
+        )
+        .with_methods("GET, HEAD, PUT, OPTIONS"),
+        step(
+            "/api/staff/datasets/{name}/metadata/approve",
+            &["/api/staff/datasets/{name}/metadata/approve"],
+            post(metadata::approve),
+        ),
+        step(
+            "/api/staff/datasets/{name}/metadata/decline",
+            &["/api/staff/datasets/{name}/metadata/decline"],
+            post(metadata::decline),
+        ),
+        route("/api/staff/inventory", &["/api/staff/inventory"], get(inventory::list)),
+        step("/api/staff/inventory/import", &["/api/staff/inventory/import"], post(inventory::import)),
+        step("/api/staff/inventory/publish", &["/api/staff/inventory/publish"], post(inventory::publish)),
+        route("/api/staff/inventory/datasets/{name}", &["/api/staff/inventory/datasets/{name}"], put(inventory::set))
+            .with_methods("PUT, OPTIONS"),
+        route("/api/staff/requests", &["/api/staff/requests"], get(requests::list)),
+        route("/api/staff/requests/{id}", &["/api/staff/requests/{id}"], put(requests::answer))
+            .with_methods("PUT, OPTIONS"),
+    ]
+}
+
+/// The part of the road in that a dataset's source has.
+fn source_routes() -> Vec<Route> {
+    use staff::sources;
+    vec![
+        route(
+            "/api/staff/datasets/{name}/source",
+            &["/api/staff/datasets/{name}/source"],
+            get(sources::show).put(sources::declare),
+        )
+        .with_methods("GET, HEAD, PUT, OPTIONS"),
+        route(
+            "/api/staff/datasets/{name}/source/approve",
+            &["/api/staff/datasets/{name}/source/approve"],
+            post(sources::approve),
+        )
+        .with_methods("POST, OPTIONS"),
+        route("/api/staff/datasets/{name}/source/run", &["/api/staff/datasets/{name}/source/run"], post(sources::run))
+            .with_methods("POST, OPTIONS"),
+        route(
+            "/api/staff/datasets/{name}/source/pause",
+            &["/api/staff/datasets/{name}/source/pause"],
+            post(sources::pause),
+        )
+        .with_methods("POST, OPTIONS"),
     ]
 }
 

@@ -13,12 +13,22 @@ use crate::identity::Provider;
 /// When to try again after all places are taken, in seconds: a file of some size is read in that time.
 const RETRY_S: u64 = 10;
 
-/// How long comments are counted.
+/// How long what people write is counted.
 const HOUR_MS: i64 = 60 * 60 * 1000;
-/// When to try a comment again, in seconds.
-const RETRY_COMMENT_S: u64 = 3600;
 /// Address blocks that are counted at once.
 const BLOCKS_MAX: usize = 10_000;
+
+/// What anybody may write without a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Written {
+    /// A comment on an annual report.
+    Comment,
+    /// A request for data.
+    Request,
+}
+
+/// When an address block's hour began, in milliseconds since the epoch, and what it has written in it.
+type Hour = (i64, u64);
 
 /// The road in, as the server offers it to staff.
 #[derive(Clone, Debug)]
@@ -31,7 +41,7 @@ pub struct Staff {
     pub(crate) session_life: SessionLife,
     uploads: Arc<Semaphore>,
     screenings: Arc<Semaphore>,
-    comments: Arc<Mutex<HashMap<String, (i64, u64)>>>,
+    written: Arc<Mutex<HashMap<(Written, String), Hour>>>,
 }
 
 impl Staff {
@@ -44,7 +54,7 @@ impl Staff {
         };
         let session_life = SessionLife { hours: limits.session_hours, idle_minutes: limits.session_idle_minutes };
         let (uploads, screenings) = (places(limits.uploads), places(limits.screenings));
-        Self { publisher, provider: None, session_life, uploads, screenings, comments: Arc::default() }
+        Self { publisher, provider: None, session_life, uploads, screenings, written: Arc::default() }
     }
 
     /// The same, for staff who sign in at an identity provider.
@@ -53,20 +63,28 @@ impl Staff {
         Self { provider: Some(Arc::new(provider)), ..self }
     }
 
-    /// Counts a comment of an address block, of which there may be so many in an hour; `0` is no limit.
-    pub(crate) fn comment(&self, block: &str, per_hour: u64, now_ms: i64) -> Result<(), Problem> {
+    /// Counts what an address block has written, of which there may be so many of a kind in an hour; `0` is no limit.
+    pub(crate) fn written(&self, kind: Written, block: &str, per_hour: u64, now_ms: i64) -> Result<(), Problem> {
         if per_hour == 0 {
             return Ok(());
         }
-        let mut comments = self.comments.lock().unwrap_or_else(PoisonError::into_inner);
-        comments.retain(|_, (since_ms, _)| now_ms.saturating_sub(*since_ms) < HOUR_MS);
-        let full = comments.len() >= BLOCKS_MAX && !comments.contains_key(block);
-        let (_, count) = comments.entry(block.to_owned()).or_insert((now_ms, 0));
-        *count = count.saturating_add(1);
-        if full || *count > per_hour {
-            let detail = "There were many comments from your network in the last hour. Try again later.";
-            return Err(Problem::new(ProblemKind::TooManyRequests, detail).retry_after(RETRY_COMMENT_S));
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.retain(|_, (since_ms, _)| (0..HOUR_MS).contains(&now_ms.saturating_sub(*since_ms)));
+        let key = (kind, block.to_owned());
+        let full = written.len() >= BLOCKS_MAX && !written.contains_key(&key);
+        let (since_ms, count) =
+            if full { (now_ms, per_hour) } else { *written.entry(key.clone()).or_insert((now_ms, 0)) };
+        if count >= per_hour {
+            let kind = match kind {
+                Written::Comment => "comments",
+                Written::Request => "requests for data",
+            };
+            let left_ms = HOUR_MS.saturating_sub(now_ms.saturating_sub(since_ms)).max(1);
+            let detail = format!("There were many {kind} from your network in the last hour. Try again later.");
+            let problem = Problem::new(ProblemKind::TooManyRequests, detail);
+            return Err(problem.retry_after(left_ms.unsigned_abs().div_ceil(1_000)));
         }
+        written.insert(key, (since_ms, count.saturating_add(1)));
         Ok(())
     }
 

@@ -49,14 +49,16 @@ mod storage;
 pub use backup::{CopyEvent, CopySummary};
 pub use catalog::{
     AuditEntry, Catalog, CatalogMoment, CommentRecord, CommentState, DatasetFilter, DatasetRecord, Erasure, Facets,
-    Interrupt, LinkRecord, Prepared, PurgeRecord, PurgeReport, ReleaseRecord, RemovedFile, ReportRecord, ReportSection,
-    Review, RevisionRecord, ScheduleRecord, SessionOrigin, SessionRecord, TokenRecord, UseCount, VersionRecord,
-    VersionSummary, month_of,
+    Interrupt, LinkRecord, MetadataEdit, NoticeRecord, Prepared, PurgeRecord, PurgeReport, RefreshRecord,
+    ReleaseRecord, RemovedFile, ReportRecord, ReportSection, Review, RevisionRecord, RunRecord, ScheduleRecord,
+    SessionOrigin, SessionRecord, SourceRecord, TokenRecord, UseCount, VersionRecord, VersionSummary, month_of,
 };
 pub use error::{Cause, StoreError};
 pub use scrub::{ScrubEvent, Scrubbed, Wrong};
 pub use search::{Needles, Searched};
-pub use storage::{Buffers, DeltaCommit, DeltaFile, SpooledFile, StagedFile, Storage, StoredObject, buffer_bytes};
+pub use storage::{
+    Buffers, DeltaCommit, DeltaFile, Place, PlacedFile, SpooledFile, StagedFile, Storage, StoredObject, buffer_bytes,
+};
 
 /// Both halves, which belong together: a catalog names files of one storage.
 #[derive(Clone, Debug)]

@@ -97,6 +97,9 @@ impl Scrub<'_> {
         self.or_wrong("the catalog", catalog.integrity().await)?;
         let rows = self.or_wrong("the audit log", catalog.verify_audit().await)?;
         self.or_wrong("the tokens", catalog.tokens().await)?;
+        self.or_wrong("the inventory", catalog.inventory().await)?;
+        self.or_wrong("the data requests", catalog.data_requests().await)?;
+        self.or_wrong("the edits of metadata", catalog.edits().await)?;
         self.or_wrong("the release calendar", catalog.schedules().await)?;
         self.or_wrong("the purges", catalog.purges(None).await)?;
         self.or_wrong("the counts of use", catalog.uses("", "9999-99", true).await)?;
@@ -135,6 +138,9 @@ impl Scrub<'_> {
                 self.version(&about, &record.root, &version, &audited).await?;
             }
         }
+        self.or_wrong(name, catalog.source(name).await)?;
+        self.or_wrong(name, catalog.refresh(name).await)?;
+        self.or_wrong(name, catalog.runs(name, i64::MAX).await)?;
         self.revisions(name).await
     }
 

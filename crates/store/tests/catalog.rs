@@ -12,6 +12,8 @@ use portico_store::{Catalog, DatasetFilter, RevisionRecord, StoreError};
 use sqlx::{AssertSqlSafe, Connection};
 use tempfile::TempDir;
 
+#[path = "catalog/inventory.rs"]
+mod inventory;
 #[path = "catalog/records.rs"]
 mod records;
 #[path = "catalog/releases.rs"]

@@ -176,13 +176,17 @@ fn problem(status: &tonic::Status) -> Problem {
 }
 
 fn permits(directory: &Path) -> OrderTable {
+    // Released columns say what they were called in their file.
+    let field = |name: &str, kind| {
+        Field::new(name, kind, true).with_metadata([("portico:source_name".to_owned(), name.to_uppercase())].into())
+    };
     let schema = Arc::new(Schema::new(vec![
-        Field::new("id", DataType::Int64, true),
-        Field::new("borough", DataType::Utf8, true),
-        Field::new("cost", DataType::Decimal128(10, 2), true),
-        Field::new("issued", DataType::Date32, true),
-        Field::new("note", DataType::Utf8, true),
-        Field::new("score", DataType::Float64, true),
+        field("id", DataType::Int64),
+        field("borough", DataType::Utf8),
+        field("cost", DataType::Decimal128(10, 2)),
+        field("issued", DataType::Date32),
+        field("note", DataType::Utf8),
+        field("score", DataType::Float64),
     ]));
     let mut files = Vec::new();
     let mut access = Vec::new();

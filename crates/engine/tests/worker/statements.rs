@@ -103,6 +103,12 @@ const ANSWERS: &[(&str, &str)] = &[
          WHERE a.note IS NULL AND b.id > 0 ORDER BY b.id",
         "SECRET-1,1.01,0.5",
     ),
+    // What a column is told of is not told of what was calculated from it.
+    (
+        "NOT CAST(p.id AS BOOLEAN) FROM \"permits@3\" p WHERE length(concat(p.note, p.borough)) > 0 AND p.cost = 9.91",
+        "false",
+    ),
+    ("NOT CAST(p.id AS BOOLEAN), -p.cost FROM \"permits@3\" AS p WHERE p.cost = 9.91", "false,-9.91"),
     // Bounds of a column say nothing of a condition that denies it inside a conversion.
     ("count(*) FROM \"permits@3\" WHERE CAST(NOT (id > 5) AS INT) = 1", "6"),
     ("count(*) FROM (SELECT id > 5 AS f FROM \"permits@3\") WHERE CAST(NOT f AS INT) IN (1, 2)", "6"),

@@ -86,6 +86,7 @@ fn field(index: usize, value: &Value) -> Result<Field, DictionaryError> {
     let mut field = Field::named(name);
     field.title = text(object, "title").map_err(fault)?.unwrap_or_default();
     field.description = text(object, "description").map_err(fault)?.unwrap_or_default();
+    field.unit = text(object, "portico:unit").map_err(fault)?.unwrap_or_default();
     field.missing_values = missing(object.get("missingValues")).map_err(fault)?;
     set_type(&mut field, object).map_err(fault)?;
     set_spelling(&mut field, object).map_err(fault)?;
@@ -223,6 +224,11 @@ fn set_constraints(field: &mut Field, value: Option<&Value>) -> Result<(), Strin
 /// Version 2: the known values of a categorical field, plain or with labels.
 fn set_categories(field: &mut Field, value: Option<&Value>) -> Result<(), String> {
     let Some(Value::Array(list)) = value else { return Ok(()) };
+    for entry in list {
+        if let (Some(code), Some(label)) = (entry.get("value").and_then(plain), entry.get("label").and_then(plain)) {
+            field.codes.insert(code, label);
+        }
+    }
     if !field.allowed.is_empty() {
         return Ok(());
     }
@@ -302,7 +308,11 @@ mod tests {
         assert_eq!((field.allowed.len(), field.missing_values), (2, Some(vec!["-".to_owned()])));
         assert_eq!(field.treatment, Treatment::Drop { reason: "private".into() });
         let labelled = one(r#"{"name":"a","type":"integer","categories":[{"value":1,"label":"low"},{"value":2}]}"#);
-        assert_eq!(labelled.unwrap().allowed, ["1", "2"]);
+        let labelled = labelled.unwrap();
+        assert_eq!(
+            (labelled.allowed.as_slice(), labelled.codes["1"].as_str()),
+            (&["1".to_owned(), "2".to_owned()][..], "low")
+        );
     }
 
     #[test]

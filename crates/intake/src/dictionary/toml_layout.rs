@@ -1,5 +1,7 @@
 //! Our own layout of data dictionaries.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::{
@@ -39,6 +41,10 @@ struct FieldLayout {
     title: String,
     #[serde(default)]
     description: String,
+    #[serde(default)]
+    unit: String,
+    #[serde(default)]
+    codes: BTreeMap<String, String>,
     r#type: Option<FieldType>,
     format: Option<String>,
     #[serde(default)]
@@ -129,6 +135,8 @@ fn field(layout: FieldLayout) -> Result<Field, DictionaryError> {
         rename: layout.rename,
         title: layout.title,
         description: layout.description,
+        unit: layout.unit,
+        codes: layout.codes,
         data_type: layout.r#type,
         format: layout.format,
         required: layout.required,
@@ -189,6 +197,8 @@ mod tests {
             [[field]]
             name = "Amount Paid"
             rename = "amount"
+            unit = "US dollars"
+            codes = { "0" = "paid elsewhere" }
             type = "decimal(10,2)"
             thousands = ","
             currency = "$"
@@ -209,6 +219,7 @@ mod tests {
         assert_eq!(amount.data_type, Some(FieldType::Decimal { precision: 10, scale: 2 }));
         assert_eq!((amount.maximum.as_deref(), amount.currency), (Some("0.5"), Some('$')));
         assert_eq!(amount.allowed, ["1", "2", "true"]);
+        assert_eq!((amount.unit.as_str(), amount.codes["0"].as_str()), ("US dollars", "paid elsewhere"));
         assert_eq!(dictionary.field("amount").unwrap().name, "Amount Paid");
         let opened = dictionary.field("opened").unwrap();
         assert_eq!(opened.minimum.as_deref(), Some("2020-01-31"));

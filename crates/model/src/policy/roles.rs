@@ -103,6 +103,13 @@ pub enum Principal {
     },
     /// The clock: it releases what people have approved and scheduled, when its time has come.
     Clock,
+    /// A dataset's source, which is read by itself and approved for good.
+    Source {
+        /// The name in the audit log: `source 3` for the third declaration. No person has a name with a space.
+        name: String,
+        /// The dataset.
+        dataset: DatasetName,
+    },
 }
 
 impl Principal {
@@ -112,6 +119,18 @@ impl Principal {
         Self::Operator { name: name.to_owned() }
     }
 
+    /// A declaration of a dataset's source.
+    #[must_use]
+    pub fn source(dataset: &DatasetName, number: u32) -> Self {
+        Self::Source { name: format!("source {number}"), dataset: dataset.clone() }
+    }
+
+    /// Whether a name in the audit log is a source's.
+    #[must_use]
+    pub fn is_source(name: &str) -> bool {
+        name.strip_prefix("source ").is_some_and(|number| number.parse::<u32>().is_ok())
+    }
+
     /// The name in the audit log.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -119,7 +138,7 @@ impl Principal {
             Self::Anonymous => "anonymous",
             // No person has a name with a space.
             Self::Clock => "the clock",
-            Self::Staff { name, .. } | Self::Operator { name } => name,
+            Self::Staff { name, .. } | Self::Operator { name } | Self::Source { name, .. } => name,
         }
     }
 }

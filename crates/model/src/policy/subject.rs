@@ -41,6 +41,17 @@ pub enum Subject {
     },
     /// A revision.
     Revision(RevisionFacts),
+    /// Other metadata of a dataset that is public.
+    Edit {
+        /// The dataset.
+        dataset: DatasetName,
+        /// The department that has it, as the catalog says; empty if none has.
+        department: String,
+        /// Who may not approve it, because they proposed it; nobody where duties are not separate.
+        barred: Vec<String>,
+    },
+    /// A declaration of a dataset's source.
+    Source(SourceFacts),
     /// The portal as a whole.
     Portal,
 }
@@ -64,6 +75,17 @@ pub struct RevisionFacts {
     pub barred: Vec<String>,
 }
 
+/// What a decision needs to know of a declaration of a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceFacts {
+    /// The dataset that it fills.
+    pub dataset: DatasetName,
+    /// The department that has the dataset, as the catalog says; empty if none has.
+    pub department: String,
+    /// Who may not approve it, because they declared it; nobody where duties are not separate.
+    pub barred: Vec<String>,
+}
+
 impl Subject {
     /// A version that somebody wants to read.
     #[must_use]
@@ -75,18 +97,47 @@ impl Subject {
     pub(super) fn is_in(&self, scope: &Scope) -> Option<bool> {
         match self {
             Self::Version { dataset, .. } => Some(scope.covers(dataset, "")),
-            Self::Dataset { dataset, department } | Self::Purge { dataset, department, .. } => {
-                Some(scope.covers(dataset, department))
-            }
+            Self::Dataset { dataset, department }
+            | Self::Edit { dataset, department, .. }
+            | Self::Purge { dataset, department, .. } => Some(scope.covers(dataset, department)),
             Self::Revision(facts) => Some(scope.covers(&facts.dataset, &facts.department)),
+            Self::Source(facts) => Some(scope.covers(&facts.dataset, &facts.department)),
             Self::Portal => None,
+        }
+    }
+
+    /// The dataset that it is about.
+    pub(super) fn of_dataset(&self) -> Option<&DatasetName> {
+        match self {
+            Self::Version { dataset, .. }
+            | Self::Dataset { dataset, .. }
+            | Self::Edit { dataset, .. }
+            | Self::Purge { dataset, .. } => Some(dataset),
+            Self::Revision(facts) => Some(&facts.dataset),
+            Self::Source(facts) => Some(&facts.dataset),
+            Self::Portal => None,
+        }
+    }
+
+    /// Whether it is no revision, or one that somebody of this name staged.
+    pub(super) fn is_staged_by(&self, name: &str) -> bool {
+        match self {
+            Self::Revision(facts) => facts.staged_by == name,
+            Self::Version { .. }
+            | Self::Dataset { .. }
+            | Self::Edit { .. }
+            | Self::Purge { .. }
+            | Self::Source(_)
+            | Self::Portal => true,
         }
     }
 
     /// Whether it is the work of somebody who therefore may not approve it.
     pub(super) fn is_work_of(&self, name: &str) -> bool {
         match self {
-            Self::Revision(facts) => facts.barred.iter().any(|barred| barred.eq_ignore_ascii_case(name)),
+            Self::Revision(RevisionFacts { barred, .. })
+            | Self::Source(SourceFacts { barred, .. })
+            | Self::Edit { barred, .. } => barred.iter().any(|barred| barred.eq_ignore_ascii_case(name)),
             Self::Purge { barred, .. } => barred.as_ref().is_some_and(|barred| barred.eq_ignore_ascii_case(name)),
             Self::Version { .. } | Self::Dataset { .. } | Self::Portal => false,
         }

@@ -33,6 +33,10 @@ fn anyone_reads_what_is_released_and_nothing_else() {
     assert_eq!(ask(None), Decision::Hidden);
     for action in Action::ALL.into_iter().filter(|action| *action != Action::Read) {
         for subject in [revision(RevisionState::Staged), Subject::Portal, Subject::version(trees(), None)] {
+            // Anyone may wish.
+            if (action, &subject) == (Action::AskForData, &Subject::Portal) {
+                continue;
+            }
             assert_eq!(decide(&Principal::Anonymous, action, &subject, 0), Decision::Hidden, "{action:?}");
         }
     }
@@ -108,4 +112,42 @@ fn the_clock_releases_what_is_scheduled_at_its_time_and_does_nothing_else() {
         let release = decide(&who, Action::Release, &revision(RevisionState::Scheduled), 100);
         assert_eq!(release, Decision::Denied(Denial::State));
     }
+}
+
+#[test]
+fn a_source_goes_its_own_way_and_no_other() {
+    let source = Principal::source(&trees(), 3);
+    let staged = |by: &str, state| {
+        let Subject::Revision(facts) = revision(state) else { panic!() };
+        Subject::Revision(RevisionFacts { staged_by: by.into(), recommended: false, ..facts })
+    };
+    let ask = |action, by: &str, state| decide(&source, action, &staged(by, state), 0);
+    let granted = |decision| matches!(decision, Decision::Granted(_));
+    assert!(granted(ask(Action::Screen, "source 3", RevisionState::Staged)));
+    assert!(granted(ask(Action::Approve, "source 3", RevisionState::Screened)));
+    assert!(granted(ask(Action::Release, "source 3", RevisionState::Approved)));
+    assert!(!granted(ask(Action::Approve, "source 3", RevisionState::Blocked)));
+    for other in ["source 2", "ana"] {
+        assert_eq!(ask(Action::Approve, other, RevisionState::Screened), Decision::Hidden, "{other}");
+    }
+    for action in [Action::Withdraw, Action::Recommend, Action::Return, Action::Preview, Action::ManageTokens] {
+        assert_eq!(ask(action, "source 3", RevisionState::InReview), Decision::Hidden, "{action:?}");
+    }
+    let elsewhere = Principal::source(&DatasetName::parse("stops").unwrap(), 3);
+    let other = decide(&elsewhere, Action::Screen, &staged("source 3", RevisionState::Staged), 0);
+    assert_eq!(other, Decision::Hidden);
+}
+
+#[test]
+fn a_source_is_approved_by_somebody_else() {
+    let of = |declared_by: &str| {
+        let barred = vec![declared_by.to_owned()];
+        Subject::Source(SourceFacts { dataset: trees(), department: "Parks".into(), barred })
+    };
+    let ask = |principal: &Principal, subject| decide(principal, Action::ApproveSource, &subject, 0);
+    let cio = staff("cy", &Role::ALL, of_department("Parks"));
+    assert!(matches!(ask(&cio, of("ana")), Decision::Granted(_)));
+    assert_eq!(ask(&cio, of("CY")), Decision::Denied(Denial::OwnWork));
+    assert_eq!(ask(&staff("cy", &Role::ALL, of_department("Water")), of("ana")), Decision::Hidden);
+    assert!(matches!(ask(&Principal::operator("cy"), of("cy")), Decision::Granted(_)));
 }

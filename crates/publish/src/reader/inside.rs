@@ -8,8 +8,10 @@ use portico_model::problem::{Problem, ProblemKind};
 
 use super::confine::confine;
 use super::jail::SOURCE;
-use super::messages::{self, Order, Said};
+use super::messages::{self, Order, Said, Task};
+use crate::compare::compare;
 use crate::error::PublishError;
+use crate::rows;
 use crate::screening::{Progress, screen_file};
 
 /// Between two reports of progress: as often as a person sees a bar move.
@@ -53,8 +55,18 @@ fn read(scratch: &Path, order: &Order) -> Result<(), PublishError> {
             let _ = messages::write(&mut out, &Said::Progress(progress));
         }
     };
-    let screened = screen_file(&scratch.join(SOURCE), &order.asked, &order.limits, &order.rules, scratch, &mut report);
-    answer(&mut out, screened.map_or_else(|error| refusal(&error), |screened| Said::Screened(Box::new(screened))))
+    let limits = &order.limits;
+    let done = match &order.task {
+        Task::Screen(asked, rules) => {
+            let screened = screen_file(&scratch.join(SOURCE), asked, limits, rules, scratch, &mut report);
+            screened.map(|screened| Said::Screened(Box::new(screened)))
+        }
+        Task::Compare(comparison) => {
+            compare(comparison, limits, scratch).map(|compared| Said::Compared(Box::new(compared)))
+        }
+        Task::Spell(page) => rows::write(page, limits, scratch).map(Said::Spelt),
+    };
+    answer(&mut out, done.unwrap_or_else(|error| refusal(&error)))
 }
 
 fn answer(out: &mut impl Write, said: Said) -> Result<(), PublishError> {

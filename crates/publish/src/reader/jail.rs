@@ -13,15 +13,19 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::task::JoinHandle;
 
-use super::messages::{self, Asked, Order, Said};
+use super::messages::{self, Asked, Order, Said, Task};
 use super::watcher::{self, Verdict};
+use crate::compare::Comparison;
+use crate::difference::RowDifference;
 use crate::error::PublishError;
-use crate::rows::PREVIEW;
+use crate::rows::{PREVIEW, Page};
 use crate::screening::{Progress, Screened};
 
 /// The name of the staged file in a reader's scratch directory.
 pub(crate) const SOURCE: &str = "source";
 
+/// Bytes of text that a byte of a stored file came from, about: time is allowed for text.
+const TEXT_PER_STORED: u64 = 8;
 /// The last bytes of standard error that are kept.
 const WORDS_BYTES: usize = 4 * 1024;
 /// How long the end of a reader that has closed its standard output is waited for.
@@ -58,14 +62,14 @@ impl Jail {
         Self { program, rules: RuleSet::default() }
     }
 
-    /// Readers screen by these rules.
-    pub(crate) fn set_rules(&mut self, rules: RuleSet) {
-        self.rules = rules;
-    }
-
     /// The rules that readers screen by.
     pub(crate) const fn rules(&self) -> &RuleSet {
         &self.rules
+    }
+
+    /// Readers screen by these rules.
+    pub(crate) fn set_rules(&mut self, rules: RuleSet) {
+        self.rules = rules;
     }
 
     /// Has the file [`SOURCE`] in `scratch` read. Dropping the future ends the reader.
@@ -80,11 +84,73 @@ impl Jail {
         scratch: &Path,
         progress: &mut (impl FnMut(Progress) + Send),
     ) -> Result<Screened, PublishError> {
-        let bytes = tokio::fs::metadata(scratch.join(SOURCE)).await?.len();
+        let mut bytes = tokio::fs::metadata(scratch.join(SOURCE)).await?.len();
+        for name in &asked.current {
+            let stored = tokio::fs::metadata(scratch.join(name)).await?.len();
+            bytes = bytes.saturating_add(stored.saturating_mul(TEXT_PER_STORED));
+        }
+        let task = Task::Screen(Box::new(asked), self.rules.clone());
+        match self.run(task, bytes, limits, scratch, progress).await? {
+            (Said::Screened(screened), words) => {
+                check(&screened, limits, scratch).map_err(|what| garbled(what, &words))?;
+                Ok(*screened)
+            }
+            (_, words) => Err(garbled("it has not screened", &words)),
+        }
+    }
+
+    /// Has files in `scratch` compared that have so many bytes, and these numbers of rows before and after.
+    ///
+    /// # Errors
+    /// [`PublishError::Refused`] or [`PublishError::Intake`] when it is too much, [`PublishError::Write`] when we are at
+    /// fault.
+    pub(crate) async fn compare(
+        &self,
+        comparison: Comparison,
+        bytes: u64,
+        rows: (u64, u64),
+        limits: &IntakeLimits,
+        scratch: &Path,
+    ) -> Result<RowDifference, PublishError> {
+        match self.run(Task::Compare(comparison), bytes, limits, scratch, &mut |_| ()).await? {
+            (Said::Compared(found), words) => {
+                check_compared(&found, rows, limits).map_err(|what| garbled(what, &words))?;
+                Ok(*found)
+            }
+            (_, words) => Err(garbled("it has not compared", &words)),
+        }
+    }
+
+    /// Has rows of a file in `scratch` spelt there, in [`PREVIEW`].
+    ///
+    /// # Errors
+    /// Those of [`Jail::compare`].
+    pub(crate) async fn spell(
+        &self,
+        page: Page,
+        bytes: u64,
+        limits: &IntakeLimits,
+        scratch: &Path,
+    ) -> Result<(), PublishError> {
+        match self.run(Task::Spell(page), bytes, limits, scratch, &mut |_| ()).await? {
+            (Said::Spelt(_), words) => check_rows(limits, scratch).map_err(|what| garbled(what, &words)),
+            (_, words) => Err(garbled("it has not spelt rows", &words)),
+        }
+    }
+
+    /// Runs a reader on files of so many bytes in `scratch`.
+    async fn run(
+        &self,
+        task: Task,
+        bytes: u64,
+        limits: &IntakeLimits,
+        scratch: &Path,
+        progress: &mut (impl FnMut(Progress) + Send),
+    ) -> Result<(Said, Words), PublishError> {
         let allowed = |least: u64, per_mib: u64| (bytes / (1024 * 1024)).saturating_mul(per_mib).max(least);
         let cpu_ms = allowed(limits.reader_cpu_ms, limits.reader_cpu_ms_per_mib);
         let wall_ms = allowed(limits.reader_wall_ms, limits.reader_wall_ms_per_mib);
-        let order = messages::encode(&Order { asked, limits: limits.clone(), rules: self.rules.clone(), cpu_ms })?;
+        let order = messages::encode(&Order { task, limits: limits.clone(), cpu_ms })?;
         let mut reader = Reader::start(&self.program, scratch)?;
         let (pid, memory_bytes) = (reader.child.id(), limits.reader_memory_bytes);
         let ended = tokio::select! {
@@ -96,13 +162,10 @@ impl Jail {
         };
         let words = reader.end().await;
         match ended {
-            Ok(Said::Screened(screened)) => {
-                check(&screened, limits, scratch).map_err(|what| garbled(what, &words))?;
-                Ok(*screened)
-            }
             Ok(Said::Refused(problem)) => Err(PublishError::Refused(problem)),
             Ok(Said::Failed(cause)) => Err(PublishError::Write(cause.into())),
             Ok(Said::Progress(_)) => Err(garbled("it ended with a report of progress", &words)),
+            Ok(said) => Ok((said, words)),
             Err(fate) => {
                 tracing::warn!(?fate, "a reader was lost");
                 tracing::debug!(words = %words.text, "the last words of a reader");
@@ -246,13 +309,36 @@ fn garbled(what: &str, words: &Words) -> PublishError {
     Fate::Garbled.refusal(words, &IntakeLimits::default(), 0, 0)
 }
 
-/// Whether an answer holds together, and its files are plain ones in the scratch directory. Their digests are compared
-/// when they are stored.
-fn check(screened: &Screened, limits: &IntakeLimits, scratch: &Path) -> Result<(), &'static str> {
+/// Whether a comparison holds together.
+fn check_compared(
+    found: &RowDifference,
+    (before, after): (u64, u64),
+    limits: &IntakeLimits,
+) -> Result<(), &'static str> {
+    let sum = |other: u64| found.unchanged.checked_add(found.changed)?.checked_add(other);
+    if sum(found.removed) != Some(before) || sum(found.added) != Some(after) {
+        return Err("its rows do not agree");
+    }
+    let shown = [found.added_rows.len(), found.removed_rows.len(), found.changed_rows.len()];
+    if shown.iter().any(|rows| u64::try_from(*rows).map_or(true, |rows| rows > limits.difference_rows)) {
+        return Err("it shows too many rows");
+    }
+    Ok(())
+}
+
+/// Whether the rows that were spelt are a plain file within its limit.
+fn check_rows(limits: &IntakeLimits, scratch: &Path) -> Result<(), &'static str> {
     let preview = std::fs::symlink_metadata(scratch.join(PREVIEW)).map_err(|_| "the first rows are not there")?;
     if !preview.is_file() || preview.len() > limits.preview_bytes {
         return Err("the first rows are not what they should be");
     }
+    Ok(())
+}
+
+/// Whether an answer holds together, and its files are plain ones in the scratch directory. Their digests are compared
+/// when they are stored.
+fn check(screened: &Screened, limits: &IntakeLimits, scratch: &Path) -> Result<(), &'static str> {
+    check_rows(limits, scratch)?;
     let width = screened.schema.fields().len();
     if width == 0 || screened.profile.columns.len() != width {
         return Err("its columns do not agree");

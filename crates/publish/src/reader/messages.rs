@@ -11,6 +11,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
+use crate::compare::Comparison;
+use crate::difference::RowDifference;
+use crate::rows::Page;
 use crate::screening::{Progress, Screened};
 
 /// Bytes of a message: statistics of some thousands of columns in some hundreds of files.
@@ -36,10 +39,21 @@ impl From<ReadOptions> for Asked {
 
 /// What a reader is to do.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Task {
+    /// Read the staged file and screen it by these rules.
+    Screen(Box<Asked>, RuleSet),
+    /// Compare what would be public with what is.
+    Compare(Comparison),
+    /// Spell some rows of what would be public.
+    Spell(Page),
+}
+
+/// An order.
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Order {
-    pub(super) asked: Asked,
+    pub(super) task: Task,
     pub(super) limits: IntakeLimits,
-    pub(super) rules: RuleSet,
     /// Processor time, in milliseconds.
     pub(super) cpu_ms: u64,
 }
@@ -50,6 +64,9 @@ pub(super) struct Order {
 pub(super) enum Said {
     Progress(Progress),
     Screened(Box<Screened>),
+    Compared(Box<RowDifference>),
+    /// So many rows are spelt.
+    Spelt(u64),
     /// The file is no table, or over a limit.
     Refused(Problem),
     /// A fault of ours, such as a full disk: for the operator's eyes.

@@ -5,7 +5,7 @@
 //!
 //! | block | gets a place while |
 //! |---|---|
-//! | heavy: its questions were slow | a worker is free, and slow turns leave [`Bounds::kept`] workers to others; or it is the only one |
+//! | heavy: its questions were slow | a worker is free, and slow turns have fewer than [`heavy_places`]; or it is the only one |
 //! | unknown: it has not asked lately | a worker is free; or all turns are slow and two spare workers are free |
 //! | light: its questions were quick | any worker is free, a spare one too |
 //!
@@ -89,6 +89,11 @@ struct Load {
     heavy: usize,
 }
 
+/// Places that slow turns may have among so many workers: they leave a quarter to others, but one if there are two.
+pub(crate) fn heavy_places(workers: usize) -> usize {
+    if workers < 2 { workers } else { workers - (workers / 4).max(1) }
+}
+
 impl Bounds {
     pub(super) fn of(limits: &QueryLimits, workers: usize) -> Self {
         let workers = workers.max(1);
@@ -101,11 +106,6 @@ impl Bounds {
         }
     }
 
-    /// Workers that slow turns leave to others: a quarter, but one if there are two.
-    pub(super) fn kept(&self) -> usize {
-        if self.workers < 2 { 0 } else { (self.workers / 4).max(1) }
-    }
-
     fn admits(&self, kind: Kind, load: Load) -> bool {
         match kind {
             Kind::Light => load.running < self.places,
@@ -114,7 +114,7 @@ impl Bounds {
                 load.running < self.workers
                     || (load.slow == load.running && load.running.saturating_add(1) < self.places)
             }
-            Kind::Heavy => load.running < self.workers && (load.slow < self.workers - self.kept() || load.heavy == 0),
+            Kind::Heavy => load.running < self.workers && (load.slow < heavy_places(self.workers) || load.heavy == 0),
         }
     }
 }

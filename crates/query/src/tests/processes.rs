@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
@@ -14,6 +15,7 @@ use tonic::transport::Server;
 
 use super::fake::Fake;
 use super::workers::{collect, order, turn};
+use crate::queue::Queue;
 use crate::workers::{Effort, Launcher, Workers};
 
 const SOCKET: &str = "PORTICO_TEST_SOCKET";
@@ -60,6 +62,18 @@ fn start(count: u64, change: impl FnOnce(&mut QueryLimits)) -> Site {
     let launcher =
         Launcher::Process { program, scratch: scratch.path().join("workers"), released: None, log_level: None };
     Site { workers: Workers::start(launcher, &limits), scratch }
+}
+
+/// Who answered, and at which priority, as the system tells it.
+#[cfg(target_os = "linux")]
+async fn asked(workers: &Workers, heavy: bool) -> (u32, i32) {
+    let queue = Queue::new(&QueryLimits::default(), 1);
+    let turn = if heavy { queue.enter_again("a", None).await } else { queue.enter("a").await };
+    let answer = workers.run(&order("do:pid", PATIENCE_MS, PATIENCE_MS), Effort::Scan, &Arc::new(turn.unwrap())).await;
+    let pid = String::from_utf8(collect(answer.unwrap()).await.unwrap()).unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let nice = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(16).unwrap();
+    (pid.parse().unwrap(), nice.parse().unwrap())
 }
 
 async fn run(workers: &Workers, sql: &str, effort: Effort) -> Result<Vec<u8>, Problem> {
@@ -185,6 +199,45 @@ async fn a_worker_killed_from_outside_costs_nobody_an_answer() {
     kill(idle);
     for _ in 0..5 {
         assert_ne!(pid(workers).await, idle);
+    }
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn heavy_questions_keep_to_workers_of_a_low_priority() {
+    let usual = rustix::process::getpriority_process(None).unwrap();
+    let low = usual.max(15);
+    // One of the three may stay at a low priority.
+    let site = start(2, |limits| limits.spare_workers = 1);
+    let workers = &site.workers;
+    while workers.ready() < 3 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let (first, priority) = asked(workers, true).await;
+    assert_eq!(priority, low);
+    let (quick, priority) = asked(workers, false).await;
+    assert_eq!((quick == first, priority), (false, usual));
+    assert_eq!(asked(workers, true).await, (first, low), "it is used again");
+    kill(first);
+    wait_until(|| workers.ready() == 2).await;
+    wait_until(|| workers.ready() == 3).await;
+    // The next one was lowered before it had a question: another heavy one finds it, and the others are as they were.
+    let (second, priority) = asked(workers, true).await;
+    assert_eq!((second == first || second == quick, priority), (false, low));
+    for _ in 0..3 {
+        assert_eq!(asked(workers, false).await, (quick, usual));
+    }
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn no_more_workers_than_meant_stay_at_a_low_priority() {
+    let site = start(2, |_| ());
+    let usual = rustix::process::getpriority_process(None).unwrap();
+    for _ in 0..3 {
+        asked(&site.workers, true).await;
+        wait_until(|| site.workers.ready() == 2).await;
+        assert_eq!(asked(&site.workers, false).await.1, usual);
     }
 }
 

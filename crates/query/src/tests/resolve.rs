@@ -140,7 +140,7 @@ async fn describe_holds_the_columns_of_its_version_alone() {
     portal.release("bus-stops", 1, &[b"stops"]).await;
     let mut metadata = DatasetMetadata::named(DatasetName::parse("trees").unwrap());
     let (name, title) = ("height".to_owned(), "Height in feet".to_owned());
-    metadata.columns = vec![ColumnDescription { name, title, description: String::new() }];
+    metadata.columns = vec![ColumnDescription { name, title, ..ColumnDescription::default() }];
     portal.store.catalog.put_dataset(&metadata, "s", NOW_MS).await.unwrap();
     for sql in ["DESCRIBE trees", "SHOW COLUMNS FROM \"trees@1\""] {
         let described = resolved(&portal, sql).await.unwrap();

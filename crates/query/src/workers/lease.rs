@@ -1,7 +1,6 @@
 //! Leases of workers to questions, and what becomes of a worker whose question was given up.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arrow_flight::flight_service_client::FlightServiceClient;
@@ -73,8 +72,8 @@ impl Drop for Lease {
         if self.given_back {
             return;
         }
-        if self.worker.lowered.load(Ordering::Relaxed) || self.assignment.is_called_back() {
-            // It would not be used again, or another waits for its place: there is no reason to wait until it rests.
+        if self.assignment.is_called_back() {
+            // Another waits for its place: there is no reason to wait until it rests.
             self.worker.retire.cancel();
             return;
         }

@@ -38,6 +38,8 @@ const LIVED: Duration = Duration::from_secs(2);
 pub(super) struct Bounds {
     pub(super) count: usize,
     pub(super) spare: usize,
+    /// Workers of a low priority that are kept for heavy questions.
+    pub(super) low: usize,
     pub(super) memory_bytes: u64,
     pub(super) pool_memory_bytes: u64,
     pub(super) spill_bytes: u64,
@@ -54,9 +56,12 @@ impl Bounds {
             0 => (cores * 2).max(4),
             count => count,
         };
+        let spare = usize::try_from(limits.spare_workers).unwrap_or(usize::MAX);
         Self {
             count,
-            spare: usize::try_from(limits.spare_workers).unwrap_or(usize::MAX),
+            spare,
+            // As many as there are places for heavy questions, but as many as all places stay at full priority.
+            low: spare.min(crate::queue::heavy_places(count)),
             memory_bytes: limits.worker_memory_bytes,
             pool_memory_bytes: limits.pool_memory_bytes,
             spill_bytes: limits.spill_bytes,
@@ -79,6 +84,8 @@ pub(super) struct Pool {
     idle: Mutex<Vec<Arc<Worker>>>,
     freed: Notify,
     alive: watch::Sender<usize>,
+    /// Workers of a low priority, those too that are being replaced by another such one.
+    low: AtomicUsize,
     generation: AtomicUsize,
 }
 
@@ -93,6 +100,7 @@ impl Pool {
             idle: Mutex::default(),
             freed: Notify::new(),
             alive: watch::Sender::new(0),
+            low: AtomicUsize::new(0),
             generation: AtomicUsize::new(0),
         }
     }
@@ -124,7 +132,7 @@ impl Pool {
     pub(super) async fn lease(self: &Arc<Self>, order: &WorkOrder, effort: Effort, turn: &Arc<Turn>) -> Lease {
         let worker = loop {
             let freed = self.freed.notified();
-            if let Some(worker) = self.take_idle() {
+            if let Some(worker) = self.take_idle(turn.is_heavy()) {
                 break worker;
             }
             freed.await;
@@ -140,18 +148,43 @@ impl Pool {
         let statement = Statement::of(&order.sql, &order.parameters);
         let assignment = Arc::new(Assignment::new(&order.question_id, statement, bounds, turn));
         worker.used.store(true, Ordering::Relaxed);
+        if turn.is_heavy() {
+            self.lower(&worker);
+        }
         worker.assignment.send_replace(Some(Arc::clone(&assignment)));
         Lease::new(Arc::clone(self), worker, assignment)
     }
 
-    fn take_idle(&self) -> Option<Arc<Worker>> {
+    /// An idle worker; for a heavy question rather one of a low priority, for any other rather none such.
+    fn take_idle(&self, heavy: bool) -> Option<Arc<Worker>> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(worker) = idle.pop() {
-            if !worker.is_leaving() {
-                return Some(worker);
-            }
+        idle.retain(|worker| !worker.is_leaving());
+        let fits = |worker: &Arc<Worker>| worker.lowered.load(Ordering::Relaxed) == heavy;
+        let index = idle.iter().rposition(fits).or(idle.len().checked_sub(1))?;
+        Some(idle.remove(index))
+    }
+
+    /// Lets all others go first on the processors, from now on.
+    fn lower(&self, worker: &Worker) {
+        if !worker.lowered.load(Ordering::Relaxed) && worker.pid.is_some_and(priority::lower) {
+            worker.lowered.store(true, Ordering::Relaxed);
+            self.low.fetch_add(1, Ordering::Relaxed);
         }
-        None
+    }
+
+    /// Whether there are more workers of a low priority than are kept.
+    fn has_too_many_low(&self) -> bool {
+        self.low.load(Ordering::Relaxed) > self.bounds.low
+    }
+
+    /// What replaces a worker of a low priority has one from its start, so that not even starting it takes the processors
+    /// from others; unless there are enough such ones.
+    fn replaces_low(&self) -> bool {
+        let too_many = self.has_too_many_low();
+        if too_many {
+            self.low.fetch_sub(1, Ordering::Relaxed);
+        }
+        !too_many
     }
 
     pub(super) fn give_back(&self, worker: Arc<Worker>) {
@@ -169,7 +202,7 @@ impl Pool {
         let used = usage.unwrap_or_default().memory_bytes;
         let full =
             used.saturating_add(self.bounds.pool_memory_bytes) > self.bounds.memory_bytes && worker.pid.is_some();
-        if full || worker.lowered.load(Ordering::Relaxed) {
+        if full || worker.lowered.load(Ordering::Relaxed) && self.has_too_many_low() {
             worker.retire.cancel();
             return;
         }
@@ -177,12 +210,12 @@ impl Pool {
         self.freed.notify_one();
     }
 
-    async fn launch(&self) -> Result<Process, LaunchError> {
+    async fn launch(&self, low: bool) -> Result<Process, LaunchError> {
         match &self.launcher {
             Launcher::Process { program, scratch, released, log_level } => {
                 let number = self.generation.fetch_add(1, Ordering::Relaxed);
                 let scratch = scratch.join(format!("worker-{number}"));
-                Process::launch(program, &scratch, released.as_deref(), log_level.as_deref(), &self.bounds).await
+                Process::launch(program, &scratch, released.as_deref(), log_level.as_deref(), &self.bounds, low).await
             }
             Launcher::Connect(connect) => {
                 let channel = connect().await.map_err(LaunchError::Connect)?;
@@ -227,16 +260,6 @@ impl Worker {
         self.leaving.load(Ordering::Relaxed) || self.retire.is_cancelled()
     }
 
-    /// Lets all others go first on the processors, if its question has computed for long.
-    fn lower_if_slow(&self, assignment: &Assignment, usage: Option<Usage>) {
-        if self.lowered.load(Ordering::Relaxed) || !assignment.is_slow(usage) {
-            return;
-        }
-        if self.pid.is_some_and(priority::lower) {
-            self.lowered.store(true, Ordering::Relaxed);
-        }
-    }
-
     pub(super) async fn ended(&self) -> Option<End> {
         let mut end = self.end.subscribe();
         end.wait_for(Option::is_some).await.ok().and_then(|end| *end)
@@ -265,15 +288,20 @@ impl Worker {
 /// Keeps one worker alive until the pool stops.
 async fn keep(pool: Arc<Pool>) {
     let mut backoff = BACKOFF;
+    let mut low = false;
     loop {
         let launched = tokio::select! {
             () = pool.stop.cancelled() => return,
-            launched = pool.launch() => launched,
+            launched = pool.launch(low) => launched,
         };
         let process = match launched {
             Ok(process) => process,
             Err(error) => {
                 tracing::error!(%error, "a worker did not start");
+                // Where others take all of the processors it would never come to its start.
+                if std::mem::take(&mut low) {
+                    pool.low.fetch_sub(1, Ordering::Relaxed);
+                }
                 tokio::select! {
                     () = pool.stop.cancelled() => return,
                     () = tokio::time::sleep(backoff) => {}
@@ -283,10 +311,11 @@ async fn keep(pool: Arc<Pool>) {
             }
         };
         let started = std::time::Instant::now();
-        let outcome = hold(&pool, process).await;
+        let (outcome, lowered) = hold(&pool, process, low).await;
         if outcome == Outcome::Stopped {
             return;
         }
+        low = lowered && pool.replaces_low();
         metrics::counter!("portico_worker_restarts_total").increment(1);
         if outcome == Outcome::Used || started.elapsed() >= LIVED {
             backoff = BACKOFF;
@@ -309,8 +338,8 @@ enum Outcome {
     Unused,
 }
 
-/// Offers one worker to questions and watches it until it ends.
-async fn hold(pool: &Arc<Pool>, mut process: Process) -> Outcome {
+/// Offers one worker to questions and watches it until it ends; says also whether it had a low priority then.
+async fn hold(pool: &Arc<Pool>, mut process: Process, low: bool) -> (Outcome, bool) {
     let worker = Arc::new(Worker {
         channel: process.channel(),
         pid: process.pid(),
@@ -318,7 +347,7 @@ async fn hold(pool: &Arc<Pool>, mut process: Process) -> Outcome {
         end: watch::Sender::new(None),
         retire: CancellationToken::new(),
         used: AtomicBool::new(false),
-        lowered: AtomicBool::new(false),
+        lowered: AtomicBool::new(low),
         leaving: AtomicBool::new(false),
     });
     if pool.measures.get().is_none()
@@ -342,12 +371,13 @@ async fn hold(pool: &Arc<Pool>, mut process: Process) -> Outcome {
     worker.end.send_replace(Some(end));
     pool.alive.send_modify(|count| *count -= 1);
     metrics::gauge!("portico_workers_alive").decrement(1.0);
+    let lowered = worker.lowered.load(Ordering::Relaxed);
     if stopped {
-        return Outcome::Stopped;
+        return (Outcome::Stopped, lowered);
     }
     let question = worker.assignment.borrow().as_ref().map(|assignment| assignment.question_id.clone());
     tracing::info!(?status, ?last_words, memory_bytes, question, "a worker ended");
-    if worker.used.load(Ordering::Relaxed) { Outcome::Used } else { Outcome::Unused }
+    (if worker.used.load(Ordering::Relaxed) { Outcome::Used } else { Outcome::Unused }, lowered)
 }
 
 /// Remembers the statement that ended a worker, if one did: also when nobody waits for its answer any more.
@@ -400,7 +430,9 @@ async fn watch_over(pool: &Pool, worker: &Worker, process: &mut Process, memory_
                 let usage = worker.usage();
                 *memory_bytes = usage.map_or(*memory_bytes, |usage| usage.memory_bytes);
                 let Some(assignment) = assignment else { continue };
-                worker.lower_if_slow(&assignment, usage);
+                if assignment.is_slow(usage) {
+                    pool.lower(worker);
+                }
                 if worker.pid.is_none() || usage.is_some() {
                     assignment.charge(usage);
                 }

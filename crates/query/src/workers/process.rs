@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
 
 use super::pool::Bounds;
+use crate::priority;
 
 /// How long a worker may take until its socket answers; an unoptimised build on a busy machine takes seconds.
 const START: Duration = Duration::from_secs(30);
@@ -75,13 +76,14 @@ struct Local {
 }
 
 impl Process {
-    /// Starts a worker and waits until it answers.
+    /// Starts a worker, at a low priority if it is to have one, and waits until it answers.
     pub(super) async fn launch(
         program: &Path,
         scratch: &Path,
         released: Option<&Path>,
         log_level: Option<&str>,
         bounds: &Bounds,
+        low: bool,
     ) -> Result<Self, LaunchError> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(scratch).map_err(LaunchError::Scratch)?;
         // The worker's working directory is its scratch directory: every path it gets is absolute.
@@ -110,6 +112,9 @@ impl Process {
         command.process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().map_err(LaunchError::Spawn)?;
+        if low && let Some(pid) = child.id() {
+            priority::lower(pid);
+        }
         let heard = Arc::new(AtomicU8::new(0));
         let stderr = child.stderr.take().map(|stderr| tokio::spawn(listen(stderr, Arc::clone(&heard))));
         // Taken out of the child: waiting for it would close its standard input, which ends it.
@@ -280,9 +285,9 @@ mod tests {
     async fn a_program_that_is_not_there_or_ends_at_once_is_no_worker() {
         let scratch = tempfile::tempdir().unwrap();
         let dir = scratch.path().join("worker-0");
-        let missing = Process::launch(Path::new("/nowhere/portico"), &dir, None, None, &bounds()).await;
+        let missing = Process::launch(Path::new("/nowhere/portico"), &dir, None, None, &bounds(), false).await;
         assert!(matches!(missing, Err(LaunchError::Spawn(_))));
-        let ended = Process::launch(Path::new("/bin/false"), &dir, None, None, &bounds()).await;
+        let ended = Process::launch(Path::new("/bin/false"), &dir, None, None, &bounds(), false).await;
         assert!(matches!(ended, Err(LaunchError::Ended(Some(status))) if status.code() == Some(1)));
         assert!(!dir.exists());
     }

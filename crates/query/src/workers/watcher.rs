@@ -12,9 +12,8 @@ use portico_model::problem::{Problem, ProblemKind};
 use super::deadly::Statement;
 use crate::queue::Turn;
 
-/// How much a question may compute before all others go first on the processors, and one that is expected to be slow.
+/// How much a question may compute before all others go first on the processors.
 const AT_FULL_PRIORITY: Duration = Duration::from_millis(250);
-const AT_FULL_PRIORITY_HEAVY: Duration = Duration::from_millis(60);
 
 /// Milliseconds in a unit of `/proc/<pid>/stat`: user space sees 100 ticks a second on every Linux that Rust
 /// builds for, whatever the kernel's own tick is.
@@ -171,8 +170,7 @@ impl Assignment {
 
     /// Whether the question has computed for long enough to let others go first.
     pub(super) fn is_slow(&self, usage: Option<Usage>) -> bool {
-        let allowed = if self.turn.is_heavy() { AT_FULL_PRIORITY_HEAVY } else { AT_FULL_PRIORITY };
-        usage.is_some_and(|usage| Duration::from_millis(self.used_ms(usage)) >= allowed)
+        usage.is_some_and(|usage| Duration::from_millis(self.used_ms(usage)) >= AT_FULL_PRIORITY)
     }
 
     fn used_ms(&self, usage: Usage) -> u64 {

@@ -1,9 +1,10 @@
 //! One dataset: metadata, columns with their profile, and versions.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use portico_encode::type_name;
-use portico_model::dataset::{ColumnDescription, DatasetMetadata};
+use portico_model::dataset::{ColumnDescription, Completeness, DatasetMetadata};
 use portico_model::name::VersionNumber;
 use portico_model::policy::{Principal, VersionState};
 use portico_model::profile::{ColumnProfile, GroupProfile};
@@ -26,10 +27,22 @@ pub(crate) struct DatasetDocument {
     pub(crate) description: String,
     pub(crate) department: String,
     pub(crate) steward: Steward,
+    /// Whom to ask: the steward, unless somebody else is named.
+    pub(crate) contact: Contact,
     pub(crate) license: License,
+    /// Terms of use besides the licence: a text or a URL.
+    pub(crate) terms: String,
     pub(crate) keywords: Vec<String>,
+    pub(crate) themes: Vec<String>,
     /// ISO 8601 repeating interval, or `irregular`; empty when nobody said.
     pub(crate) update_frequency: String,
+    pub(crate) spatial_coverage: String,
+    /// ISO 8601 interval.
+    pub(crate) temporal_coverage: String,
+    /// BCP 47 tags.
+    pub(crate) languages: Vec<String>,
+    pub(crate) assessment: Assessment,
+    pub(crate) metadata_completeness: Completeness,
     /// None when it is withdrawn.
     pub(crate) current_version: Option<VersionNumber>,
     /// The version that the columns and figures below are of.
@@ -56,6 +69,24 @@ pub(crate) struct Steward {
     pub(crate) email: String,
 }
 
+/// Whom the public asks.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Contact {
+    pub(crate) name: String,
+    pub(crate) email: String,
+}
+
+/// What the department says of the quality of the data, besides the figures. Empty when nobody said.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Assessment {
+    pub(crate) source: String,
+    pub(crate) collection_method: String,
+    pub(crate) accuracy: String,
+    pub(crate) completeness: String,
+    pub(crate) sample_size: Option<u64>,
+    pub(crate) limitations: String,
+}
+
 /// Under what licence.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct License {
@@ -72,6 +103,11 @@ pub(crate) struct ColumnDocument {
     pub(crate) data_type: String,
     pub(crate) title: String,
     pub(crate) description: String,
+    pub(crate) unit: String,
+    /// What each code stands for.
+    pub(crate) codes: BTreeMap<String, String>,
+    /// The category of restricted data that it belongs to, if to any: then it was declared public for a reason.
+    pub(crate) classification: String,
     pub(crate) profile: Option<ProfileDocument>,
 }
 
@@ -105,11 +141,13 @@ pub(crate) struct TopValue {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct VersionEntry {
     pub(crate) version: VersionNumber,
-    /// `released` or `withdrawn`.
+    /// `released`, `withdrawn` or `purged`.
     pub(crate) state: &'static str,
     pub(crate) released: String,
-    pub(crate) rows: u64,
-    pub(crate) bytes: u64,
+    /// None once it is withdrawn: how much there was is not public any more, either.
+    pub(crate) rows: Option<u64>,
+    /// None as well.
+    pub(crate) bytes: Option<u64>,
     pub(crate) url: String,
 }
 
@@ -159,8 +197,8 @@ async fn list(site: &Arc<Site>, dataset: &DatasetRecord) -> Result<Vec<VersionEn
             VersionState::Purged => "purged",
         },
         released: timestamp(summary.released_ms),
-        rows: summary.rows,
-        bytes: summary.bytes,
+        rows: (summary.state == VersionState::Released).then_some(summary.rows),
+        bytes: (summary.state == VersionState::Released).then_some(summary.bytes),
         url: site.url(&format!("/datasets/{name}/versions/{}", summary.version)),
     };
     let mut versions: Vec<VersionEntry> = site.store.catalog.versions(name).await?.into_iter().map(entry).collect();
@@ -172,16 +210,34 @@ fn describe(site: &Site, opened: Opened, versions: Vec<VersionEntry>) -> Dataset
     let downloads = downloads(site, &opened.record);
     let columns = columns(&opened.dataset.metadata, &opened.record);
     let (metadata, record) = (opened.dataset.metadata, opened.record);
+    let names: Vec<&str> = record.manifest.schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let metadata_completeness = metadata.completeness(&names);
     DatasetDocument {
         name: metadata.name.to_string(),
         sql_name: metadata.name.sql_name(),
         title: metadata.title,
         description: metadata.description,
         department: metadata.department,
+        contact: contact(&metadata.contact_name, &metadata.contact_email)
+            .unwrap_or_else(|| Contact { name: metadata.steward_name.clone(), email: metadata.steward_email.clone() }),
         steward: Steward { name: metadata.steward_name, email: metadata.steward_email },
         license: License { url: license_url(&metadata.license), id: metadata.license },
+        terms: metadata.terms,
         keywords: metadata.keywords,
+        themes: metadata.themes,
         update_frequency: metadata.update_frequency,
+        spatial_coverage: metadata.spatial_coverage,
+        temporal_coverage: metadata.temporal_coverage,
+        languages: metadata.languages,
+        assessment: Assessment {
+            source: metadata.source,
+            collection_method: metadata.collection_method,
+            accuracy: metadata.accuracy,
+            completeness: metadata.completeness,
+            sample_size: metadata.sample_size,
+            limitations: metadata.limitations,
+        },
+        metadata_completeness,
         current_version: opened.current,
         version: record.version.version,
         released: timestamp(record.released_ms),
@@ -198,6 +254,11 @@ fn describe(site: &Site, opened: Opened, versions: Vec<VersionEntry>) -> Dataset
     }
 }
 
+/// Somebody else than the steward, if anybody is named.
+fn contact(name: &str, email: &str) -> Option<Contact> {
+    (!email.is_empty()).then(|| Contact { name: name.to_owned(), email: email.to_owned() })
+}
+
 /// The version's columns, with the words of the dictionary and the figures of the profile.
 fn columns(metadata: &DatasetMetadata, record: &VersionRecord) -> Vec<ColumnDocument> {
     let words = |name: &str| metadata.columns.iter().find(|column| column.name == name).cloned().unwrap_or_default();
@@ -205,12 +266,15 @@ fn columns(metadata: &DatasetMetadata, record: &VersionRecord) -> Vec<ColumnDocu
     let fields = record.manifest.schema.fields().iter();
     fields
         .map(|field| {
-            let ColumnDescription { title, description, .. } = words(field.name());
+            let ColumnDescription { title, description, unit, codes, classification, .. } = words(field.name());
             ColumnDocument {
                 name: field.name().clone(),
                 data_type: type_name(field.data_type(), Some(field)),
                 title,
                 description,
+                unit,
+                codes,
+                classification,
                 profile: figures(field.name()),
             }
         })

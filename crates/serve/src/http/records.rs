@@ -27,6 +27,7 @@ use crate::http::reply::{self, Reply};
 use crate::pages;
 use crate::problem::Refusal;
 use crate::site::Site;
+use crate::staff::Written;
 
 /// Rows of use in one answer; more is a question for the dataset `usage`.
 const USAGE_ROWS_MAX: usize = 10_000;
@@ -217,7 +218,8 @@ pub(crate) async fn comment(
     };
     let missing = || Refusal::from(Problem::not_found("report on that year"));
     let year = number(&year).ok_or_else(missing)?;
-    site.staff.comment(&caller.address_block, site.limits.http.comments_per_hour, site.now_ms())?;
+    let per_hour = site.limits.http.comments_per_hour;
+    site.staff.written(Written::Comment, &caller.address_block, per_hour, site.now_ms())?;
     let said = (said.name.as_str(), said.text.as_str());
     let comment = site.staff.publisher.comment(year, said, site.now_ms()).await.map_err(failed)?;
     if from_form {

@@ -5,8 +5,12 @@
 //! GET  /api/staff/whoami        GET /api/staff/datasets[/{name}[/revisions]]     GET /api/staff/audit
 //! POST /api/staff/datasets/{name}/revisions      (the file's bytes)     POST …/versions/{version}/withdraw  purge
 //! GET  …/versions/{version}/affected             GET …/purges
-//! GET  /api/staff/revisions/{id}[/rows]          PUT /api/staff/revisions/{id}/proposal
+//! GET  /api/staff/revisions/{id}[/rows|preview|difference]                       PUT /api/staff/revisions/{id}/proposal
 //! POST /api/staff/revisions/{id}/screen  submit  review  approve  schedule  unschedule  release  discard
+//! GET, PUT /api/staff/datasets/{name}/metadata   POST …/metadata/approve  decline
+//! GET  /api/staff/inventory     PUT /api/staff/inventory/datasets/{name}        POST /api/staff/inventory/import  publish
+//! GET  /api/staff/requests      PUT /api/staff/requests/{id}
+//! GET, PUT /api/staff/datasets/{name}/source     POST …/source/approve  run  pause
 //! GET  /api/staff/schedules
 //! GET  /api/staff/reports      POST …/{year}/draft  publish      GET …/{year}/comments      POST /api/staff/comments/{id}/moderate
 //! GET, POST /api/staff/tokens                    DELETE /api/staff/tokens/{id}
@@ -23,14 +27,19 @@ pub(crate) mod cookies;
 pub(crate) mod datasets;
 mod documents;
 pub(crate) mod form;
+pub(crate) mod inventory;
 pub(crate) mod json;
+pub(crate) mod metadata;
 pub(crate) mod origin;
+pub(crate) mod preview;
 pub(crate) mod purge;
 pub(crate) mod reports;
+pub(crate) mod requests;
 pub(crate) mod revisions;
 pub(crate) mod schedules;
 pub(crate) mod sessions;
 pub(crate) mod signin;
+pub(crate) mod sources;
 pub(crate) mod tokens;
 pub(crate) mod upload;
 

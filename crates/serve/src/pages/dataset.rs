@@ -46,6 +46,9 @@ struct DatasetPage {
     license_url: String,
     update_frequency: String,
     keywords: Vec<KeywordLink>,
+    /// What else the department says: a heading and its text.
+    about: Vec<(&'static str, String)>,
+    completeness: u32,
     downloads: Vec<Download>,
     statement: String,
     columns: Vec<Column>,
@@ -112,7 +115,9 @@ fn page(site: &Site, document: DatasetDocument, base: &str) -> DatasetPage {
         bytes: size(document.bytes),
         quality: quality(&document),
         sort_key: document.sort_key.join(", "),
-        contact: contact(&document.steward.email),
+        contact: contact(&document.contact.email),
+        about: about(&document),
+        completeness: document.metadata_completeness.score,
         license_url: document.license.url.clone().unwrap_or_default(),
         keywords: document.keywords.iter().map(|text| keyword(text)).collect(),
         downloads: document.downloads.iter().map(download).collect(),
@@ -127,7 +132,7 @@ fn page(site: &Site, document: DatasetDocument, base: &str) -> DatasetPage {
         released: document.released,
         department: document.department,
         steward_name: document.steward.name,
-        steward_email: document.steward.email,
+        steward_email: document.contact.email,
         license: document.license.id,
         update_frequency: frequency(&document.update_frequency),
     }
@@ -136,6 +141,25 @@ fn page(site: &Site, document: DatasetDocument, base: &str) -> DatasetPage {
 fn paragraphs(text: &str) -> Vec<String> {
     let normal = text.replace("\r\n", "\n");
     normal.split("\n\n").map(str::trim).filter(|paragraph| !paragraph.is_empty()).map(str::to_owned).collect()
+}
+
+/// What the department says of the data, as far as it does.
+fn about(document: &DatasetDocument) -> Vec<(&'static str, String)> {
+    let said = &document.assessment;
+    let entries = [
+        ("Covers", document.spatial_coverage.clone()),
+        ("Period", document.temporal_coverage.replace('/', " to ")),
+        ("Source", said.source.clone()),
+        ("How it was collected", said.collection_method.clone()),
+        ("Accuracy", said.accuracy.clone()),
+        ("Completeness", said.completeness.clone()),
+        ("Sample", said.sample_size.map(grouped).unwrap_or_default()),
+        ("Limits", said.limitations.clone()),
+        ("Themes", document.themes.join(", ")),
+        ("Languages", document.languages.join(", ")),
+        ("Terms of use", document.terms.clone()),
+    ];
+    entries.into_iter().filter(|(_, text)| !text.trim().is_empty()).collect()
 }
 
 /// A repeating interval of ISO 8601 in words, where there is one word for it.
@@ -195,10 +219,13 @@ fn column(document: &ColumnDocument, rows: u64) -> Column {
     let value = |value: Option<&String>| value.map_or_else(String::new, |text| short(text, VALUE_MAX));
     let parts = [document.title.as_str(), document.description.as_str()];
     let meaning: Vec<&str> = parts.into_iter().filter(|part| !part.trim().is_empty()).collect();
+    let unit = if document.unit.is_empty() { String::new() } else { format!(" ({})", document.unit) };
+    let codes: Vec<String> = document.codes.iter().map(|(code, means)| format!("{code} = {means}")).collect();
+    let codes = if codes.is_empty() { String::new() } else { format!(" Codes: {}.", codes.join(", ")) };
     Column {
         name: document.name.clone(),
         data_type: document.data_type.clone(),
-        meaning: meaning.join(": "),
+        meaning: format!("{}{unit}{codes}", meaning.join(": ")),
         missing: figures.map_or_else(String::new, |figures| percent(figures.nulls, rows)),
         distinct: figures.map_or_else(String::new, |figures| {
             let about = if figures.distinct_exact { "" } else { "≈ " };
@@ -232,11 +259,11 @@ fn quality(document: &DatasetDocument) -> String {
 fn version_line(entry: &VersionEntry, shown: VersionNumber) -> VersionLine {
     VersionLine {
         version: entry.version,
-        withdrawn: entry.state == "withdrawn",
+        withdrawn: entry.state != "released",
         shown: entry.version == shown,
         released: entry.released.clone(),
         released_day: day(&entry.released),
-        rows: grouped(entry.rows),
+        rows: grouped(entry.rows.unwrap_or_default()),
     }
 }
 

@@ -107,6 +107,7 @@ const fn advice(kind: ProblemKind) -> &'static str {
         ProblemKind::ReleaseBlocked => {
             "Decide on each blocking finding: drop the column, or declare it public with a reason."
         }
+        ProblemKind::MetadataIncomplete => "The detail lists what is missing and what gives it.",
         ProblemKind::TooManyRequests => "Wait for the seconds in Retry-After, and run fewer queries side by side.",
         ProblemKind::Unavailable => "Wait for the seconds in Retry-After, then try again.",
         ProblemKind::Internal => "Try again; if it happens again, report the request's id to the operator.",

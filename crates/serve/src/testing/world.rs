@@ -100,6 +100,7 @@ impl World {
             name: "species".into(),
             title: "Species".into(),
             description: "What grows there".into(),
+            ..ColumnDescription::default()
         });
         let hidden = DatasetMetadata::named(DatasetName::parse("secret-plan").unwrap());
         site.store.catalog.put_dataset(&hidden, "s", NOW_MS).await.unwrap();

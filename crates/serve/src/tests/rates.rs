@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use http::StatusCode;
+use axum::body::Body;
+use http::{Request, StatusCode};
 use portico_model::dataset::DatasetMetadata;
 use portico_model::limits::Limits;
 use portico_model::name::DatasetName;
 
+use crate::accept::Peer;
 use crate::client::TrustedProxies;
 use crate::site::SiteSettings;
 use crate::testing::{NOW_MS, World};
@@ -159,4 +161,45 @@ async fn a_proxy_says_scheme_and_host() {
 
 fn small(burst: u64) -> portico_model::limits::HttpLimits {
     portico_model::limits::HttpLimits { requests_per_s: 10, requests_burst: burst, ..Limits::default().http }
+}
+
+#[tokio::test]
+async fn an_address_asks_for_so_many_datasets_an_hour() {
+    let mut limits = Limits::default();
+    limits.requests.per_address_hour = 2;
+    let (world, clock) = world(limits).await;
+    let ask = async |address: &str, title: usize| {
+        let body = format!("{{\"title\":\"wish {title}\"}}");
+        let mut request = Request::post("/api/requests")
+            .header("host", "data.example")
+            .header("content-type", "application/json")
+            .body(Body::from(body))
+            .unwrap();
+        request.extensions_mut().insert(Peer { address: address.parse().unwrap(), tls: false });
+        world.send(request).await
+    };
+    for title in 0..2 {
+        assert_eq!(ask("203.0.113.5", title).await.status, StatusCode::CREATED);
+    }
+    clock.fetch_add(1_800_000, Ordering::Relaxed);
+    let refused = ask("203.0.113.5", 3).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, "1800"));
+    assert_eq!(ask("203.0.113.6", 4).await.status, StatusCode::CREATED);
+    clock.fetch_add(1_800_000, Ordering::Relaxed);
+    assert_eq!(ask("203.0.113.5", 5).await.status, StatusCode::CREATED);
+    assert_eq!(world.site.staff.publisher.shown_requests().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn requests_that_nobody_reads_have_an_end() {
+    let mut limits = Limits::default();
+    limits.requests.unread = 1;
+    let (world, _) = world(limits).await;
+    let ask = async |title: &str| {
+        let request = Request::post("/api/requests").header("content-type", "application/json");
+        world.send(request.body(Body::from(format!("{{\"title\":\"{title}\"}}"))).unwrap()).await
+    };
+    assert_eq!(ask("one").await.status, StatusCode::CREATED);
+    let full = ask("two").await;
+    assert_eq!((full.status, full.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, "3600"));
 }

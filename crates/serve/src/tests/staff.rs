@@ -30,8 +30,9 @@ pub(super) enum Who {
 /// The expectation, one line for each route and method.
 pub(super) fn expected(pattern: &str, method: &str) -> Option<Who> {
     use Action::{
-        Approve, AskPurge, Discard, ManageTokens, Preview, PublishReport, ReadAudit, Recommend, Release, Schedule,
-        Screen, See, Stage, Submit, Withdraw, WriteReport,
+        AnswerRequests, Approve, ApproveSource, AskPurge, DeclareSource, Describe, Discard, KeepInventory,
+        ManageTokens, Preview, PublishReport, ReadAudit, Recommend, Release, Return, RunSource, Schedule, Screen, See,
+        Stage, Submit, Withdraw, WriteReport,
     };
     Some(match (method, pattern) {
         ("GET", "/" | "/docs/problems" | "/assets/{leaf}" | "/datasets/{leaf}") => Who::Anyone,
@@ -40,10 +41,19 @@ pub(super) fn expected(pattern: &str, method: &str) -> Option<Who> {
         ("GET", "/api/datasets" | "/api/datasets/{name}" | "/api/datasets/{name}/versions") => Who::Anyone,
         ("GET", "/calendar" | "/calendar.ics" | "/api/calendar") => Who::Anyone,
         ("GET", "/api/datasets/{name}/versions/{version}" | "/api/datasets/{name}/changes") => Who::Anyone,
+        ("GET" | "POST", "/api/requests" | "/requests") => Who::Anyone,
         ("GET", "/api/usage" | "/api/reports" | "/api/reports/{year}" | "/reports/{year}") => Who::Anyone,
         ("POST", "/api/reports/{year}/comments") => Who::Anyone,
         ("GET", "/api/limits" | "/openapi.json" | "/robots.txt" | "/healthz" | "/readyz") => Who::Anyone,
-        ("GET", "/api/staff/whoami" | "/api/staff/datasets") => Who::Member,
+        ("GET", "/api/staff/whoami" | "/api/staff/datasets" | "/api/staff/inventory") => Who::Member,
+        ("GET", "/api/staff/datasets/{name}/metadata") => Who::May(See),
+        ("PUT", "/api/staff/datasets/{name}/metadata") => Who::May(Describe),
+        ("POST", "/api/staff/datasets/{name}/metadata/approve") => Who::May(Approve),
+        ("POST", "/api/staff/datasets/{name}/metadata/decline") => Who::May(Return),
+        ("POST", "/api/staff/inventory/import") => Who::May(KeepInventory),
+        ("PUT", "/api/staff/inventory/datasets/{name}") => Who::May(KeepInventory),
+        ("POST", "/api/staff/inventory/publish") => Who::May(Stage),
+        ("GET", "/api/staff/requests") | ("PUT", "/api/staff/requests/{id}") => Who::May(AnswerRequests),
         ("GET", "/api/staff/audit") => Who::May(ReadAudit),
         ("GET", "/api/staff/datasets/{name}" | "/api/staff/datasets/{name}/revisions") => Who::May(See),
         ("POST", "/api/staff/datasets/{name}/revisions") => Who::May(Stage),
@@ -51,8 +61,15 @@ pub(super) fn expected(pattern: &str, method: &str) -> Option<Who> {
         ("POST", "/api/staff/datasets/{name}/versions/{version}/purge") => Who::May(AskPurge),
         ("GET", "/api/staff/datasets/{name}/versions/{version}/affected") => Who::May(See),
         ("GET", "/api/staff/datasets/{name}/purges") => Who::May(See),
+        ("GET", "/api/staff/datasets/{name}/source") => Who::May(See),
+        ("PUT", "/api/staff/datasets/{name}/source") => Who::May(DeclareSource),
+        ("POST", "/api/staff/datasets/{name}/source/approve") => Who::May(ApproveSource),
+        ("POST", "/api/staff/datasets/{name}/source/run" | "/api/staff/datasets/{name}/source/pause") => {
+            Who::May(RunSource)
+        }
         ("GET", "/api/staff/revisions/{id}") => Who::May(See),
-        ("GET", "/api/staff/revisions/{id}/rows") => Who::May(Preview),
+        ("GET", "/api/staff/revisions/{id}/rows" | "/api/staff/revisions/{id}/preview") => Who::May(Preview),
+        ("GET", "/api/staff/revisions/{id}/difference") => Who::May(Preview),
         ("PUT", "/api/staff/revisions/{id}/proposal") => Who::May(Stage),
         ("POST", "/api/staff/revisions/{id}/screen") => Who::May(Screen),
         ("POST", "/api/staff/revisions/{id}/submit") => Who::May(Submit),
@@ -102,7 +119,10 @@ pub(super) fn body(pattern: &str) -> &'static str {
         "review" => r#"{"recommend":{"digest":"d"}}"#,
         "approve" => r#"{"digest":"d"}"#,
         "links" => r#"{"name":"eve","roles":["cio"],"scope":"all"}"#,
-        "withdraw" | "unschedule" => r#"{"reason":"wrong"}"#,
+        "pause" => r#"{"paused":true}"#,
+        "source" => r#"{"from":{"kind":"https","url":"https://files.example/trees.csv"}}"#,
+        "withdraw" | "decline" | "unschedule" => r#"{"reason":"wrong"}"#,
+        "import" => "name,title\nbenches,Benches\n",
         "schedule" => r#"{"release_at":"2024-01-01T09:00"}"#,
         "purge" => r#"{"reason":"wrong","confirm":"street-trees@7"}"#,
         "moderate" => r#"{"accept":true}"#,
@@ -178,6 +198,7 @@ pub(super) fn address(method: &str, uri: &str, pattern: &str) -> (String, &'stat
         ("POST", "/api/staff/datasets/{name}/revisions") => {
             (format!("{uri}?file_name=f.csv"), "application/octet-stream")
         }
+        ("POST", "/api/staff/inventory/import") => (uri.to_owned(), "application/octet-stream"),
         ("DELETE", "/api/staff/sessions") => (format!("{uri}?name=eve"), ""),
         ("POST", pattern) if pattern.starts_with("/staff") => (uri.to_owned(), "application/x-www-form-urlencoded"),
         _ => (uri.to_owned(), "application/json"),
@@ -250,7 +271,9 @@ async fn what_is_out_of_scope_is_not_told_from_what_is_not_there() {
         let token = token(&staffed.world, role, elsewhere.clone()).await;
         for (pattern, method) in routes(&staffed.world).await {
             // What concerns the portal as a whole is in nobody's scope.
-            let whole = ["/tokens/", "/sessions/", "/reports/", "/comments/"].iter().any(|part| pattern.contains(part));
+            let whole = ["/tokens/", "/sessions/", "/reports/", "/comments/", "/requests/"]
+                .iter()
+                .any(|part| pattern.contains(part));
             if !pattern.starts_with("/api/staff/") || !pattern.contains('{') || whole {
                 continue;
             }

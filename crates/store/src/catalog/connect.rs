@@ -10,7 +10,7 @@ use super::seals;
 use crate::error::StoreError;
 
 /// The steps that made the tables what they are, in order; a step is never changed once released.
-const STEPS: [(i64, &str); 7] = [
+const STEPS: [(i64, &str); 9] = [
     (1, include_str!("../../migrations/0001_catalog.sql")),
     (SEALS, include_str!("../../migrations/0002_seals.sql")),
     (3, include_str!("../../migrations/0003_tokens.sql")),
@@ -18,6 +18,8 @@ const STEPS: [(i64, &str); 7] = [
     (5, include_str!("../../migrations/0005_records.sql")),
     (6, include_str!("../../migrations/0006_dataset_keys.sql")),
     (7, include_str!("../../migrations/0007_signin.sql")),
+    (8, include_str!("../../migrations/0008_inventory.sql")),
+    (9, include_str!("../../migrations/0009_sources.sql")),
 ];
 /// The step after which every row has a seal.
 const SEALS: i64 = 2;

@@ -28,7 +28,7 @@ struct Table {
 
 /// The tables in an order in which every row finds what it refers to. Leases are nobody's but the living's, and so are
 /// sessions and sign-in links: whoever restores a portal lets nobody in who was signed in at that time.
-const TABLES: [Table; 14] = [
+const TABLES: [Table; 21] = [
     Table {
         name: "dataset",
         select: "SELECT name, root, metadata, name_order, search_text, department, department_key, current_version, \
@@ -83,6 +83,27 @@ const TABLES: [Table; 14] = [
         sealed: Some(&seals::TOKEN),
     },
     Table {
+        name: "inventory",
+        select: "SELECT name, record, seal FROM inventory ORDER BY name",
+        insert: "INSERT INTO inventory (name, record, seal) VALUES ($1, $2, $3)",
+        columns: "ttt",
+        sealed: Some(&seals::INVENTORY),
+    },
+    Table {
+        name: "data_request",
+        select: "SELECT id, record, seal FROM data_request ORDER BY id",
+        insert: "INSERT INTO data_request (id, record, seal) VALUES ($1, $2, $3)",
+        columns: "ttt",
+        sealed: Some(&seals::DATA_REQUEST),
+    },
+    Table {
+        name: "metadata_edit",
+        select: "SELECT dataset, record, seal FROM metadata_edit ORDER BY dataset",
+        insert: "INSERT INTO metadata_edit (dataset, record, seal) VALUES ($1, $2, $3)",
+        columns: "ttt",
+        sealed: Some(&seals::METADATA_EDIT),
+    },
+    Table {
         name: "dataset_key",
         select: "SELECT dataset, secret, created_ms, seal FROM dataset_key ORDER BY dataset",
         insert: "INSERT INTO dataset_key (dataset, secret, created_ms, seal) VALUES ($1, $2, $3, $4)",
@@ -125,6 +146,34 @@ const TABLES: [Table; 14] = [
         insert: "INSERT INTO report_comment (id, year, at_ms, state, record, seal) VALUES ($1, $2, $3, $4, $5, $6)",
         columns: "tnnttt",
         sealed: Some(&seals::REPORT_COMMENT),
+    },
+    Table {
+        name: "source",
+        select: "SELECT dataset, number, record, seal FROM source ORDER BY dataset, number",
+        insert: "INSERT INTO source (dataset, number, record, seal) VALUES ($1, $2, $3, $4)",
+        columns: "tntt",
+        sealed: Some(&seals::SOURCE),
+    },
+    Table {
+        name: "refresh",
+        select: "SELECT dataset, next_ms, record, seal FROM refresh ORDER BY dataset",
+        insert: "INSERT INTO refresh (dataset, next_ms, record, seal) VALUES ($1, $2, $3, $4)",
+        columns: "tntt",
+        sealed: Some(&seals::REFRESH),
+    },
+    Table {
+        name: "refresh_run",
+        select: "SELECT id, dataset, started_ms, record, seal FROM refresh_run ORDER BY id",
+        insert: "INSERT INTO refresh_run (id, dataset, started_ms, record, seal) VALUES ($1, $2, $3, $4, $5)",
+        columns: "ttntt",
+        sealed: Some(&seals::RUN),
+    },
+    Table {
+        name: "notice",
+        select: "SELECT id, due_ms, record, seal FROM notice ORDER BY id",
+        insert: "INSERT INTO notice (id, due_ms, record, seal) VALUES ($1, $2, $3, $4)",
+        columns: "tntt",
+        sealed: Some(&seals::NOTICE),
     },
     Table {
         name: "audit",

@@ -124,6 +124,9 @@ pub struct Review {
     pub returned_by: Option<String>,
     /// Why it was returned.
     pub returned_reason: Option<String>,
+    /// Why a refresh did not release it by itself; empty where no refresh made it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<String>,
 }
 
 /// What screening leaves behind: the very files that a release will publish.
@@ -137,6 +140,10 @@ pub struct Prepared {
     pub sort_key: Vec<String>,
     /// The files: where they lie in staging, and what the manifest will say of them, without a path.
     pub files: Vec<(StagedFile, ReleasedFile)>,
+    /// The version whose rows are among these, 0 if there was none; absent where a file replaced all rows. Released while
+    /// that is current, and not after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<VersionNumber>,
     /// The first rows as JSON, for whoever has to judge them; absent from what was screened before there were any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<StagedFile>,

@@ -82,7 +82,13 @@ impl Catalog {
         if expected == RevisionState::Scheduled {
             schedules::check_due(&mut change, &revision.id, now_ms).await?;
         }
-        datasets::find(&mut change, dataset).await?.ok_or(StoreError::not_found("dataset"))?;
+        let known = datasets::find(&mut change, dataset).await?.ok_or(StoreError::not_found("dataset"))?;
+        let base = revision.prepared()?.and_then(|prepared| prepared.base);
+        if base.is_some_and(|base| base != known.current.unwrap_or(0)) {
+            let what =
+                "the version that its rows go on from is not current any more: discard it and bring the file again";
+            return Err(StoreError::conflict(what));
+        }
         lease::check(&mut change, dataset, &release.revision_id).await?;
         check_follows(&mut change, record).await?;
         insert(&mut change, &release.revision_id, record).await?;

@@ -13,6 +13,13 @@ use sqlx::{AnyConnection, Row};
 use crate::error::StoreError;
 use crate::storage::hex;
 
+mod sources;
+
+pub(super) use sources::{
+    NOTICE, REFRESH, RUN, SOURCE, notice_columns, refresh_columns, run_columns, seal_notice, seal_refresh, seal_run,
+    seal_source, source_columns,
+};
+
 /// What a column holds, as far as reading it goes.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
@@ -247,6 +254,14 @@ pub(super) const LINK: Sealed = Sealed {
         ("used_ms", Kind::Number),
     ],
 };
+pub(super) const INVENTORY: Sealed =
+    Sealed { table: "inventory", columns: &[("name", Kind::Text), ("record", Kind::Text)] };
+
+pub(super) const DATA_REQUEST: Sealed =
+    Sealed { table: "data_request", columns: &[("id", Kind::Text), ("record", Kind::Text)] };
+
+pub(super) const METADATA_EDIT: Sealed =
+    Sealed { table: "metadata_edit", columns: &[("dataset", Kind::Text), ("record", Kind::Text)] };
 
 /// Checks a row that was read with all the columns of its seal.
 pub(super) fn check(sealed: &Sealed, row: &AnyRow) -> Result<(), StoreError> {
@@ -409,7 +424,8 @@ pub(super) async fn seal_all(connection: &mut AnyConnection) -> Result<(), Store
     Ok(())
 }
 
-fn of_row(sealed: &Sealed, row: &AnyRow) -> Result<String, StoreError> {
+/// What a row's seal has to be.
+pub(super) fn of_row(sealed: &Sealed, row: &AnyRow) -> Result<String, StoreError> {
     let mut values = vec![json!(sealed.table)];
     for (column, kind) in sealed.columns {
         values.push(match kind {

@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode};
 use portico_model::dataset::DatasetMetadata;
 use portico_model::problem::{Problem, ProblemKind};
 use portico_publish::{Amendment, PublishError, ReadOptions, Revision};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use ulid::Ulid;
 
 use super::asker::Member;
@@ -138,35 +138,6 @@ pub(crate) async fn discard((State(site), member, Path(id), query, headers, body
     query.finish("")?;
     json::read_nothing(&site, &headers, body).await?;
     said(site.staff.publisher.discard(&member.principal, known(&id)?, site.now_ms()).await)
-}
-
-/// `GET /api/staff/revisions/{id}/rows`: the first rows of exactly what would be public.
-pub(crate) async fn rows(
-    State(site): State<Arc<Site>>,
-    member: Member,
-    Path(id): Path<String>,
-    query: Parameters,
-) -> Result<Response, Refusal> {
-    #[derive(Serialize)]
-    struct Head<'a> {
-        revision: &'a str,
-        digest: &'a str,
-        rows_in_all: u64,
-        columns: &'a [String],
-    }
-
-    query.finish("")?;
-    let id = known(&id)?;
-    let seen = site.staff.publisher.first_rows(&member.principal, id, site.now_ms()).await;
-    let seen = seen.map_err(|error| problem_of_publish(&error))?;
-    let head = Head { revision: id, digest: &seen.digest, rows_in_all: seen.total, columns: &seen.columns };
-    let mut document = serde_json::to_string(&head).map_err(|_| Problem::internal())?;
-    document.pop();
-    // The rows are JSON already, spelt as the public would get them.
-    document.push_str(",\"rows\":[");
-    document.push_str(&seen.rows.join(","));
-    document.push_str("]}");
-    json::text(StatusCode::OK, document)
 }
 
 /// A text that can be a revision's id; what cannot be one is as unknown as what is none.
