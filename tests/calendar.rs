@@ -9,7 +9,7 @@ use portico_publish::Revision;
 
 use crate::world::{NOW_MS, World};
 
-const BUDGET: &[u8] = b"line,amount\nCanaryRoads,10\nCanaryParks,20\n";
+pub(crate) const BUDGET: &[u8] = b"line,amount\nCanaryRoads,10\nCanaryParks,20\n";
 /// When staff decide; the world's own clock stands at the time of the release.
 const BEFORE_MS: i64 = NOW_MS - 60_000;
 
@@ -26,7 +26,7 @@ async fn scheduled(world: &World, dataset: &str, bytes: &[u8], at_ms: i64, annou
 }
 
 /// All that the public may look at, and whether any of it tells of the dataset.
-async fn tells(world: &World) -> Vec<String> {
+pub(crate) async fn tells(world: &World) -> Vec<String> {
     let mut told = Vec::new();
     for path in [
         "/",

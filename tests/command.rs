@@ -167,6 +167,31 @@ fn by(server: &Server, directory: &Path, token: &str, arguments: &[&str]) -> (i3
     (output.status.code().unwrap(), text)
 }
 
+/// The source of a dataset that is public, declared by a steward and approved by a CIO.
+fn a_source_is_declared_and_approved(
+    directory: &Path,
+    go: &dyn Fn(&str, &[&str]) -> (i32, String),
+    tokens: (&str, &str),
+) {
+    let (ana, cy) = tokens;
+    let fine = |token: &str, arguments: &[&str]| {
+        let (code, text) = go(token, arguments);
+        assert_eq!(code, 0, "{arguments:?}: {text}");
+        text
+    };
+    let source = "[from]\nkind = 'https'\nurl = 'https://files.example/t.csv'\n";
+    std::fs::write(directory.join("source.toml"), source).unwrap();
+    let declared = fine(ana, &["source", "set", "trees", "--declaration", "source.toml", "--drop", "owner"]);
+    let digest = declared.lines().find_map(|line| line.strip_prefix("digest ")).unwrap();
+    assert!(declared.contains("trees source 1, declared by ana\nnot approved\n"), "{declared}");
+    let (code, text) = go(ana, &["source", "approve", "trees", "--digest", digest]);
+    assert!(code == 1 && text.contains("that wants the role cio"), "{text}");
+    fine(cy, &["source", "approve", "trees", "--digest", digest]);
+    assert!(fine(ana, &["source", "pause", "trees"]).contains("\npaused\n"));
+    assert!(fine(ana, &["source", "resume", "trees"]).contains("read when somebody asks"));
+    check(directory, &["source", "show", "trees", "--data", "p"], 0, "approved by cy");
+}
+
 #[test]
 fn the_road_in_goes_by_a_server_with_a_token_for_each_person() {
     let place = tempfile::tempdir().unwrap();
@@ -214,17 +239,7 @@ fn the_road_in_goes_by_a_server_with_a_token_for_each_person() {
     assert_eq!(fine(&cy, &["revision", "release", id]), "released trees@1\n");
     assert!(fine(&ana, &["revision", "list", "trees"]).contains("released as trees@1"));
     assert!(fine(&ana, &["dataset", "list"]).contains("version 1"));
-    let source = "[from]\nkind = 'https'\nurl = 'https://files.example/t.csv'\n";
-    std::fs::write(directory.join("source.toml"), source).unwrap();
-    let declared = fine(&ana, &["source", "set", "trees", "--declaration", "source.toml", "--drop", "owner"]);
-    let digest = declared.lines().find_map(|line| line.strip_prefix("digest ")).unwrap();
-    assert!(declared.contains("trees source 1, declared by ana\nnot approved\n"), "{declared}");
-    let (code, text) = go(&ana, &["source", "approve", "trees", "--digest", digest]);
-    assert!(code == 1 && text.contains("that wants the role cio"), "{text}");
-    fine(&cy, &["source", "approve", "trees", "--digest", digest]);
-    assert!(fine(&ana, &["source", "pause", "trees"]).contains("\npaused\n"));
-    assert!(fine(&ana, &["source", "resume", "trees"]).contains("read when somebody asks"));
-    check(directory, &["source", "show", "trees", "--data", "p"], 0, "approved by cy");
+    a_source_is_declared_and_approved(directory, &go, (&ana, &cy));
     std::fs::write(directory.join("t.csv"), "species,owner\nOak,x\nElm,y\n").unwrap();
     let staged = fine(&ana, &stage);
     fine(&ana, &["revision", "screen", staged.split(' ').next().unwrap()]);

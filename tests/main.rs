@@ -31,3 +31,4 @@ mod staff;
 mod supply;
 mod tidy;
 mod world;
+mod year;

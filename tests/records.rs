@@ -2,7 +2,7 @@
 //! the audit log that others can check, counts of use, annual reports.
 
 mod audit;
-mod purge;
+pub(crate) mod purge;
 mod report;
 mod usage;
-mod withdraw;
+pub(crate) mod withdraw;

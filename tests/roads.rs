@@ -266,8 +266,7 @@ async fn a_release_without_a_steward_is_refused() {
     world.publisher.amend(&world.operator, &staged.id, amendment, NOW_MS).await.unwrap();
     let screened = world.publisher.screen(&world.operator, &staged.id, NOW_MS, |_| {}).await.unwrap();
     let digest = screened.digest.unwrap();
-    world.publisher.approve(&world.operator, &staged.id, &digest, NOW_MS).await.unwrap();
-    let refused = world.publisher.release(&world.operator, &staged.id, NOW_MS).await.unwrap_err();
+    let refused = world.publisher.approve(&world.operator, &staged.id, &digest, NOW_MS).await.unwrap_err();
     assert!(matches!(refused, portico_publish::PublishError::Incomplete(_)), "{refused}");
     assert_eq!(world.get("/datasets/street-trees.csv").await.status, StatusCode::NOT_FOUND);
 }

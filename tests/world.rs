@@ -1,10 +1,11 @@
-//! A whole server in one process: memory storage, an SQLite catalog in memory, a fixed clock, the real engine on
+//! A whole server in one process: memory storage, an SQLite catalog in memory, a clock that the test sets, the real engine on
 //! an in-process channel, the real router.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use axum::body::Body;
 use http::{HeaderMap, Request, StatusCode};
@@ -23,7 +24,7 @@ use portico_serve::{Site, SiteSettings, Staff};
 use portico_store::{Catalog, Storage, Store};
 use tower::ServiceExt as _;
 
-/// 2026-01-02T03:04:05Z, for ever.
+/// 2026-01-02T03:04:05Z, until a test says otherwise.
 pub(crate) const NOW_MS: i64 = 1_767_323_045_000;
 
 pub(crate) struct World {
@@ -32,6 +33,7 @@ pub(crate) struct World {
     pub(crate) operator: Principal,
     pub(crate) questions: Questions,
     router: axum::Router,
+    clock: Arc<AtomicI64>,
     scratch: tempfile::TempDir,
 }
 
@@ -92,6 +94,8 @@ impl World {
         // Most tables of the tests have columns that nobody describes.
         let required = [Requirement::Steward, Requirement::License, Requirement::Description];
         let publisher = publisher.with_separate_duties(separate).requiring(&required);
+        let clock = Arc::new(AtomicI64::new(NOW_MS));
+        let time = Arc::clone(&clock);
         let staff = Staff::new(publisher.clone(), &limits.staff);
         let site = Site {
             store: store.clone(),
@@ -103,10 +107,20 @@ impl World {
                 public_url: Some("https://data.example".to_owned()),
                 ..SiteSettings::default()
             },
-            clock: Arc::new(|| NOW_MS),
+            clock: Arc::new(move || time.load(Ordering::SeqCst)),
         };
         let router = portico_serve::router(Arc::new(site));
-        Self { store, publisher, operator: Principal::operator("operator"), questions, router, scratch }
+        Self { store, publisher, operator: Principal::operator("operator"), questions, router, clock, scratch }
+    }
+
+    /// What the server's clock shows from now on, in milliseconds since 1970.
+    pub(crate) fn set_clock(&self, now_ms: i64) {
+        self.clock.store(now_ms, Ordering::SeqCst);
+    }
+
+    /// Where the server keeps what it works with.
+    pub(crate) fn scratch(&self) -> &Path {
+        self.scratch.path()
     }
 
     /// Where files lie while they are read.

@@ -11,7 +11,8 @@ use anyhow::{Context as _, bail};
 use portico_intake::screen::RuleSet;
 use portico_model::dataset::Requirement;
 use portico_model::limits::Limits;
-use portico_publish::{DatabaseSettings, FetchSettings, MetadataDefaults};
+use portico_publish::{FetchSettings, MetadataDefaults};
+use portico_store::Database;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::Identity;
@@ -51,7 +52,7 @@ pub(crate) struct SourceSettings {
     /// Buckets with prefixes, by the names that declarations give them: `url` and `options` as those of the storage.
     pub(crate) objects: BTreeMap<String, Storage>,
     /// PostgreSQL databases, by the names that declarations give them.
-    pub(crate) databases: BTreeMap<String, DatabaseSettings>,
+    pub(crate) databases: BTreeMap<String, Database>,
 }
 
 /// How stewards are told of refreshes.

@@ -24,6 +24,7 @@ import time
 import requests
 from conftest import ROOT, binary
 from test_crash import READY_S, kill_at_random
+from test_steps import kill_every_step
 
 from attacks.cargo import measured
 from attacks.target import Figure
@@ -94,6 +95,26 @@ def killed(short, say):
         f"{portal.blocked} of them beside a lease that ran out later; ready in "
         f"{portal.ready:.1f} s at most")
     return Figure("F28", f"{kills} SIGKILLs of releases and sweeps: lost, half visible, unreadable",
+                  f"0, ready in {READY_S} s", f"{shown} ({time.monotonic() - began:.0f} s)", good,
+                  "tests/attack durability F28")
+
+
+def killed_in_steps(short, say):
+    """F28: SIGKILL of the server in every step that staff take over HTTP."""
+    rounds = 1 if short else int(os.environ.get("PORTICO_STEP_ROUNDS", "80"))
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="attack-durability-") as place:
+        try:
+            town, wrong = kill_every_step(place, rounds), None
+        except AssertionError as error:
+            town, wrong = None, error
+            say(f"  F28: {error}")
+    good = wrong is None and town.ready <= READY_S
+    shown = str(wrong)[:200] if wrong else (
+        f"0 of {town.kills} kills; {town.done} steps had been done, {town.waited} were completed when a lease had run out; "
+        f"ready in {town.ready:.1f} s at most")
+    return Figure("F28", f"SIGKILL of the server in every step of {rounds} revisions, from their file to the purge of the one "
+                  "before, and of a report each: lost, half public, not completed by the next try",
                   f"0, ready in {READY_S} s", f"{shown} ({time.monotonic() - began:.0f} s)", good,
                   "tests/attack durability F28")
 
@@ -169,7 +190,7 @@ def figures(short, chosen=(), say=print):
             with s3_server() if name == "F27" else contextlib.nullcontext():
                 found.append(measured(name, TESTS[name], short, say, f"tests/attack durability {name}"))
         if name == "F28":
-            found.append(killed(short, say))
+            found += [killed(short, say), killed_in_steps(short, say)]
         say(f"  {name}: {found[-1].measured}", flush=True)
     return found
 

@@ -23,7 +23,7 @@ const COLUMN: &str = "canary_column_name";
 const ROWS: usize = 31_337;
 
 /// A portal on disk: what is on disk can be searched.
-async fn on_disk(directory: &Path) -> Store {
+pub(crate) async fn on_disk(directory: &Path) -> Store {
     let storage = Storage::open(&format!("file://{}/storage", directory.display()), &BTreeMap::new()).unwrap();
     let catalog = Catalog::open(&format!("sqlite://{}/catalog.sqlite", directory.display())).await.unwrap();
     Store { storage, catalog }
@@ -38,7 +38,7 @@ fn leak() -> Vec<u8> {
 }
 
 /// A text in the encodings that it may hide in.
-fn forms(text: &str) -> Vec<Vec<u8>> {
+pub(crate) fn forms(text: &str) -> Vec<Vec<u8>> {
     let plain = text.as_bytes();
     let hex: String = plain.iter().map(|byte| format!("{byte:02x}")).collect();
     let units: Vec<u16> = text.encode_utf16().collect();
@@ -56,12 +56,17 @@ fn forms(text: &str) -> Vec<Vec<u8>> {
     forms
 }
 
-/// Every file below a directory that holds one of the texts, uncompressed; Parquet is unpacked.
+/// The files that hold a canary.
 fn found(directory: &Path) -> Vec<String> {
     let texts = CELLS.iter().copied().chain([COLUMN]);
     let mut needles: Vec<Vec<u8>> = texts.flat_map(forms).collect();
     // As numbers stand in JSON: the digits alone stand in some digest.
     needles.extend([format!(":{ROWS}").into_bytes(), format!("[{ROWS}").into_bytes()]);
+    holding(directory, &needles)
+}
+
+/// Every file below a directory that holds one of these bytes, uncompressed; Parquet is unpacked.
+pub(crate) fn holding(directory: &Path, needles: &[Vec<u8>]) -> Vec<String> {
     let mut found = Vec::new();
     let mut directories = vec![directory.to_owned()];
     while let Some(next) = directories.pop() {

@@ -12,7 +12,7 @@ use tower::ServiceExt as _;
 use crate::world::{NOW_MS, World};
 
 /// Rows that no compression makes small: a download of them comes in many pieces.
-fn noise(rows: u64) -> Vec<u8> {
+pub(crate) fn noise(rows: u64) -> Vec<u8> {
     let mut state = 88_172_645_463_325_252_u64;
     let mut text = "tree_id,note\n".to_owned();
     for row in 0..rows {
@@ -29,7 +29,8 @@ fn noise(rows: u64) -> Vec<u8> {
     text.into_bytes()
 }
 
-fn limits() -> Limits {
+/// Many questions at once, and none that outlives a withdrawal.
+pub(crate) fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.query.withdrawal_ms = 0;
     limits.query.workers = 8;

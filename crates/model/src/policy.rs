@@ -328,9 +328,6 @@ fn check_role(name: &str, roles: &[Role], action: Action, subject: &Subject, cov
 /// Whether the action begins where the subject stands, or was done already: every step may be repeated. `alone` is
 /// somebody who does all the steps alone and leaves out those that pass a revision on to others.
 fn check_state(action: Action, subject: &Subject, alone: bool) -> Result<(), Stop> {
-    use RevisionState::{
-        Approved, Blocked, Discarded, InReview, Released, Returned, Scheduled, Screened, Staged, Superseded,
-    };
     let begins = match (subject, action) {
         (
             Subject::Portal,
@@ -355,41 +352,7 @@ fn check_state(action: Action, subject: &Subject, alone: bool) -> Result<(), Sto
         (Subject::Edit { .. }, Action::Approve | Action::Return) => true,
         (Subject::Purge { .. }, Action::ConfirmPurge) => true,
         (Subject::Source(_), Action::ApproveSource) => true,
-        (Subject::Revision(facts), action) => match action {
-            Action::See | Action::ReadAudit => true,
-            Action::Stage => matches!(facts.state, Staged | Screened | Blocked | Returned),
-            Action::Screen => {
-                matches!(facts.state, Staged | Screened | Blocked | Returned | InReview | Approved | Scheduled)
-            }
-            Action::Submit => matches!(facts.state, Screened | Returned | InReview),
-            Action::Recommend => matches!(facts.state, InReview),
-            Action::Return => matches!(facts.state, InReview | Returned),
-            Action::Approve => match facts.state {
-                Approved | Scheduled => true,
-                InReview => facts.recommended || alone,
-                Screened => alone,
-                Staged | Blocked | Returned | Released | Discarded | Superseded => false,
-            },
-            // What is scheduled waits for its time, whoever asks: the schedule is lifted first, with a reason.
-            Action::Release => matches!(facts.state, Approved | Released),
-            Action::Schedule => matches!(facts.state, Approved | Scheduled),
-            Action::Discard => !matches!(facts.state, Released | Superseded),
-            Action::Preview => matches!(facts.state, Screened | Blocked | InReview | Returned | Approved | Scheduled),
-            Action::Read
-            | Action::Withdraw
-            | Action::AskPurge
-            | Action::ConfirmPurge
-            | Action::Describe
-            | Action::KeepInventory
-            | Action::AskForData
-            | Action::AnswerRequests
-            | Action::ManageTokens
-            | Action::WriteReport
-            | Action::PublishReport
-            | Action::DeclareSource
-            | Action::ApproveSource
-            | Action::RunSource => false,
-        },
+        (Subject::Revision(facts), action) => step_begins(action, facts, alone),
         (
             Subject::Portal
             | Subject::Dataset { .. }
@@ -401,6 +364,48 @@ fn check_state(action: Action, subject: &Subject, alone: bool) -> Result<(), Sto
         ) => false,
     };
     if begins { Ok(()) } else { Err(Stop::Denied(Denial::State)) }
+}
+
+/// The same for a step of a revision.
+fn step_begins(action: Action, facts: &RevisionFacts, alone: bool) -> bool {
+    use RevisionState::{
+        Approved, Blocked, Discarded, InReview, Released, Returned, Scheduled, Screened, Staged, Superseded,
+    };
+    match action {
+        Action::See | Action::ReadAudit => true,
+        Action::Stage => matches!(facts.state, Staged | Screened | Blocked | Returned),
+        Action::Screen => {
+            matches!(facts.state, Staged | Screened | Blocked | Returned | InReview | Approved | Scheduled)
+        }
+        Action::Submit => matches!(facts.state, Screened | Returned | InReview),
+        Action::Recommend => matches!(facts.state, InReview),
+        Action::Return => matches!(facts.state, InReview | Returned),
+        Action::Approve => match facts.state {
+            Approved | Scheduled => true,
+            InReview => facts.recommended || alone,
+            Screened => alone,
+            Staged | Blocked | Returned | Released | Discarded | Superseded => false,
+        },
+        // What is scheduled waits for its time, whoever asks: the schedule is lifted first, with a reason.
+        Action::Release => matches!(facts.state, Approved | Released),
+        Action::Schedule => matches!(facts.state, Approved | Scheduled),
+        Action::Discard => !matches!(facts.state, Released | Superseded),
+        Action::Preview => matches!(facts.state, Screened | Blocked | InReview | Returned | Approved | Scheduled),
+        Action::Read
+        | Action::Withdraw
+        | Action::AskPurge
+        | Action::ConfirmPurge
+        | Action::Describe
+        | Action::KeepInventory
+        | Action::AskForData
+        | Action::AnswerRequests
+        | Action::ManageTokens
+        | Action::WriteReport
+        | Action::PublishReport
+        | Action::DeclareSource
+        | Action::ApproveSource
+        | Action::RunSource => false,
+    }
 }
 
 #[cfg(test)]

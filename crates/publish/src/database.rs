@@ -2,37 +2,24 @@
 //!
 //! ```text
 //! name ─▶ look the host up, once ─▶ is every address the internet's, or the host an exception? ─▶ relay to these alone
-//! query ─▶ parse it by itself: one statement ─▶ COPY (query) TO STDOUT, in a transaction that can only read ─▶ file
 //! ```
 //!
 //! The client of the database connects to a socket of ours, and what it says goes to an address that was checked: TLS is
-//! between it and the server, and compares the certificate with the name. Rows go into the file as they come. What the
-//! server says of a query may have a value of the data in it: no word of it is kept but its SQLSTATE.
+//! between it and the server, and compares the certificate with the name.
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use portico_model::limits::SourceLimits;
-use sha2::{Digest as _, Sha256};
-use sqlx::postgres::{PgConnectOptions, PgSslMode};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection, SqlSafeStr as _};
-use tokio::io::AsyncWriteExt as _;
+use portico_store::{Database, DatabaseError};
 use tokio::net::{TcpStream, UnixListener};
 
 use crate::error::PublishError;
 use crate::fetch::{Conditions, FetchError, Fetched, Fetcher};
-use crate::settings::DatabaseSettings;
-use crate::source::hex;
 
 /// What the file of a query is called.
 pub(crate) const FILE_NAME: &str = "query.csv";
-
-/// Nothing of a database is changed, and one moment of it is read.
-const BEGIN: &str = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
-/// What PostgreSQL says of a statement that took too long.
-const TOO_LONG: &str = "57014";
 
 /// Writes the answer to a query into a file, as CSV with a header.
 ///
@@ -41,7 +28,7 @@ const TOO_LONG: &str = "57014";
 /// database refuses, with its SQLSTATE.
 pub(crate) async fn fetch(
     fetcher: &Fetcher,
-    (database, query): (&DatabaseSettings, &str),
+    (database, query): (&Database, &str),
     limits: &SourceLimits,
     into: &Path,
 ) -> Result<Fetched, PublishError> {
@@ -49,13 +36,12 @@ pub(crate) async fn fetch(
     let addresses = fetcher.addresses(&database.host, database.port).await?;
     let place = tempfile::Builder::new().prefix("portico-").tempdir()?;
     let listener = UnixListener::bind(place.path().join(format!(".s.PGSQL.{}", database.port)))?;
-    let asked = async {
-        let mut connection = connect(database, place.path(), limits).await?;
-        copy(&mut connection, query, limits, into).await
-    };
-    let asked = tokio::time::timeout(time, asked);
+    let asked = tokio::time::timeout(time, database.copy((place.path(), query), limits, into));
     tokio::select! {
-        answered = asked => answered.map_err(|_| FetchError::TooSlow)?,
+        answered = asked => {
+            let sha256 = answered.map_err(|_| FetchError::TooSlow)?.map_err(|error| refusal(error, limits))?;
+            Ok(Fetched::File { sha256, conditions: Conditions::default() })
+        }
         error = relay(&listener, &addresses, Duration::from_millis(limits.connect_ms)) => Err(error.into()),
     }
 }
@@ -76,85 +62,15 @@ async fn relay(listener: &UnixListener, addresses: &[SocketAddr], time: Duration
     FetchError::Unreachable("the database's host does not answer".into())
 }
 
-async fn connect(
-    database: &DatabaseSettings,
-    place: &Path,
-    limits: &SourceLimits,
-) -> Result<PgConnection, PublishError> {
-    let options = PgConnectOptions::new_without_pgpass()
-        .host(&database.host)
-        .port(database.port)
-        .socket(place)
-        .username(&database.user)
-        .password(&database.password)
-        .database(&database.database)
-        .application_name("portico")
-        .ssl_mode(if database.tls { PgSslMode::VerifyFull } else { PgSslMode::Disable })
-        .options([
-            ("statement_timeout", limits.fetch_ms.to_string()),
-            ("lock_timeout", limits.idle_ms.to_string()),
-            ("default_transaction_read_only", "on".to_owned()),
-        ])
-        .disable_statement_logging();
-    let options = match &database.ca_file {
-        Some(file) => options.ssl_root_cert(file),
-        None => options,
-    };
-    let time = Duration::from_millis(limits.connect_ms);
-    let connected = tokio::time::timeout(time, PgConnection::connect_with(&options)).await;
-    connected.map_err(|_| FetchError::TooSlow)?.map_err(|error| {
-        tracing::warn!(
-            state = state(&error),
-            "a database of sources.databases cannot be reached, or refuses the login"
-        );
-        PublishError::BadSource("the database cannot be reached, or refuses the login".to_owned())
-    })
-}
-
-async fn copy(
-    connection: &mut PgConnection,
-    query: &str,
-    limits: &SourceLimits,
-    into: &Path,
-) -> Result<Fetched, PublishError> {
-    connection.execute(BEGIN).await.map_err(|error| refusal(&error))?;
-    // By itself it has to be one statement: what is whole stays whole between brackets.
-    let query = query.trim().trim_end_matches(';');
-    connection.prepare(AssertSqlSafe(query.to_owned()).into_sql_str()).await.map_err(|error| refusal(&error))?;
-    // On a line of its own: the query may end with a comment.
-    let statement = format!("COPY (\n{query}\n) TO STDOUT WITH (FORMAT csv, HEADER true, ENCODING 'UTF8')");
-    let mut rows = connection.copy_out_raw(&statement).await.map_err(|error| refusal(&error))?;
-    let mut file = tokio::fs::File::create(into).await?;
-    let (mut hash, mut bytes, mut messages) = (Sha256::new(), 0_u64, 0_u64);
-    while let Some(row) = rows.next().await {
-        let row = row.map_err(|error| refusal(&error))?;
-        bytes = bytes.saturating_add(u64::try_from(row.len()).unwrap_or(u64::MAX));
-        if bytes > limits.fetch_bytes {
-            return Err(FetchError::TooLarge(limits.fetch_bytes).into());
-        }
-        // One message is one row, and the first is the header.
-        if messages > limits.query_rows {
-            return Err(FetchError::TooManyRows(limits.query_rows).into());
-        }
-        messages += 1;
-        hash.update(&row);
-        file.write_all(&row).await?;
+fn refusal(error: DatabaseError, limits: &SourceLimits) -> PublishError {
+    match error {
+        DatabaseError::TooSlow => FetchError::TooSlow.into(),
+        DatabaseError::TooLarge => FetchError::TooLarge(limits.fetch_bytes).into(),
+        DatabaseError::TooManyRows => FetchError::TooManyRows(limits.query_rows).into(),
+        DatabaseError::Broken => FetchError::Unreachable("the database broke off".into()).into(),
+        DatabaseError::Local(error) => error.into(),
+        error @ (DatabaseError::Login | DatabaseError::Refused(_)) => PublishError::BadSource(error.to_string()),
     }
-    file.flush().await?;
-    Ok(Fetched::File { sha256: hex(&hash.finalize()), conditions: Conditions::default() })
-}
-
-fn refusal(error: &sqlx::Error) -> PublishError {
-    match state(error).as_deref() {
-        Some(TOO_LONG) => FetchError::TooSlow.into(),
-        Some(state) => PublishError::BadSource(format!("the database refuses the query (SQLSTATE {state})")),
-        None => FetchError::Unreachable("the database broke off".into()).into(),
-    }
-}
-
-fn state(error: &sqlx::Error) -> Option<String> {
-    let state = error.as_database_error()?.code()?;
-    state.bytes().all(|byte| byte.is_ascii_alphanumeric()).then(|| state.into_owned())
 }
 
 #[cfg(test)]
@@ -165,13 +81,13 @@ mod tests {
     use crate::settings::FetchSettings;
 
     /// The server that `PORTICO_TEST_POSTGRES` names, which is none of the internet's.
-    fn server() -> Option<(Fetcher, DatabaseSettings)> {
+    fn server() -> Option<(Fetcher, Database)> {
         let Ok(url) = std::env::var("PORTICO_TEST_POSTGRES") else {
             println!("skipped: PORTICO_TEST_POSTGRES names no PostgreSQL server");
             return None;
         };
         let url = url::Url::parse(&url).unwrap();
-        let database = DatabaseSettings {
+        let database = Database {
             host: url.host_str().unwrap().to_owned(),
             port: url.port().unwrap_or(5432),
             database: url.path().trim_start_matches('/').to_owned(),
@@ -198,17 +114,17 @@ mod tests {
     async fn the_answer_to_a_query_is_a_file() {
         let limits = SourceLimits::default();
         let query =
-            "select n as \"id\", 'a, \"b\"' as words, null as nothing from generate_series(1, 2) n order by 1; -- all";
+            "select n as \"id\", 'a, \"b\"' as words, null as nothing from generate_series(1, 2) n order by 1 -- all";
         let Some(answer) = ask(query, &limits).await else { return };
         assert_eq!(answer.unwrap(), "id,words,nothing\n1,\"a, \"\"b\"\"\",\n2,\"a, \"\"b\"\"\",\n");
-        let no_rows = ask("select 1 as id where false", &limits).await.unwrap();
+        let no_rows = ask("select 1 as id where false;", &limits).await.unwrap();
         assert_eq!(no_rows.unwrap(), "id\n");
     }
 
     #[tokio::test]
     async fn a_query_only_reads_and_is_one_statement() {
         for (query, state) in [
-            ("select lo_create(0)", "25006"),
+            ("select relname from pg_class for update", "25006"),
             ("select 1; select 2", "42601"),
             ("select 1; commit; create table made (id int)", "42601"),
             ("select 1) to stdout; create table made (id int); copy (select 1", "42601"),
@@ -243,7 +159,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_database_is_where_things_are_fetched_from_or_an_exception() {
-        let inside = DatabaseSettings {
+        let inside = Database {
             host: "db.city.example".to_owned(),
             port: 5432,
             database: "permits".to_owned(),
@@ -263,7 +179,7 @@ mod tests {
         assert!(matches!(asked, Err(PublishError::Fetch(FetchError::Internal))), "{asked:?}");
         let Some((fetcher, database)) = server() else { return };
         // A server that has no TLS is not talked to without.
-        let database = DatabaseSettings { tls: true, password: "open-sesame".to_owned(), ..database };
+        let database = Database { tls: true, password: "open-sesame".to_owned(), ..database };
         let asked = fetch(&fetcher, (&database, "select 1"), &limits, &out.path().join("file")).await;
         let said = format!("{:?}", asked.unwrap_err());
         assert!(said.contains("cannot be reached") && !said.contains("sesame"), "{said}");

@@ -92,7 +92,7 @@ pub use rows::Rows;
 pub use schedule::{Due, Scheduled};
 pub use screening::Progress;
 pub use sessions::{Holder, SessionLife, SessionText};
-pub use settings::{DatabaseSettings, FetchSettings, Places, Sources};
+pub use settings::{FetchSettings, Places, Sources};
 pub use source::{Declaration, Origin, Source, Tolerance};
 pub use sweep::Swept;
 pub use tokens::{TokenRequest, TokenText, random_secret};

@@ -41,6 +41,7 @@
 
 mod backup;
 mod catalog;
+mod databases;
 mod error;
 mod scrub;
 mod search;
@@ -53,6 +54,7 @@ pub use catalog::{
     ReleaseRecord, RemovedFile, ReportRecord, ReportSection, Review, RevisionRecord, RunRecord, ScheduleRecord,
     SessionOrigin, SessionRecord, SourceRecord, TokenRecord, UseCount, VersionRecord, VersionSummary, month_of,
 };
+pub use databases::{Database, DatabaseError};
 pub use error::{Cause, StoreError};
 pub use scrub::{ScrubEvent, Scrubbed, Wrong};
 pub use search::{Needles, Searched};

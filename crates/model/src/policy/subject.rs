@@ -119,16 +119,12 @@ impl Subject {
         }
     }
 
-    /// Whether it is no revision, or one that somebody of this name staged.
+    /// Whether it is a revision that somebody of this name staged, or neither a revision nor an edit.
     pub(super) fn is_staged_by(&self, name: &str) -> bool {
         match self {
             Self::Revision(facts) => facts.staged_by == name,
-            Self::Version { .. }
-            | Self::Dataset { .. }
-            | Self::Edit { .. }
-            | Self::Purge { .. }
-            | Self::Source(_)
-            | Self::Portal => true,
+            Self::Edit { .. } => false,
+            Self::Version { .. } | Self::Dataset { .. } | Self::Purge { .. } | Self::Source(_) | Self::Portal => true,
         }
     }
 

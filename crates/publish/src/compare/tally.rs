@@ -186,8 +186,10 @@ fn decode<'a>(whole: &RowConverter, rows: impl Iterator<Item = &'a Vec<u8>>) -> 
     Ok(whole.convert_rows(rows.iter().map(|row| parser.parse(row)))?)
 }
 
-/// Rows as the public would get them as JSON, each with its bytes.
-fn objects(schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result<Vec<(Map<String, Value>, usize)>, PublishError> {
+/// A row as the public would get it as JSON, and its bytes.
+type Object = (Map<String, Value>, usize);
+
+fn objects(schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result<Vec<Object>, PublishError> {
     let failed = |error: portico_encode::EncodeError| PublishError::Write(error.into());
     let kind = FileKind { format: Format::Ndjson, compression: Compression::None };
     let mut lines = encoder(kind, schema, &OutputOptions::default(), &Envelope::default()).map_err(failed)?;
