@@ -167,12 +167,11 @@ fn by(server: &Server, directory: &Path, token: &str, arguments: &[&str]) -> (i3
     (output.status.code().unwrap(), text)
 }
 
+/// A command of the holder of a token: how it ends, and what it says.
+type Going<'a> = dyn Fn(&str, &[&str]) -> (i32, String) + 'a;
+
 /// The source of a dataset that is public, declared by a steward and approved by a CIO.
-fn a_source_is_declared_and_approved(
-    directory: &Path,
-    go: &dyn Fn(&str, &[&str]) -> (i32, String),
-    tokens: (&str, &str),
-) {
+fn a_source_is_declared_and_approved(directory: &Path, go: &Going, tokens: (&str, &str)) {
     let (ana, cy) = tokens;
     let fine = |token: &str, arguments: &[&str]| {
         let (code, text) = go(token, arguments);

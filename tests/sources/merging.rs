@@ -127,6 +127,7 @@ async fn rows_that_go_on_from_a_version_are_released_while_it_is_current() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::disallowed_methods, reason = "a test asks where the real server is")]
 async fn a_query_is_released_like_a_file() {
     let Ok(url) = std::env::var("PORTICO_TEST_POSTGRES") else {
         println!("skipped: PORTICO_TEST_POSTGRES names no PostgreSQL server");

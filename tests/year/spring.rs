@@ -20,6 +20,27 @@ fn recounted() -> String {
     head + &rows.collect::<String>()
 }
 
+/// The CIO sees what would change, before anybody has handed it in.
+async fn the_preview_shows_what_would_change(city: &City, screened: &Value) {
+    let people = &city.people;
+    let path = format!("revisions/{}/difference", id(screened));
+    assert_eq!(city.refused(&people.acme, "GET", &path, Value::Null).await.0, 404);
+    assert_eq!(city.refused(&people.eve, "GET", &path, Value::Null).await.0, 404);
+    let difference = city.fine(&people.cy, "GET", &path, Value::Null).await;
+    let rows = &difference["rows"];
+    let counts = json!([rows["before"], rows["after"], rows["added"], rows["removed"], rows["changed"]]);
+    assert_eq!(counts, json!([31, 32, 2, 1, 1]), "{difference}");
+    let yew = json!({ "key": { "tree_id": "0000" }, "before": { "species": "Oak" }, "after": { "species": "Yew" } });
+    assert_eq!(rows["changed_rows"], json!([yew]));
+    assert_eq!(rows["removed_rows"][0]["tree_id"], "0004");
+    assert_eq!(difference["schema"]["added"][0]["column"], "remarks");
+    assert_eq!((&difference["digest"], &difference["current_version"]), (&screened["digest"], &json!(1)));
+    assert!(!difference.to_string().contains(winter::CANARY));
+    let preview = city.fine(&people.cy, "GET", &format!("revisions/{}/preview", id(screened)), Value::Null).await;
+    assert_eq!((&preview["rows"], &preview["digest"]), (&json!(32), &screened["digest"]));
+    assert_eq!(preview["columns"].as_array().unwrap().len(), 5);
+}
+
 pub(super) async fn april_nobody_approves_their_own_work(city: &City) {
     city.on("2026-04-07T09:00Z");
     let people = &city.people;
@@ -27,6 +48,7 @@ pub(super) async fn april_nobody_approves_their_own_work(city: &City) {
     let staged = city.staged(&people.bo, "street-trees", recounted().as_bytes()).await;
     let screened = city.amended(&people.bo, &staged, "primary_key = [\"tree_id\"]\n").await;
     assert_eq!(screened["state"], "screened", "{}", screened["findings"]);
+    the_preview_shows_what_would_change(city, &screened).await;
     let digest = json!({ "digest": screened["digest"] });
     // What was decided of the keepers holds without being said again, and one keeper has one name.
     let rows = city.fine(&people.ana, "GET", &format!("revisions/{}/rows", id(&screened)), Value::Null).await;
