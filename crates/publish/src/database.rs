@@ -81,6 +81,7 @@ mod tests {
     use crate::settings::FetchSettings;
 
     /// The server that `PORTICO_TEST_POSTGRES` names, which is none of the internet's.
+    #[allow(clippy::disallowed_methods, reason = "a test asks where the real server is")]
     fn server() -> Option<(Fetcher, Database)> {
         let Ok(url) = std::env::var("PORTICO_TEST_POSTGRES") else {
             println!("skipped: PORTICO_TEST_POSTGRES names no PostgreSQL server");
