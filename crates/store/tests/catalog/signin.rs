@@ -1,7 +1,7 @@
 //! Sessions and links: known by their digests, ended once, used once, and no bit of them is believed that is not sealed.
 
 use portico_model::policy::{Role, Scope};
-use portico_store::{LinkRecord, SessionOrigin, SessionRecord, StoreError};
+use portico_store::{LinkRecord, SessionOrigin, SessionRecord, StoreError, TokenRecord};
 
 use crate::sample::NOW;
 use crate::worlds;
@@ -128,6 +128,31 @@ async fn whose_sessions_are_ended_has_no_links_left() {
         let actions: Vec<&str> = audit.iter().map(|entry| entry.action.as_str()).skip(3).collect();
         assert_eq!(actions, ["link.revoked", "link.revoked"], "{}", world.name);
         assert!(audit.iter().skip(3).all(|entry| entry.principal == "root"));
+    }
+}
+
+#[tokio::test]
+async fn whose_token_is_revoked_has_no_links_left() {
+    for world in worlds().await {
+        let token = TokenRecord {
+            id: "01T".to_owned(),
+            name: "root".to_owned(),
+            roles: vec![Role::Admin],
+            scope: Scope::All,
+            created_ms: NOW,
+            created_by: "operator".to_owned(),
+            expires_ms: NOW + 1_000,
+            revoked_ms: None,
+            last_used_ms: None,
+        };
+        world.catalog.insert_token(&token, &"t".repeat(64)).await.unwrap();
+        let other = LinkRecord { created_by: "operator".to_owned(), ..link("01B") };
+        world.catalog.insert_link(&link("01A"), &"a".repeat(64)).await.unwrap();
+        world.catalog.insert_link(&other, &"b".repeat(64)).await.unwrap();
+        world.catalog.revoke_token("01T", "operator", NOW + 5).await.unwrap();
+        let (made, other) = (world.catalog.link(&"a".repeat(64)).await, world.catalog.link(&"b".repeat(64)).await);
+        let used = (made.unwrap().unwrap().used_ms, other.unwrap().unwrap().used_ms);
+        assert_eq!(used, (Some(NOW + 5), None), "{}", world.name);
     }
 }
 
