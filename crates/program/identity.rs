@@ -180,11 +180,15 @@ mod tests {
         let config: Config = toml::from_str(SAID).unwrap();
         assert!(provider(&config).unwrap().is_some());
         assert!(provider(&Config::default()).unwrap().is_none());
+        let here: Config =
+            toml::from_str(&SAID.replacen("https://data.example.gov", "http://localhost:8080", 1)).unwrap();
+        assert!(provider(&here).unwrap().is_some());
         for (good, bad, told) in [
             ("everywhere = true", "", "is for nothing"),
             ("everywhere = true", "departments = [\"Parks\"]", "role admin"),
             ("everywhere = true", "everywhere = true\ndepartments = [\"Parks\"]", "needs no departments"),
             ("https://login", "http://login", "https://"),
+            ("https://data", "http://data", "server.public_url begins with https://"),
             ("roles = [\"steward\"]", "roles = []", "at least one role"),
         ] {
             let config: Config = toml::from_str(&SAID.replacen(good, bad, 1)).unwrap();

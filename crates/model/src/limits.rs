@@ -320,6 +320,9 @@ pub struct StaffLimits {
     pub session_idle_minutes: u64,
     /// How long a one-time sign-in link is good, in minutes: as long as it takes to hand it over.
     pub link_minutes: u64,
+    /// Exchanges with the identity provider under way at once: each may wait for it for some seconds, and anybody may
+    /// begin one, so that they take neither the server's connections nor the provider's patience.
+    pub signins: u64,
 }
 
 impl Default for StaffLimits {
@@ -333,6 +336,7 @@ impl Default for StaffLimits {
             session_hours: 8,
             session_idle_minutes: 60,
             link_minutes: 15,
+            signins: 16,
         }
     }
 }

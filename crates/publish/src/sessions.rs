@@ -6,7 +6,7 @@
 use std::fmt;
 
 use portico_model::policy::{Action, Principal, Role, Scope};
-use portico_store::{SessionOrigin, SessionRecord};
+use portico_store::{SessionOrigin, SessionRecord, StoreError};
 use sha2::{Digest as _, Sha256};
 use ulid::Ulid;
 
@@ -132,11 +132,16 @@ impl Publisher {
         id: &str,
         now_ms: i64,
     ) -> Result<SessionRecord, PublishError> {
+        // Who may not end any does not learn which there are.
         let grant = permit_portal(principal, Action::ManageTokens, now_ms)?;
+        if Ulid::from_string(id).map(|ulid| ulid.to_string()).ok().as_deref() != Some(id) {
+            return Err(StoreError::NotFound { what: "session" }.into());
+        }
         Ok(self.store.catalog.end_session(id, grant.principal(), now_ms).await?)
     }
 
-    /// Ends every session of a person at once. Everybody may end their own.
+    /// Ends every session of a person at once, and uses up the links that are for them or that they have made. Everybody may
+    /// end their own.
     ///
     /// # Errors
     /// [`PublishError::Denied`].

@@ -107,6 +107,11 @@ impl Provider {
         }
         let callback = format!("{}/staff/signin/callback", settings.public_url.trim_end_matches('/'));
         let redirect = RedirectUrl::new(callback).map_err(|_| "the portal's public URL is not a URL".to_owned())?;
+        if !is_safe(redirect.url()) {
+            return Err(
+                "server.public_url begins with https:// where people sign in, except on this machine".to_owned()
+            );
+        }
         if settings.client_id.is_empty() || settings.duties.is_empty() {
             return Err("a client id and at least one group are needed".to_owned());
         }
@@ -150,7 +155,7 @@ impl Provider {
     /// `InvalidRequest` for an answer to another attempt, `Forbidden` for an ID token that is not good and for a person
     /// without duties here, `Unavailable` when the provider does not answer.
     pub(crate) async fn end(&self, attempt: &Attempt, returned: Returned, now_ms: i64) -> Result<Person, Problem> {
-        if returned.state != attempt.state() || !attempt.is_good(now_ms) {
+        if !attempt.fits(&returned.state, now_ms) {
             return Err(not_begun_here());
         }
         if returned.issuer.is_some_and(|issuer| issuer != self.settings.issuer) {
@@ -169,7 +174,7 @@ impl Provider {
         let token = answer.id_token().ok_or_else(|| refused("no ID token came with the code"))?;
         let nonce = Nonce::new(attempt.nonce());
         let claims = match claims::verified(token, &self.checks(&known), &nonce, now_ms) {
-            // The provider has a new key. It is asked again, not too often.
+            // The provider has a new key, perhaps with the name of the old one. It is asked again, not too often.
             Err(claims::Bad::UnknownKey) => match self.keys.newer(&known, now_ms).await? {
                 Some(newer) => claims::verified(token, &self.checks(&newer), &nonce, now_ms),
                 None => Err(claims::Bad::UnknownKey),
@@ -201,16 +206,20 @@ impl Provider {
 
 /// Whether nobody on the way can read or change what is said to an address: TLS, or this very machine.
 pub(crate) fn is_safe(url: &Url) -> bool {
-    let here = match url.host() {
+    url.scheme() == "https" || (url.scheme() == "http" && is_here(url))
+}
+
+/// Whether an address is one of this very machine.
+pub(crate) fn is_here(url: &Url) -> bool {
+    match url.host() {
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
         Some(url::Host::Domain(name)) => name == "localhost",
         None => false,
-    };
-    url.scheme() == "https" || (url.scheme() == "http" && here)
+    }
 }
 
-fn not_begun_here() -> Problem {
+pub(crate) fn not_begun_here() -> Problem {
     let detail = "This sign-in was not begun in this browser, or too long ago. Begin again at /staff.";
     Problem::new(ProblemKind::InvalidRequest, detail)
 }

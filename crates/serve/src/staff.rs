@@ -41,6 +41,7 @@ pub struct Staff {
     pub(crate) session_life: SessionLife,
     uploads: Arc<Semaphore>,
     screenings: Arc<Semaphore>,
+    signins: Arc<Semaphore>,
     written: Arc<Mutex<HashMap<(Written, String), Hour>>>,
 }
 
@@ -54,7 +55,8 @@ impl Staff {
         };
         let session_life = SessionLife { hours: limits.session_hours, idle_minutes: limits.session_idle_minutes };
         let (uploads, screenings) = (places(limits.uploads), places(limits.screenings));
-        Self { publisher, provider: None, session_life, uploads, screenings, written: Arc::default() }
+        let signins = places(limits.signins);
+        Self { publisher, provider: None, session_life, uploads, screenings, signins, written: Arc::default() }
     }
 
     /// The same, for staff who sign in at an identity provider.
@@ -96,6 +98,11 @@ impl Staff {
     /// A place for one screening.
     pub(crate) fn screening(&self) -> Result<OwnedSemaphorePermit, Problem> {
         place(&self.screenings, "All readers are at work (limits.staff.screenings).")
+    }
+
+    /// A place for one exchange with the identity provider.
+    pub(crate) fn signin(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        place(&self.signins, "Many people are signing in right now (limits.staff.signins).")
     }
 }
 

@@ -8,6 +8,8 @@ use sha2::{Digest, Sha256};
 
 /// How long an attempt may take, in milliseconds: a password, a second factor, a telephone in the other room.
 const LIFE_MS: i64 = 10 * 60 * 1000;
+/// How far the clocks of two replicas may be from each other, in milliseconds: one begins, the other may end.
+const SKEW_MS: i64 = 60 * 1000;
 /// Digits of the random part.
 const DIGITS: usize = 64;
 
@@ -41,8 +43,13 @@ impl Attempt {
         LIFE_MS / 1000
     }
 
-    pub(super) const fn is_good(&self, now_ms: i64) -> bool {
-        self.begun_ms <= now_ms && now_ms < self.begun_ms.saturating_add(LIFE_MS)
+    /// Whether an answer with a state is one to this attempt, and comes in time.
+    pub(crate) fn fits(&self, state: &str, now_ms: i64) -> bool {
+        state == self.state() && self.is_good(now_ms)
+    }
+
+    const fn is_good(&self, now_ms: i64) -> bool {
+        self.begun_ms <= now_ms.saturating_add(SKEW_MS) && now_ms < self.begun_ms.saturating_add(LIFE_MS)
     }
 
     pub(super) fn state(&self) -> String {
@@ -83,7 +90,10 @@ mod tests {
             (attempt.state(), attempt.nonce(), attempt.verifier())
         );
         assert!(attempt.state() != attempt.nonce() && attempt.nonce() != attempt.verifier());
-        assert!(read.is_good(5_000) && !read.is_good(4_999) && !read.is_good(5_000 + LIFE_MS));
+        assert!(read.is_good(5_000) && !read.is_good(5_000 + LIFE_MS));
+        // A replica whose clock is behind may end it.
+        assert!(read.is_good(5_000 - SKEW_MS) && !read.is_good(4_999 - SKEW_MS));
+        assert!(read.fits(&attempt.state(), 5_000) && !read.fits(&attempt.nonce(), 5_000));
         assert_ne!(Attempt::new(&random, 6_000).state(), attempt.state());
         assert_eq!(attempt.verifier().len(), 64);
         for bad in ["", ".", "5000", "x.ab", &format!("5000.{}", "g".repeat(64)), &format!("5000.{random}0")] {

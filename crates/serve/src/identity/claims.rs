@@ -35,8 +35,8 @@ pub(super) struct Checks {
 /// Why an ID token is not believed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Bad {
-    /// It names a key that is not known, yet.
-    #[error("the ID token is signed with a key that the provider does not list")]
+    /// No known key of that name has signed it, yet.
+    #[error("the ID token is signed with no key that the provider lists")]
     UnknownKey,
     #[error("{0}")]
     Token(#[from] ClaimsVerificationError),
@@ -63,7 +63,11 @@ pub(super) fn verified(
         .set_time_fn(move || time(now_ms.saturating_sub(SKEW_MS)))
         .set_issue_time_verifier_fn(issued);
     token.claims(&verifier, nonce).map_err(|error| match error {
-        ClaimsVerificationError::SignatureVerification(SignatureVerificationError::NoMatchingKey) => Bad::UnknownKey,
+        ClaimsVerificationError::SignatureVerification(
+            SignatureVerificationError::NoMatchingKey
+            | SignatureVerificationError::AmbiguousKeyId(_)
+            | SignatureVerificationError::CryptoError(_),
+        ) => Bad::UnknownKey,
         other => Bad::Token(other),
     })?;
     // The very bytes that were signed.

@@ -101,6 +101,11 @@ impl Keys {
             state.failed_ms = Some(now_ms);
             failed(&error)
         })?);
+        // People are sent there with what the answer is made for.
+        if !is_safe(metadata.authorization_endpoint().url()) {
+            state.failed_ms = Some(now_ms);
+            return Err(failed(&FetchError("an authorization endpoint without TLS".to_owned())));
+        }
         *state =
             State { read: Some(Read { metadata: Arc::clone(&metadata), at_ms: now_ms, again_ms }), failed_ms: None };
         Ok(metadata)

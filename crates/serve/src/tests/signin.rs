@@ -54,6 +54,10 @@ struct Says {
     id_token: bool,
     answers: bool,
     issuer: &'static str,
+    /// Where it has people sent.
+    authorize: &'static str,
+    /// Whether all its keys have the name of the first.
+    one_name: bool,
     /// The authorization request that it has seen.
     asked: Option<Url>,
     /// How often its keys were read.
@@ -86,7 +90,7 @@ impl Says {
             "/.well-known/openid-configuration" => (
                 200,
                 json!({
-                    "issuer": self.issuer, "authorization_endpoint": format!("{ISSUER}/authorize"),
+                    "issuer": self.issuer, "authorization_endpoint": self.authorize,
                     "token_endpoint": format!("{ISSUER}/token"), "jwks_uri": format!("{ISSUER}/keys"),
                     "response_types_supported": ["code"], "subject_types_supported": ["public"],
                     "id_token_signing_alg_values_supported": ["EdDSA"],
@@ -94,8 +98,14 @@ impl Says {
             ),
             "/keys" => {
                 self.read += 1;
-                let keys: Vec<_> = self.keys.iter().map(|seed| key(*seed).as_verification_key()).collect();
-                (200, json!({ "keys": keys }))
+                let listed = |seed: &u8| {
+                    let mut key = serde_json::to_value(key(*seed).as_verification_key()).unwrap();
+                    if self.one_name {
+                        key["kid"] = "key-1".into();
+                    }
+                    key
+                };
+                (200, json!({ "keys": self.keys.iter().map(listed).collect::<Vec<_>>() }))
             }
             _ => self.exchange(request),
         }
@@ -135,6 +145,10 @@ struct City {
 
 impl City {
     async fn new() -> Self {
+        Self::within(Limits::default()).await
+    }
+
+    async fn within(limits: Limits) -> Self {
         let says = Says {
             keys: vec![1],
             signed: Signed::By(1),
@@ -142,6 +156,8 @@ impl City {
             id_token: true,
             answers: true,
             issuer: ISSUER,
+            authorize: "https://login.example/authorize",
+            one_name: false,
             asked: None,
             read: 0,
         };
@@ -175,7 +191,7 @@ impl City {
         let clock = Arc::new(AtomicI64::new(NOW_MS));
         let read = Arc::clone(&clock);
         let read = Arc::new(move || read.load(Ordering::SeqCst));
-        let world = World::with_staff(SiteSettings::default(), metadata, Limits::default(), (read, with)).await;
+        let world = World::with_staff(SiteSettings::default(), metadata, limits, (read, with)).await;
         Self { world, clock, says }
     }
 
@@ -311,6 +327,10 @@ async fn an_answer_is_for_the_browser_that_asked() {
         (&attacker, &format!("state={state}")),
         (&attacker, &format!("code=code&state={state}&state={state}")),
         (&attacker, ""),
+        // Who has begun nothing has us write nothing down, either.
+        (&attacker, "error=access_denied"),
+        ("", &format!("error=access_denied&state={state}")),
+        (&victim, &format!("error=access_denied&state={state}")),
     ] {
         let answer = city.back(cookie, query).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{query}: {}", answer.text());
@@ -318,7 +338,8 @@ async fn an_answer_is_for_the_browser_that_asked() {
     // A stolen code is worth nothing with another verifier.
     let stolen = city.back(&victim, &format!("code=code&state={state_of_victim}")).await;
     assert_eq!(stolen.status, StatusCode::FORBIDDEN);
-    for query in [format!("{good}&iss=https://evil.example"), "error=access_denied&error_description=%3Cb%3E".into()] {
+    let denied = format!("error=access_denied&error_description=%3Cb%3E&state={state}");
+    for query in [format!("{good}&iss=https://evil.example"), denied] {
         let answer = city.back(&attacker, &query).await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{query}");
         assert!(!answer.text().contains("access_denied") && !answer.text().contains("<b>"));
@@ -351,6 +372,41 @@ async fn new_keys_are_read_and_not_too_often() {
     // What was said is believed for an hour.
     assert_eq!(city.sign_in(rotate).await.status, StatusCode::SEE_OTHER);
     assert_eq!(read(), 3);
+}
+
+#[tokio::test]
+async fn a_new_key_with_the_name_of_the_old_one_is_read() {
+    for keys in [vec![2], vec![1, 2]] {
+        let city = City::new().await;
+        city.says.lock().unwrap().one_name = true;
+        assert_eq!(city.sign_in(|_| {}).await.status, StatusCode::SEE_OTHER);
+        let read = || city.says.lock().unwrap().read;
+        let alone = keys.len() == 1;
+        let signed_in = city.sign_in(|says| (says.keys, says.signed) = (keys, Signed::ByAs(2, 1))).await;
+        assert_eq!((signed_in.status == StatusCode::SEE_OTHER, read()), (alone, 2));
+        // Two keys of one name are none; the next time there is one again.
+        city.clock.store(NOW_MS + 61_000, Ordering::SeqCst);
+        let then = city.sign_in(|says| (says.keys, says.signed) = (vec![3], Signed::ByAs(3, 1))).await;
+        assert_eq!((then.status, read()), (StatusCode::SEE_OTHER, 3));
+    }
+}
+
+#[tokio::test]
+async fn people_are_sent_to_no_address_without_tls() {
+    let city = City::new().await;
+    city.says.lock().unwrap().authorize = "http://login.example/authorize";
+    let sent = send(&city.world, "GET", "/staff/signin/provider", &[], "").await;
+    assert_eq!((sent.status, cookie(&sent, "__Host-portico-attempt")), (StatusCode::SERVICE_UNAVAILABLE, None));
+}
+
+#[tokio::test]
+async fn so_many_exchanges_with_the_provider_are_under_way() {
+    let mut limits = Limits::default();
+    limits.staff.signins = 0;
+    let city = City::within(limits).await;
+    let sent = send(&city.world, "GET", "/staff/signin/provider", &[], "").await;
+    assert_eq!((sent.status, sent.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, "10"));
+    assert_eq!(city.says.lock().unwrap().read, 0);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use sqlx::any::AnyRow;
 
 use super::Catalog;
 use super::audit::What;
+use super::change::Change;
 use super::records;
 use super::seals::{self, link_columns};
 use super::sessions::{self, SessionRecord};
@@ -134,15 +135,52 @@ impl Catalog {
     }
 }
 
+/// Uses up, as a part of a change, every good link that is for somebody or that they have made. There are few: each is good
+/// for minutes.
+pub(super) async fn use_up(change: &mut Change, name: &str, principal: &str, now_ms: i64) -> Result<(), StoreError> {
+    let rows = sqlx::query(concat!(
+        "SELECT ",
+        link_columns!(),
+        " FROM link WHERE used_ms IS NULL AND expires_ms > $1 ORDER BY id"
+    ))
+    .bind(now_ms)
+    .fetch_all(&mut *change.transaction)
+    .await?;
+    let name = records::plain(name);
+    for row in &rows {
+        let link = match from_row(row) {
+            Ok(link) if link.name == name || link.created_by == name => link,
+            Ok(_) => continue,
+            // It lets nobody in.
+            Err(error) => {
+                tracing::error!(%error, "a link's row is damaged and passed over");
+                continue;
+            }
+        };
+        sqlx::query("UPDATE link SET used_ms = $1 WHERE id = $2")
+            .bind(now_ms)
+            .bind(link.id.as_str())
+            .execute(&mut *change.transaction)
+            .await?;
+        seals::seal_link(&mut change.transaction, &link.id).await?;
+        change.audit(principal, now_ms, what("link.revoked"), json!({ "link": link.id, "for": link.name })).await?;
+    }
+    Ok(())
+}
+
 /// The link of a row that was looked up by digest: a damaged index may have led to another.
 fn identified(row: Option<&AnyRow>, sha256: &str) -> Result<Option<LinkRecord>, StoreError> {
     let Some(row) = row else { return Ok(None) };
     if row.try_get::<String, _>("sha256")? != sha256 {
         return Err(StoreError::corrupt("a catalog row", "an index leads to another row"));
     }
+    from_row(row).map(Some)
+}
+
+fn from_row(row: &AnyRow) -> Result<LinkRecord, StoreError> {
     seals::check(&seals::LINK, row)?;
     let kept: Kept = records::from_json(&row.try_get::<String, _>("record")?)?;
-    Ok(Some(LinkRecord {
+    Ok(LinkRecord {
         id: row.try_get("id")?,
         name: kept.name,
         roles: kept.roles,
@@ -151,7 +189,7 @@ fn identified(row: Option<&AnyRow>, sha256: &str) -> Result<Option<LinkRecord>, 
         created_by: kept.created_by,
         expires_ms: row.try_get("expires_ms")?,
         used_ms: row.try_get("used_ms")?,
-    }))
+    })
 }
 
 fn what(action: &'static str) -> What<'static> {

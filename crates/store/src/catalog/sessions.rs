@@ -9,6 +9,7 @@ use sqlx::any::AnyRow;
 use super::Catalog;
 use super::audit::What;
 use super::change::Change;
+use super::links;
 use super::records;
 use super::seals::{self, session_columns};
 use crate::error::StoreError;
@@ -102,16 +103,16 @@ impl Catalog {
         from_row(&row).map(Some)
     }
 
-    /// All sessions that are kept, newest first.
+    /// All sessions that are kept, newest first. Damaged rows let nobody in, and are left out.
     ///
     /// # Errors
-    /// As [`Catalog::session`].
+    /// [`StoreError::Unavailable`] when the database does not answer.
     pub async fn sessions(&self) -> Result<Vec<SessionRecord>, StoreError> {
         let rows = sqlx::query(concat!("SELECT ", session_columns!(), " FROM session ORDER BY id DESC LIMIT $1"))
             .bind(LISTED)
             .fetch_all(self.pool())
             .await?;
-        rows.iter().map(from_row).collect()
+        Ok(rows.iter().filter_map(readable).collect())
     }
 
     /// Ends a session. Doing it again changes nothing.
@@ -133,10 +134,11 @@ impl Catalog {
         Ok(ended)
     }
 
-    /// Ends every session of a person that is not over yet, and says which they were.
+    /// Ends every session of a person that is not over yet, and says which they were. Links that are for them or that they
+    /// have made are used up. Damaged rows let nobody in, and are passed over.
     ///
     /// # Errors
-    /// As [`Catalog::session`].
+    /// [`StoreError::Unavailable`] when the database does not answer.
     pub async fn end_sessions_of(
         &self,
         name: &str,
@@ -153,12 +155,12 @@ impl Catalog {
         .fetch_all(&mut *change.transaction)
         .await?;
         let mut ended = Vec::new();
-        for row in &rows {
-            let session = from_row(row)?;
+        for session in rows.iter().filter_map(readable) {
             if session.is_good(now_ms) {
                 ended.push(end(&mut change, session, principal, now_ms).await?);
             }
         }
+        links::use_up(&mut change, name, principal, now_ms).await?;
         change.commit().await?;
         Ok(ended)
     }
@@ -225,6 +227,11 @@ async fn end(
     let detail = json!({ "session": session.id, "of": session.name });
     change.audit(principal, now_ms, what("session.ended"), detail).await?;
     Ok(SessionRecord { ended_ms: Some(now_ms), ..session })
+}
+
+/// A session of many: one damaged row is no reason to do without the others.
+fn readable(row: &AnyRow) -> Option<SessionRecord> {
+    from_row(row).inspect_err(|error| tracing::error!(%error, "a session's row is damaged and passed over")).ok()
 }
 
 fn from_row(row: &AnyRow) -> Result<SessionRecord, StoreError> {

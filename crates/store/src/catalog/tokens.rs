@@ -8,6 +8,7 @@ use sqlx::any::AnyRow;
 
 use super::Catalog;
 use super::audit::What;
+use super::links;
 use super::records;
 use super::seals::{self, token_columns};
 use crate::error::StoreError;
@@ -117,7 +118,8 @@ impl Catalog {
         rows.iter().map(from_row).collect()
     }
 
-    /// Ends a token. Doing it again changes nothing.
+    /// Ends a token, and uses up the sign-in links that are for its holder or that they have made. Doing it again changes
+    /// nothing.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when there is no such token.
@@ -139,6 +141,7 @@ impl Catalog {
         seals::seal_token(&mut change.transaction, id).await?;
         let detail = json!({ "token": id, "for": token.name });
         change.audit(principal, now_ms, what("token.revoked"), detail).await?;
+        links::use_up(&mut change, &token.name, principal, now_ms).await?;
         change.commit().await?;
         Ok(TokenRecord { revoked_ms: Some(now_ms), ..token })
     }

@@ -1,7 +1,7 @@
 //! Sessions and links: known by their digests, ended once, used once, and no bit of them is believed that is not sealed.
 
 use portico_model::policy::{Role, Scope};
-use portico_store::{LinkRecord, SessionOrigin, SessionRecord, StoreError};
+use portico_store::{LinkRecord, SessionOrigin, SessionRecord, StoreError, TokenRecord};
 
 use crate::sample::NOW;
 use crate::worlds;
@@ -102,6 +102,77 @@ async fn a_link_is_used_by_one_of_many() {
         let audit = catalog.audit(None, 0, 20).await.unwrap();
         let actions: Vec<&str> = audit.iter().map(|entry| entry.action.as_str()).collect();
         assert_eq!(actions, ["link.created", "session.started"], "{}", world.name);
+    }
+}
+
+#[tokio::test]
+async fn whose_sessions_are_ended_has_no_links_left() {
+    for world in worlds().await {
+        let catalog = &world.catalog;
+        let for_bo = LinkRecord { name: "bo".to_owned(), ..link("01B") };
+        let by_ana =
+            LinkRecord { created_by: "ana".to_owned(), ..LinkRecord { id: "01C".to_owned(), ..for_bo.clone() } };
+        for (link, digest) in [(&link("01A"), "a"), (&for_bo, "b"), (&by_ana, "c")] {
+            catalog.insert_link(link, &digest.repeat(64)).await.unwrap();
+        }
+        assert!(catalog.end_sessions_of("ana", "root", NOW + 5).await.unwrap().is_empty());
+        let mut used = Vec::new();
+        for digest in ["a", "b", "c"] {
+            used.push(catalog.link(&digest.repeat(64)).await.unwrap().unwrap().used_ms);
+        }
+        assert_eq!(used, [Some(NOW + 5), None, Some(NOW + 5)], "{}", world.name);
+        let begin = |link: &LinkRecord| session("01S", &link.name);
+        assert!(catalog.use_link(&"a".repeat(64), NOW + 6, (begin, &"s".repeat(64))).await.unwrap().is_none());
+        catalog.end_sessions_of("ana", "root", NOW + 7).await.unwrap();
+        let audit = catalog.audit(None, 0, 20).await.unwrap();
+        let actions: Vec<&str> = audit.iter().map(|entry| entry.action.as_str()).skip(3).collect();
+        assert_eq!(actions, ["link.revoked", "link.revoked"], "{}", world.name);
+        assert!(audit.iter().skip(3).all(|entry| entry.principal == "root"));
+    }
+}
+
+#[tokio::test]
+async fn whose_token_is_revoked_has_no_links_left() {
+    for world in worlds().await {
+        let token = TokenRecord {
+            id: "01T".to_owned(),
+            name: "root".to_owned(),
+            roles: vec![Role::Admin],
+            scope: Scope::All,
+            created_ms: NOW,
+            created_by: "operator".to_owned(),
+            expires_ms: NOW + 1_000,
+            revoked_ms: None,
+            last_used_ms: None,
+        };
+        world.catalog.insert_token(&token, &"t".repeat(64)).await.unwrap();
+        let other = LinkRecord { created_by: "operator".to_owned(), ..link("01B") };
+        world.catalog.insert_link(&link("01A"), &"a".repeat(64)).await.unwrap();
+        world.catalog.insert_link(&other, &"b".repeat(64)).await.unwrap();
+        world.catalog.revoke_token("01T", "operator", NOW + 5).await.unwrap();
+        let (made, other) = (world.catalog.link(&"a".repeat(64)).await, world.catalog.link(&"b".repeat(64)).await);
+        let used = (made.unwrap().unwrap().used_ms, other.unwrap().unwrap().used_ms);
+        assert_eq!(used, (Some(NOW + 5), None), "{}", world.name);
+    }
+}
+
+#[tokio::test]
+async fn one_damaged_session_leaves_the_others() {
+    for world in worlds().await.into_iter().filter(|world| world.name != "memory") {
+        for (id, sha256) in [("01A", "a"), ("01B", "b"), ("01C", "c")] {
+            world.catalog.insert_session(&session(id, "ana"), &sha256.repeat(64)).await.unwrap();
+        }
+        world.catalog.insert_link(&link("01A"), &"a".repeat(64)).await.unwrap();
+        world.catalog.insert_link(&link("01B"), &"b".repeat(64)).await.unwrap();
+        world.tamper("UPDATE session SET used_ms = used_ms + 1 WHERE id = '01B'").await;
+        world.tamper("UPDATE link SET expires_ms = expires_ms + 1 WHERE id = '01A'").await;
+        let other = world.another().await;
+        let ids = |found: Vec<SessionRecord>| found.into_iter().map(|session| session.id).collect::<Vec<_>>();
+        assert_eq!(ids(other.sessions().await.unwrap()), ["01C", "01A"], "{}", world.name);
+        assert_eq!(ids(other.end_sessions_of("ana", "root", NOW + 5).await.unwrap()), ["01A", "01C"], "{}", world.name);
+        assert_eq!(other.link(&"b".repeat(64)).await.unwrap().unwrap().used_ms, Some(NOW + 5));
+        let damaged = other.session(&"b".repeat(64)).await;
+        assert!(matches!(damaged, Err(StoreError::Corrupt { .. })), "{damaged:?}");
     }
 }
 

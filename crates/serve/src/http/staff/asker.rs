@@ -146,7 +146,7 @@ pub(super) async fn shown(parts: &Parts, site: &Site) -> Result<Option<Member>, 
         let Some(shown) = bearer(&parts.headers) else { return Ok(None) };
         return identify(site, shown).await;
     }
-    let Some(channel) = Channel::of(parts) else { return Ok(None) };
+    let Some(channel) = Channel::of(parts, site.settings.public_url.as_deref()) else { return Ok(None) };
     let Some(text) = cookies::read(&parts.headers, channel.session()).and_then(SessionText::parse) else {
         return Ok(None);
     };

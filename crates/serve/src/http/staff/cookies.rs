@@ -8,10 +8,11 @@
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 use portico_model::problem::{Problem, ProblemKind};
-use url::{Host, Url};
+use url::Url;
 
 use super::origin::own_host;
 use crate::client::Client;
+use crate::identity::is_here;
 
 /// How a browser reaches us, as far as it may hold a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,19 +24,16 @@ pub(crate) enum Channel {
 }
 
 impl Channel {
-    /// The channel of a request; `None` where nobody signs in.
-    pub(super) fn of(parts: &Parts) -> Option<Self> {
+    /// The channel of a request; `None` where nobody signs in. A portal with a public address is reached over TLS only:
+    /// behind a proxy on the same machine, every stranger comes from it, at whatever host the proxy writes.
+    pub(super) fn of(parts: &Parts, public_url: Option<&str>) -> Option<Self> {
         let client = parts.extensions.get::<Client>()?;
         if client.tls {
             return Some(Self::Tls);
         }
         let host = Url::parse(&format!("http://{}", own_host(parts)?)).ok()?;
-        let local = match host.host()? {
-            Host::Ipv4(address) => address.is_loopback(),
-            Host::Ipv6(address) => address.is_loopback(),
-            Host::Domain(name) => name == "localhost",
-        };
-        (local && client.address.is_loopback()).then_some(Self::Loopback)
+        let local = public_url.is_none_or(|url| Url::parse(url).is_ok_and(|url| is_here(&url)));
+        (local && is_here(&host) && client.address.is_loopback()).then_some(Self::Loopback)
     }
 
     /// The name of a session's cookie.
@@ -63,13 +61,15 @@ impl Channel {
     }
 }
 
-/// The value of the one cookie of a name; two of one name are none.
+/// The value of the one cookie of a name; two of one name are none. What neighbours in the domain set may be other bytes
+/// than text, and is not read.
 pub(super) fn read<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let mut found = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let mut values = found.by_ref().filter(|(own, _)| *own == name).map(|(_, value)| value);
+    let lines = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
+    let pairs = lines.flat_map(|line| line.split(|byte| *byte == b';')).map(<[u8]>::trim_ascii);
+    let mut values = pairs.filter_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
     let one = values.next()?;
-    values.next().is_none().then_some(one)
+    let alone = values.next().is_none() && one.is_ascii();
+    std::str::from_utf8(one).ok().filter(|_| alone)
 }
 
 /// The answer to whoever would sign in where everybody on the way could read the cookie.
@@ -87,9 +87,13 @@ mod tests {
     use super::*;
 
     fn channel(address: &str, tls: bool, host: &str) -> Option<Channel> {
+        channel_at(None, (address, tls, host))
+    }
+
+    fn channel_at(public_url: Option<&str>, (address, tls, host): (&str, bool, &str)) -> Option<Channel> {
         let mut request = Request::builder().header("host", host).body(Body::empty()).unwrap();
         request.extensions_mut().insert(Client { address: address.parse().unwrap(), tls, host: None });
-        Channel::of(&request.into_parts().0)
+        Channel::of(&request.into_parts().0, public_url)
     }
 
     #[test]
@@ -103,7 +107,33 @@ mod tests {
         for host in ["data.example", "localhost.evil.example", "10.0.0.1", ""] {
             assert_eq!(channel("127.0.0.1", false, host), None, "{host}");
         }
-        assert_eq!(Channel::of(&Request::new(()).into_parts().0), None);
+        assert_eq!(Channel::of(&Request::new(()).into_parts().0, None), None);
+    }
+
+    #[test]
+    fn a_portal_with_a_public_address_is_not_for_the_machine_itself() {
+        // What a proxy on the machine sends that keeps neither the host nor the scheme.
+        let proxied = ("127.0.0.1", false, "127.0.0.1:8080");
+        for public in ["https://data.example", "http://data.example"] {
+            assert_eq!(channel_at(Some(public), proxied), None, "{public}");
+        }
+        for own in ["http://localhost:8080", "http://127.0.0.1:8080", "http://[::1]:8080"] {
+            assert_eq!(channel_at(Some(own), proxied), Some(Channel::Loopback), "{own}");
+        }
+        assert_eq!(channel_at(Some("https://data.example"), ("127.0.0.1", true, "x")), Some(Channel::Tls));
+    }
+
+    #[test]
+    fn a_cookie_of_a_neighbour_may_be_any_bytes() {
+        let read = |line: &[u8]| {
+            let mut headers = HeaderMap::new();
+            headers.append(header::COOKIE, HeaderValue::from_bytes(line).unwrap());
+            super::read(&headers, "__Host-portico").map(str::to_owned)
+        };
+        assert_eq!(read(b"city=M\xfcnchen; __Host-portico=x").as_deref(), Some("x"));
+        assert_eq!(read("__Host-portico=x; city=Zürich".as_bytes()).as_deref(), Some("x"));
+        assert_eq!(read("__Host-portico=ü".as_bytes()), None);
+        assert_eq!(read("__Host-portico=x; __Host-portico=ü".as_bytes()), None);
     }
 
     #[test]

@@ -5,7 +5,6 @@ use http::request::Parts;
 use portico_model::problem::ProblemKind;
 use url::Url;
 
-use super::cookies::Channel;
 use crate::client::Client;
 use crate::problem::Refusal;
 
@@ -22,7 +21,8 @@ pub(super) fn check_program(parts: &Parts) -> Result<(), Refusal> {
 /// Refuses whatever a browser does not say was sent by a page of this site, with the scheme that it is served by.
 pub(super) fn check_browser(parts: &Parts) -> Result<(), Refusal> {
     let site = site(parts).map(|site| site == b"same-origin");
-    let scheme = if Channel::of(parts) == Some(Channel::Tls) { "https" } else { "http" };
+    let tls = parts.extensions.get::<Client>().is_some_and(|client| client.tls);
+    let scheme = if tls { "https" } else { "http" };
     let own = |origin: Option<Url>| origin.is_some_and(|url| url.scheme() == scheme && is_own(&url, parts));
     let origin = origin(parts).map(own);
     // One of the two has to be there, and none may speak against it.
@@ -32,7 +32,7 @@ pub(super) fn check_browser(parts: &Parts) -> Result<(), Refusal> {
     }
 }
 
-/// The host that a request was sent to, with its port if it is not the scheme's own.
+/// The host that a request was sent to, with its port if one is said.
 pub(super) fn own_host(parts: &Parts) -> Option<String> {
     let client = parts.extensions.get::<Client>().and_then(|client| client.host.clone());
     let host = || parts.headers.get(header::HOST).and_then(|host| host.to_str().ok().map(str::to_owned));
@@ -50,11 +50,42 @@ fn origin(parts: &Parts) -> Option<Option<Url>> {
 }
 
 fn is_own(origin: &Url, parts: &Parts) -> bool {
-    let Some(host) = origin.host_str() else { return false };
-    let authority = origin.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-    own_host(parts).is_some_and(|own| own == authority)
+    // Browsers leave out the port that is the scheme's own; some proxies write it.
+    let own = own_host(parts).and_then(|own| Url::parse(&format!("{}://{own}", origin.scheme())).ok());
+    own.is_some_and(|own| own.origin().is_tuple() && own.origin() == origin.origin())
 }
 
 fn foreign() -> Refusal {
     Refusal::new(ProblemKind::Forbidden, "Another site sent this request: only this one's own pages may.")
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    #[test]
+    fn a_port_that_is_the_schemes_own_may_be_said() {
+        let fits = |tls: bool, host: &str, origin: &str| {
+            let mut request = Request::builder().header("host", host).header("origin", origin).body(()).unwrap();
+            request.extensions_mut().insert(Client { address: "203.0.113.5".parse().unwrap(), tls, host: None });
+            check_browser(&request.into_parts().0).is_ok()
+        };
+        assert!(fits(true, "data.example", "https://data.example"));
+        assert!(fits(true, "data.example:443", "https://data.example"));
+        assert!(fits(false, "data.example:80", "http://data.example"));
+        assert!(fits(true, "Data.Example:8443", "https://data.example:8443"));
+        for (tls, host, origin) in [
+            (true, "data.example:80", "https://data.example"),
+            (true, "data.example", "https://data.example:444"),
+            (true, "data.example:443", "http://data.example"),
+            (false, "data.example", "https://data.example"),
+            (true, "data.example", "https://evil.example"),
+            (true, "data.example", "null"),
+            (true, "", "https://data.example"),
+        ] {
+            assert!(!fits(tls, host, origin), "{tls} {host} {origin}");
+        }
+    }
 }

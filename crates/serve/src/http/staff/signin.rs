@@ -9,6 +9,7 @@ use http::request::Parts;
 use http::{StatusCode, header};
 use portico_model::problem::{Problem, ProblemKind};
 use portico_publish::{LinkText, PublishError, SessionText};
+use portico_store::SessionRecord;
 
 use super::asker::{self, Credential};
 use super::cookies::{self, Channel};
@@ -16,7 +17,7 @@ use super::form::{Form, OpenForm};
 use crate::http::cache::CachePolicy;
 use crate::http::parameters::Parameters;
 use crate::http::reply::Reply;
-use crate::identity::{Attempt, Provider, Returned};
+use crate::identity::{Attempt, Provider, Returned, not_begun_here};
 use crate::problem::{Refusal, problem_of_publish};
 use crate::site::Site;
 
@@ -40,8 +41,8 @@ pub(crate) struct Browser {
 impl FromRequestParts<Arc<Site>> for Browser {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, _site: &Arc<Site>) -> Result<Self, Refusal> {
-        let channel = Channel::of(parts).ok_or_else(cookies::unencrypted)?;
+    async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Refusal> {
+        let channel = channel_of(parts, site).ok_or_else(cookies::unencrypted)?;
         Ok(Self { channel, parts: parts.clone() })
     }
 }
@@ -51,7 +52,10 @@ pub(crate) async fn provider(State(site): State<Arc<Site>>, browser: Browser) ->
     Parameters::parse(browser.parts.uri.query().unwrap_or_default())?.finish("")?;
     let random = portico_publish::random_secret().map_err(|error| problem_of_publish(&error))?;
     let attempt = Attempt::new(&random, site.now_ms());
-    let url = provider_of(&site)?.begin(&attempt, site.now_ms()).await?;
+    let provider = provider_of(&site)?;
+    let place = site.staff.signin()?;
+    let url = provider.begin(&attempt, site.now_ms()).await?;
+    drop(place);
     let channel = browser.channel;
     let cookie = channel.set(channel.attempt(), attempt.cookie(), Some(Attempt::life_s()));
     Ok(goes_to(url.as_str()).header_opt(header::SET_COOKIE, cookie).empty())
@@ -62,22 +66,24 @@ pub(crate) async fn callback(State(site): State<Arc<Site>>, browser: Browser) ->
     let provider = provider_of(&site)?;
     // Providers send more than is asked for; what is not known is not read.
     let mut query = Parameters::parse(browser.parts.uri.query().unwrap_or_default())?;
-    if let Some(error) = query.take("error") {
+    let no_answer = || Refusal::new(ProblemKind::InvalidRequest, "This is where the identity provider sends people.");
+    let mut take = |name: &str| query.take(name).filter(|text| text.len() <= ANSWER_BYTES_MAX);
+    let (error, code, state, issuer) = (take("error"), take("code"), take("state"), take("iss"));
+    let state = state.ok_or_else(no_answer)?;
+    let shown = cookies::read(&browser.parts.headers, browser.channel.attempt()).and_then(Attempt::parse);
+    // Nothing that anybody may send is logged, nor the provider asked about it, before it is known to be an answer.
+    let attempt = shown.filter(|attempt| attempt.fits(&state, site.now_ms())).ok_or_else(not_begun_here)?;
+    if let Some(error) = error {
         let error: String = error.chars().filter(char::is_ascii_graphic).take(60).collect();
         tracing::warn!(error, "the identity provider did not sign somebody in");
         let detail = "The identity provider did not sign you in. Begin again at /staff.";
         return Err(Refusal::new(ProblemKind::Forbidden, detail));
     }
-    let no_answer = || Refusal::new(ProblemKind::InvalidRequest, "This is where the identity provider sends people.");
-    let mut take = |name: &str| query.take(name).filter(|text| text.len() <= ANSWER_BYTES_MAX);
-    let (code, state, issuer) = (take("code"), take("state"), take("iss"));
-    let returned = Returned { code: code.ok_or_else(no_answer)?, state: state.ok_or_else(no_answer)?, issuer };
-    let shown = cookies::read(&browser.parts.headers, browser.channel.attempt()).and_then(Attempt::parse);
-    let attempt = shown.ok_or_else(|| {
-        let detail = "This sign-in was not begun in this browser, or too long ago. Begin again at /staff.";
-        Refusal::new(ProblemKind::InvalidRequest, detail)
-    })?;
+    let returned = Returned { code: code.ok_or_else(no_answer)?, state, issuer };
+    let place = site.staff.signin()?;
     let person = provider.end(&attempt, returned, site.now_ms()).await?;
+    drop(place);
+    let before = session_before(&site, &browser.parts).await;
     let life = site.staff.session_life;
     let begun = site.staff.publisher.begin_session(person.holder, person.subject, life, site.now_ms()).await;
     let (text, _) = begun.map_err(|error| match error {
@@ -87,7 +93,7 @@ pub(crate) async fn callback(State(site): State<Arc<Site>>, browser: Browser) ->
         }
         other => problem_of_publish(&other),
     })?;
-    signed_in(&site, &browser.parts, browser.channel, &text).await
+    Ok(signed_in(&site, before, browser.channel, &text).await)
 }
 
 /// `POST /staff/signin/link`: the button on the link's page.
@@ -95,13 +101,14 @@ pub(crate) async fn use_link(
     State(site): State<Arc<Site>>,
     OpenForm { parts, mut fields }: OpenForm,
 ) -> Result<Response, Refusal> {
-    let channel = Channel::of(&parts).ok_or_else(cookies::unencrypted)?;
+    let channel = channel_of(&parts, &site).ok_or_else(cookies::unencrypted)?;
     let link = fields.take("link");
     fields.finish("link")?;
     let link = link.as_deref().and_then(LinkText::parse).ok_or_else(used_up)?;
+    let before = session_before(&site, &parts).await;
     let begun = site.staff.publisher.use_link(&link, site.staff.session_life, site.now_ms()).await;
     let (text, _) = begun.map_err(|error| problem_of_publish(&error))?.ok_or_else(used_up)?;
-    signed_in(&site, &parts, channel, &text).await
+    Ok(signed_in(&site, before, channel, &text).await)
 }
 
 /// `POST /staff/signout`: ends this session, or all of the same person.
@@ -117,7 +124,7 @@ pub(crate) async fn sign_out(State(site): State<Arc<Site>>, form: Form) -> Resul
         let ended = publisher.end_sessions_of(&member.principal, &member.name, now_ms).await;
         ended.map_err(|error| problem_of_publish(&error))?;
     }
-    let cookie = Channel::of(&parts).and_then(|channel| channel.set(channel.session(), "", Some(0)));
+    let cookie = channel_of(&parts, &site).and_then(|channel| channel.set(channel.session(), "", Some(0)));
     Ok(goes_to(HOME).header_opt(header::SET_COOKIE, cookie).empty())
 }
 
@@ -127,24 +134,40 @@ pub(crate) fn used_up() -> Refusal {
     Refusal::new(ProblemKind::NotFound, detail)
 }
 
-/// Gives the browser its session and takes everything else from it.
-async fn signed_in(site: &Site, parts: &Parts, channel: Channel, text: &SessionText) -> Result<Response, Refusal> {
+/// The session that the browser showed until now. One that cannot be read lets nobody in, and keeps nobody from signing in.
+async fn session_before(site: &Site, parts: &Parts) -> Option<SessionRecord> {
     // A token that is shown besides is none of the browser's.
     let mut before = parts.clone();
     before.headers.remove(header::AUTHORIZATION);
-    if let Some(member) = asker::shown(&before, site).await?
-        && let Credential::Session { record, .. } = &member.credential
-    {
-        site.staff.publisher.sign_out(record, site.now_ms()).await.map_err(|error| problem_of_publish(&error))?;
+    let shown = asker::shown(&before, site).await.unwrap_or_else(|problem| {
+        tracing::warn!(detail = problem.detail, "the session that a browser showed before signing in cannot be read");
+        None
+    });
+    match shown?.credential {
+        Credential::Session { record, .. } => Some(record),
+        Credential::Token(_) => None,
     }
-    Ok(goes_to(HOME)
+}
+
+/// Gives the browser its session and takes everything else from it. By now the link is used up: nothing fails any more.
+async fn signed_in(site: &Site, before: Option<SessionRecord>, channel: Channel, text: &SessionText) -> Response {
+    if let Some(record) = before
+        && let Err(error) = site.staff.publisher.sign_out(&record, site.now_ms()).await
+    {
+        tracing::warn!(%error, session = record.id, "the session before a sign-in could not be ended");
+    }
+    goes_to(HOME)
         .header_opt(header::SET_COOKIE, channel.set(channel.session(), text.reveal(), None))
         .header_opt(header::SET_COOKIE, channel.set(channel.attempt(), "", Some(0)))
-        .empty())
+        .empty()
 }
 
 fn goes_to(place: &str) -> Reply {
     Reply::new(StatusCode::SEE_OTHER).header(header::LOCATION, place).cache(CachePolicy::Private)
+}
+
+fn channel_of(parts: &Parts, site: &Site) -> Option<Channel> {
+    Channel::of(parts, site.settings.public_url.as_deref())
 }
 
 fn provider_of(site: &Site) -> Result<&Provider, Refusal> {
