@@ -338,6 +338,10 @@ impl Config {
                 *shown = url.to_string();
             }
         }
+        // What follows the host of a webhook is what lets post to it.
+        if let Ok(url) = url::Url::parse(&shown.notices.webhook_url) {
+            shown.notices.webhook_url = format!("{}/(hidden)", url.origin().ascii_serialization());
+        }
         Ok(toml::to_string_pretty(&shown)?)
     }
 }
@@ -369,6 +373,8 @@ mod tests {
         config.catalog.url = "postgres://portico:open-sesame@db/portico".to_owned();
         config.read_environment(|name| (name == "AWS_SECRET_ACCESS_KEY").then(|| "open-sesame".to_owned())).unwrap();
         assert_eq!(config.storage.options["aws_secret_access_key"], "open-sesame");
-        assert!(!config.shown().unwrap().contains("open-sesame"));
+        config.notices.webhook_url = "https://chat.example/hooks/open-sesame?token=open-sesame".to_owned();
+        let shown = config.shown().unwrap();
+        assert!(shown.contains("https://chat.example/(hidden)") && !shown.contains("open-sesame"), "{shown}");
     }
 }

@@ -1,7 +1,5 @@
 //! Whether what a source brought is like what is public: its columns, how many rows, its nulls, what was found in it.
 
-use std::collections::BTreeSet;
-
 use arrow_schema::Schema;
 use portico_model::finding::{Finding, Severity};
 use portico_model::profile::TableProfile;
@@ -21,17 +19,27 @@ pub(crate) fn differences(
         // Where the columns are others, their nulls compare with nothing.
         reasons.extend(nulls(&current.profile, profile, tolerance));
     }
-    let known: BTreeSet<(&str, Option<&str>)> = current.findings.iter().map(about).collect();
-    let new = findings.iter().filter(|finding| finding.severity != Severity::Info && !known.contains(&about(finding)));
-    reasons.extend(new.map(|finding| match &finding.column {
-        Some(column) => format!("screening found something new: {} in column {column}", finding.rule),
-        None => format!("screening found something new: {}", finding.rule),
-    }));
+    let told = findings.iter().filter(|finding| finding.severity != Severity::Info);
+    reasons.extend(told.filter_map(|finding| found(finding, &current.findings, tolerance)));
     reasons
 }
 
-fn about(finding: &Finding) -> (&str, Option<&str>) {
-    (finding.rule.as_str(), finding.column.as_deref())
+/// What screening found that people have not seen: something new, something worse, or more of it than the rows may grow by.
+fn found(finding: &Finding, before: &[Finding], tolerance: &Tolerance) -> Option<String> {
+    let about = |finding: &Finding| (finding.rule.clone(), finding.column.clone());
+    let known = || before.iter().filter(|known| about(known) == about(finding));
+    let seen: u64 = known().map(|known| known.count).fold(0, u64::saturating_add);
+    let may_be = u128::from(seen).saturating_mul(100 + u128::from(tolerance.more_rows_percent)) / 100;
+    let what = match known().map(|known| known.severity).max() {
+        None => "something new",
+        Some(severity) if severity < finding.severity => "something worse",
+        Some(_) if u128::from(finding.count) > may_be => "more",
+        Some(_) => return None,
+    };
+    Some(match &finding.column {
+        Some(column) => format!("screening found {what}: {} in column {column}", finding.rule),
+        None => format!("screening found {what}: {}", finding.rule),
+    })
 }
 
 fn columns(before: &Schema, after: &Schema) -> Vec<String> {
@@ -97,6 +105,26 @@ mod tests {
         ] {
             assert_eq!(rows(before, after, &tolerance).is_some(), held, "{before} {after}");
         }
+    }
+
+    #[test]
+    fn what_people_have_seen_is_no_news_and_more_of_it_is() {
+        let finding = |severity, count| Finding {
+            column: Some("notes".to_owned()),
+            count,
+            ..Finding::on_file("us_phone", severity, "x")
+        };
+        let tolerance = Tolerance { more_rows_percent: 50, ..Tolerance::default() };
+        let before = [finding(Severity::Warning, 10)];
+        let told = |finding: Finding| found(&finding, &before, &tolerance);
+        assert_eq!(told(finding(Severity::Warning, 15)), None);
+        assert_eq!(told(finding(Severity::Warning, 16)).unwrap(), "screening found more: us_phone in column notes");
+        assert_eq!(
+            told(finding(Severity::Blocking, 1)).unwrap(),
+            "screening found something worse: us_phone in column notes"
+        );
+        let new = Finding { column: None, ..finding(Severity::Warning, 1) };
+        assert_eq!(told(new).unwrap(), "screening found something new: us_phone");
     }
 
     #[test]

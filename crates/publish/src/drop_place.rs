@@ -3,8 +3,8 @@
 
 use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
-use std::time::UNIX_EPOCH;
 
 use sha2::{Digest as _, Sha256};
 
@@ -51,31 +51,16 @@ pub(crate) fn copy(
     (into, bytes_max): (&Path, u64),
     now_ms: i64,
 ) -> Result<(String, Fetched), PublishError> {
-    let mut found: Option<String> = None;
-    let unread = |error: std::io::Error| {
-        tracing::warn!(%error, "a directory of sources.directories cannot be read");
-        PublishError::BadSource("the directory cannot be read".to_owned())
-    };
-    for entry in std::fs::read_dir(directory).map_err(unread)?.take(FILES_MAX) {
-        let entry = entry?;
-        let Some(name) = plain(entry.file_name()).filter(|name| fits(name, pattern)) else { continue };
-        let seen = entry.metadata()?;
-        let changed = seen.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let settled = i64::try_from(changed).unwrap_or(i64::MAX) <= now_ms.saturating_sub(SETTLED_MS);
-        if seen.is_file() && settled && turn.prefers(&name, found.as_ref()) {
-            found = Some(name);
-        }
-    }
     let none = || PublishError::BadSource("the directory has no such file, or it is still being written".to_owned());
-    let name = match (found, turn) {
-        (Some(name), _) => name,
+    let (name, seen) = match (chosen(directory, pattern, turn, now_ms)?, turn) {
+        (Some(file), _) => file,
         (None, Turn::Next(Some(read))) => return Ok((read.clone(), Fetched::Unchanged)),
         (None, _) => return Err(none()),
     };
-    let path = directory.join(&name);
-    let mut from = std::fs::File::open(&path)?;
-    // What is open has to be what was seen: a name may lead elsewhere by now.
-    if !std::fs::symlink_metadata(&path)?.is_file() || !from.metadata()?.is_file() {
+    // A link that has come in its place is not followed, and a pipe is not waited for.
+    let mut open = std::fs::OpenOptions::new();
+    let mut from = open.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(directory.join(&name))?;
+    if Looks::of(&from.metadata()?) != seen {
         return Err(none());
     }
     let mut to = std::fs::File::create(into)?;
@@ -90,10 +75,59 @@ pub(crate) fn copy(
         hash.update(bytes);
         to.write_all(bytes)?;
     }
+    // Whoever began to write it anew meanwhile has not come to its end.
+    if read != seen.bytes || Looks::of(&from.metadata()?) != seen {
+        return Err(none());
+    }
     // Where files are read one after the other, its name says how far they are.
     let etag = matches!(turn, Turn::Next(_)).then(|| name.clone());
     let conditions = Conditions { etag, last_modified: None };
     Ok((name, Fetched::File { sha256: hex(&hash.finalize()), conditions }))
+}
+
+/// By which a file is known to be the one that was looked at, as it was then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Looks {
+    is_file: bool,
+    device: u64,
+    number: u64,
+    bytes: u64,
+    changed: (i64, i64),
+}
+
+impl Looks {
+    fn of(file: &std::fs::Metadata) -> Self {
+        let changed = (file.mtime(), file.mtime_nsec());
+        Self { is_file: file.is_file(), device: file.dev(), number: file.ino(), bytes: file.len(), changed }
+    }
+
+    fn is_settled(&self, now_ms: i64) -> bool {
+        let changed_ms = self.changed.0.saturating_mul(1000).saturating_add(self.changed.1 / 1_000_000);
+        changed_ms <= now_ms.saturating_sub(SETTLED_MS)
+    }
+}
+
+/// The file that has its turn, if it is not being written any more. Of files that are read one after the other none is left
+/// out: while the next one is being written, those after it wait.
+fn chosen(directory: &Path, pattern: &str, turn: &Turn, now_ms: i64) -> Result<Option<(String, Looks)>, PublishError> {
+    let unread = |error: std::io::Error| {
+        tracing::warn!(%error, "a directory of sources.directories cannot be read");
+        PublishError::BadSource("the directory cannot be read".to_owned())
+    };
+    let mut found: Option<(String, Looks)> = None;
+    for (place, entry) in std::fs::read_dir(directory).map_err(unread)?.enumerate() {
+        if place >= FILES_MAX {
+            return Err(PublishError::BadSource(format!("the directory has more than {FILES_MAX} entries")));
+        }
+        let entry = entry?;
+        let Some(name) = plain(entry.file_name()).filter(|name| fits(name, pattern)) else { continue };
+        let seen = Looks::of(&entry.metadata()?);
+        let may_be = seen.is_file && (seen.is_settled(now_ms) || matches!(turn, Turn::Next(_)));
+        if may_be && turn.prefers(&name, found.as_ref().map(|(name, _)| name)) {
+            found = Some((name, seen));
+        }
+    }
+    Ok(found.filter(|(_, seen)| seen.is_settled(now_ms)))
 }
 
 fn plain(name: OsString) -> Option<String> {
@@ -158,6 +192,26 @@ mod tests {
             read = conditions.etag;
         }
         assert_eq!(names, ["a.csv", "b.csv", "c.csv"]);
+    }
+
+    #[test]
+    fn none_is_left_out_while_it_is_being_written() {
+        let (place, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let into = out.path().join("file");
+        let write = |name: &str, changed_s: u64| {
+            let file = std::fs::File::create(place.path().join(name)).unwrap();
+            file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(changed_s)).unwrap();
+        };
+        let now_ms = 1_000_000;
+        write("a.csv", 900);
+        write("b.csv", 995);
+        write("c.csv", 900);
+        let next = |read: &str, now_ms| {
+            copy(place.path(), ("*.csv", &Turn::Next(Some(read.to_owned()))), (&into, 5), now_ms).unwrap()
+        };
+        assert!(matches!(next("a.csv", now_ms), (name, Fetched::Unchanged) if name == "a.csv"));
+        assert!(matches!(next("a.csv", now_ms + 10_000), (name, Fetched::File { .. }) if name == "b.csv"));
+        assert!(matches!(next("b.csv", now_ms), (name, Fetched::File { .. }) if name == "c.csv"));
     }
 
     #[test]

@@ -226,7 +226,10 @@ impl Fetcher {
         if from.scheme() == "https" && next.scheme() != "https" {
             return Err(FetchError::Address("the server redirects from https to something else"));
         }
-        self.check(next.as_str())
+        let next = self.check(next.as_str())?;
+        // The operator has named inner hosts for those who declare sources, and not for servers of others.
+        let is_named = |url: &Url| url.host_str().is_some_and(|host| self.is_excepted(host));
+        if is_named(&next) && !is_named(from) { Err(FetchError::Internal) } else { Ok(next) }
     }
 
     /// A client that connects to the addresses of this URL's host and to nothing else.

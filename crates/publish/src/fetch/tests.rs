@@ -256,6 +256,20 @@ async fn every_redirection_is_checked_like_the_first_address() {
 }
 
 #[tokio::test]
+async fn a_server_of_others_does_not_choose_among_named_hosts() {
+    let (fetcher, _) = fetcher(&[443], &["gis.example", "maps.example"], IpAddr::from([127, 0, 0, 1]));
+    let led = |from: &str, to: &str| {
+        let answer = http::Response::builder().status(302).header("location", to).body("").unwrap();
+        fetcher.redirected(&Url::parse(from).unwrap(), &Response::from(answer))
+    };
+    let refused = led("https://vendor.example/x.csv", "https://gis.example/admin");
+    assert!(matches!(refused, Err(FetchError::Internal)), "{refused:?}");
+    assert!(led("https://vendor.example/x.csv", "https://files.example/x.csv").is_ok());
+    assert!(led("https://gis.example/x", "https://gis.example/y").is_ok());
+    assert!(led("https://gis.example/x", "https://maps.example/y").is_ok());
+}
+
+#[tokio::test]
 async fn what_is_too_large_compressed_or_cut_is_refused_and_says_nothing_of_itself() {
     let long = "x".repeat(2_000);
     let answers = [
