@@ -60,6 +60,11 @@ impl Outcome {
         Self { name: "unchanged", reasons: Vec::new(), revision: None, version: None, conditions }
     }
 
+    fn waiting(conditions: Conditions) -> Self {
+        let reasons = vec!["what it brought before waits for people".to_owned()];
+        Self { name: "waiting", reasons, revision: None, version: None, conditions }
+    }
+
     fn failed(error: &PublishError) -> Self {
         let conditions = Conditions::default();
         Self { name: "failed", reasons: vec![error.to_string()], revision: None, version: None, conditions }
@@ -122,12 +127,12 @@ impl Publisher {
         let file = scratch.path().join("file");
         let (name, fetched) = self.fetch_source(&declaration, before, &file, now_ms).await?;
         let Fetched::File { sha256, conditions } = fetched else {
-            return Ok(Outcome::unchanged(known(before)));
+            return self.unchanged(&principal, source, known(before)).await;
         };
         let options = declaration.options(&name);
         let goes_on = !options.mode.replaces();
         let record = match self.brought_before(&principal, source, (&sha256, goes_on), now_ms).await? {
-            Before::Told => return Ok(Outcome::unchanged(conditions)),
+            Before::Told => return self.unchanged(&principal, source, conditions).await,
             Before::Open(record) => *record,
             Before::Nothing => {
                 let dataset = self.store.catalog.dataset(&source.dataset).await?;
@@ -140,6 +145,21 @@ impl Publisher {
         };
         let outcome = self.go_on(&principal, source, (&declaration, record), now_ms).await?;
         Ok(Outcome { conditions, ..outcome })
+    }
+
+    /// The source is as it was; what it brought may still wait for people, and with it the public.
+    async fn unchanged(
+        &self,
+        principal: &Principal,
+        source: &SourceRecord,
+        conditions: Conditions,
+    ) -> Result<Outcome, PublishError> {
+        let records = self.store.catalog.revisions(&source.dataset).await?;
+        let newest = records.iter().find(|record| record.created_by == principal.name());
+        if newest.is_some_and(RevisionRecord::is_open) {
+            return Ok(Outcome::waiting(conditions));
+        }
+        Ok(Outcome::unchanged(conditions))
     }
 
     async fn fetch_source(
@@ -240,9 +260,7 @@ impl Publisher {
         let runs = self.store.catalog.runs(&source.dataset, i64::MAX).await?;
         let told = runs.iter().any(|run| run.revision.as_deref() == Some(record.id.as_str()));
         if told || record.created_by != principal.name() {
-            let reasons = vec!["what it brought before waits for people".to_owned()];
-            let conditions = known(before);
-            return Ok(Some(Outcome { name: "waiting", reasons, revision: None, version: None, conditions }));
+            return Ok(Some(Outcome::waiting(known(before))));
         }
         let mut conditions = known(before);
         if matches!(declaration.from, Origin::Directory { .. }) {

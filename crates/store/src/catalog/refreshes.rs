@@ -324,9 +324,12 @@ async fn keep_run(change: &mut Change, dataset: &DatasetName, run: &RunRecord, k
         .execute(&mut *change.transaction)
         .await?;
     seals::seal_run(&mut change.transaction, &run.id).await?;
+    // The last one that brought something stays however long ago it was: by it is known what people were told of.
     sqlx::query(
         "DELETE FROM refresh_run WHERE dataset = $1 AND id NOT IN \
-         (SELECT id FROM refresh_run WHERE dataset = $1 ORDER BY started_ms DESC, id DESC LIMIT $2)",
+         (SELECT id FROM refresh_run WHERE dataset = $1 ORDER BY started_ms DESC, id DESC LIMIT $2) AND id NOT IN \
+         (SELECT id FROM refresh_run WHERE dataset = $1 AND record LIKE '%\"revision\":\"%' \
+         ORDER BY started_ms DESC, id DESC LIMIT 1)",
     )
     .bind(dataset.as_str())
     .bind(keep)
