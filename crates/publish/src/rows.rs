@@ -8,7 +8,7 @@ use std::fs::File;
 use std::path::Path;
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use portico_encode::encoder;
+use portico_encode::{EncodeError, encoder};
 use portico_model::format::{Compression, FileKind, Format};
 use portico_model::limits::IntakeLimits;
 use portico_model::order::{Envelope, OutputOptions};
@@ -148,7 +148,11 @@ pub(crate) fn write(page: &Page, limits: &IntakeLimits, scratch: &Path) -> Resul
     let open = ParquetRecordBatchReaderBuilder::try_new(File::open(scratch.join(&page.file))?)?;
     let schema = open.schema().clone();
     let kind = FileKind { format: Format::Ndjson, compression: Compression::None };
-    let failed = |error: portico_encode::EncodeError| PublishError::Write(error.into());
+    // What the file calls a geometry and is none could be read by nobody.
+    let failed = |error: EncodeError| match error {
+        EncodeError::Geometry(_) => PublishError::Refused(Problem::new(ProblemKind::InvalidRequest, error.to_string())),
+        error => PublishError::Write(error.into()),
+    };
     let mut lines = encoder(kind, &schema, &OutputOptions::default(), &Envelope::default()).map_err(failed)?;
     let mut text = Vec::new();
     let mut written = 0;
