@@ -141,7 +141,8 @@ fn of_internal(message: &str) -> Option<Problem> {
     if message.starts_with("Unavailable default cast for native type") {
         return Some(invalid_sql("A function does not take an argument of this type. CAST makes types plain."));
     }
-    if message.starts_with("Min/Max accumulator not implemented for type") {
+    if message.starts_with("Min/Max accumulator not implemented for type") || message.starts_with("Uncomparable values")
+    {
         return Some(invalid_sql("min and max do not take values of this type."));
     }
     if message.starts_with("Cannot run range queries on datatype") {

@@ -75,6 +75,7 @@ fn types_that_do_not_fit_are_the_statements_fault() {
     );
     check("Unavailable default cast for native type String from physical type Struct", "A function does not take");
     check("Min/Max accumulator not implemented for type Map", "min and max do not take");
+    check("Uncomparable values: List([{1: 1}]), List([{1: 1}]).", "min and max do not take values of this type.");
     check("Cannot run range queries on datatype: Binary", "A window cannot measure distances");
     check("Unsupported predicate type.\nThis issue was likely caused by", "A window function cannot stand in WHERE");
     let problem = of(&DataFusionError::Internal("array_resize: failed to convert size to usize".into()), &LIMITS);

@@ -172,6 +172,16 @@ async fn refusals_of_windows_speak_of_windows() {
 }
 
 #[tokio::test]
+async fn lists_of_what_has_no_order_have_no_least_and_no_greatest() {
+    let city = City::new();
+    for list in ["max(list_zip([1, 2], [3, 4]))", "min(map_entries(map(['a'], [id])))"] {
+        let problem = city.refused(&format!("SELECT {list} FROM \"permits@3\"")).await;
+        assert_eq!(problem.kind, ProblemKind::InvalidSql, "{list}: {problem}");
+        assert_eq!(problem.detail, "min and max do not take values of this type.", "{list}");
+    }
+}
+
+#[tokio::test]
 async fn a_case_of_many_branches_is_planned_at_once() {
     let city = City::new();
     let case = |branches: usize| {
