@@ -11,7 +11,7 @@ use portico_model::policy::{Principal, Role, Scope};
 use portico_model::problem::ProblemKind;
 use portico_model::revision::RevisionState;
 use portico_publish::{
-    Cycle, Declaration, FetchSettings, Fetcher, NoticeSettings, Origin, Places, Publisher, ReadOptions, Source,
+    Cycle, Declaration, FetchSettings, Fetcher, Mode, NoticeSettings, Origin, Places, Publisher, ReadOptions, Source,
     Sources, Tolerance,
 };
 use portico_store::RunRecord;
@@ -64,7 +64,7 @@ fn some_trees(rows: std::ops::Range<u64>) -> String {
 /// Every day at three in the morning, from the directory.
 fn daily() -> Declaration {
     Declaration {
-        from: Origin::Directory { directory: "trees".to_owned(), file: "trees*.csv".to_owned() },
+        from: Origin::Directory { directory: "trees".to_owned(), file: "trees*.csv".to_owned(), union: false },
         reading: ReadOptions::default(),
         cycle: Some(Cycle { cron: "0 3 * * *".to_owned(), time_zone: "America/New_York".to_owned(), jitter_s: 0 }),
         tolerance: Tolerance::default(),
@@ -85,7 +85,11 @@ impl Office {
 
     /// Somebody drops a file, long enough ago for the clock of the test.
     fn drop(&self, text: &str) -> PathBuf {
-        let path = self.place.path().join("trees.csv");
+        self.drop_as("trees.csv", text)
+    }
+
+    fn drop_as(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.place.path().join(name);
         std::fs::write(&path, text).unwrap();
         let at = UNIX_EPOCH + Duration::from_millis(u64::try_from(NOW_MS - HOUR_MS).unwrap());
         std::fs::File::options().write(true).open(&path).unwrap().set_modified(at).unwrap();
@@ -245,12 +249,38 @@ async fn what_fails_is_tried_again_and_another_declaration_is_approved_again() {
 }
 
 #[tokio::test]
+async fn all_files_of_a_name_are_released_as_one_table() {
+    let office = Office::new().await;
+    let from = Origin::Directory { directory: "trees".to_owned(), file: "trees*.csv".to_owned(), union: true };
+    let source = office.declare(&Declaration { from, ..daily() }).await;
+    office.approve(&source).await;
+    office.drop_as("trees-2.csv", &some_trees(60..101));
+    office.drop_as("trees-1.csv", &some_trees(0..60));
+    assert_eq!(office.refresh(NOW_MS).await.outcome, "released");
+    assert_eq!(office.rows().await, "101\n");
+    let last = "select species from street_trees where tree_id = '00100'";
+    assert_eq!(office.world.rows(last).await, "Ash\n");
+    let wrong = office.drop_as("trees-3.csv", "tree_id,kind\n00101,Oak\n");
+    let run = office.refresh(NOW_MS + DAY_MS).await;
+    assert_eq!(run.outcome, "failed");
+    assert!(run.reasons[0].contains("trees-3.csv has another header"), "{:?}", run.reasons);
+    std::fs::remove_file(wrong).unwrap();
+    office.drop_as("trees-3.csv", &some_trees(101..103));
+    assert_eq!(office.refresh(NOW_MS + 2 * DAY_MS).await.outcome, "released");
+    assert_eq!(office.rows().await, "103\n");
+}
+
+#[tokio::test]
 async fn a_declaration_stays_within_what_the_operator_allows() {
     let office = Office::new().await;
     let from = |from| Declaration { from, ..daily() };
     let https = |url: &str| from(Origin::Https { url: url.to_owned() });
     let directory = |directory: &str, file: &str| {
-        from(Origin::Directory { directory: directory.to_owned(), file: file.to_owned() })
+        from(Origin::Directory { directory: directory.to_owned(), file: file.to_owned(), union: false })
+    };
+    let union = |file: &str, reading: ReadOptions| {
+        let from = Origin::Directory { directory: "trees".to_owned(), file: file.to_owned(), union: true };
+        Declaration { from, reading, ..daily() }
     };
     let cron = |cron: &str| Declaration {
         cycle: Some(Cycle { cron: cron.to_owned(), time_zone: "UTC".to_owned(), jitter_s: 0 }),
@@ -267,6 +297,9 @@ async fn a_declaration_stays_within_what_the_operator_allows() {
         directory("trees", ""),
         directory("trees", ".hidden"),
         directory("trees", "*a*"),
+        union("trees*.xlsx", ReadOptions::default()),
+        union("trees*.csv", ReadOptions { header: Some(false), ..ReadOptions::default() }),
+        union("trees*.csv", ReadOptions { mode: Mode::Append, ..ReadOptions::default() }),
         cron("every day"),
         Declaration { tolerance, ..daily() },
     ] {

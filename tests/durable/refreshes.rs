@@ -24,7 +24,7 @@ async fn a_refresh_in_trouble_anywhere_is_completed_by_the_next() {
     let long_ago = UNIX_EPOCH + Duration::from_millis(u64::try_from(NOW_MS - 60_000).unwrap());
     std::fs::File::options().write(true).open(&two).unwrap().set_modified(long_ago).unwrap();
     let declaration = Declaration {
-        from: Origin::Directory { directory: "place".to_owned(), file: "*.csv".to_owned() },
+        from: Origin::Directory { directory: "place".to_owned(), file: "*.csv".to_owned(), union: false },
         reading: ReadOptions::default(),
         cycle: Some(Cycle { cron: "0 3 * * *".to_owned(), time_zone: "UTC".to_owned(), jitter_s: 0 }),
         tolerance: Tolerance::default(),

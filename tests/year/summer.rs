@@ -44,7 +44,7 @@ fn visits(week: u64) -> String {
 /// Every Monday at three in the morning, from a directory that the turnstiles write to.
 fn weekly() -> Declaration {
     Declaration {
-        from: Origin::Directory { directory: "turnstiles".to_owned(), file: "visits*.csv".to_owned() },
+        from: Origin::Directory { directory: "turnstiles".to_owned(), file: "visits*.csv".to_owned(), union: false },
         reading: ReadOptions::default(),
         cycle: Some(Cycle { cron: "0 3 * * 1".to_owned(), time_zone: "America/New_York".to_owned(), jitter_s: 0 }),
         tolerance: Tolerance::default(),

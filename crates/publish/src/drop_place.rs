@@ -12,6 +12,10 @@ use crate::error::PublishError;
 use crate::fetch::{Conditions, FetchError, Fetched};
 use crate::source::hex;
 
+mod union;
+
+pub(crate) use union::unite;
+
 /// How long a file has to lie there unchanged before it is read, in milliseconds.
 const SETTLED_MS: i64 = 10_000;
 /// Files of a directory that are looked at.
@@ -51,18 +55,12 @@ pub(crate) fn copy(
     (into, bytes_max): (&Path, u64),
     now_ms: i64,
 ) -> Result<(String, Fetched), PublishError> {
-    let none = || PublishError::BadSource("the directory has no such file, or it is still being written".to_owned());
     let (name, seen) = match (chosen(directory, pattern, turn, now_ms)?, turn) {
         (Some(file), _) => file,
         (None, Turn::Next(Some(read))) => return Ok((read.clone(), Fetched::Unchanged)),
         (None, _) => return Err(none()),
     };
-    // A link that has come in its place is not followed, and a pipe is not waited for.
-    let mut open = std::fs::OpenOptions::new();
-    let mut from = open.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(directory.join(&name))?;
-    if Looks::of(&from.metadata()?) != seen {
-        return Err(none());
-    }
+    let mut from = opened(directory, &name, seen)?;
     let mut to = std::fs::File::create(into)?;
     let (mut hash, mut read, mut chunk) = (Sha256::new(), 0_u64, vec![0; CHUNK_BYTES]);
     loop {
@@ -75,14 +73,27 @@ pub(crate) fn copy(
         hash.update(bytes);
         to.write_all(bytes)?;
     }
-    // Whoever began to write it anew meanwhile has not come to its end.
-    if read != seen.bytes || Looks::of(&from.metadata()?) != seen {
-        return Err(none());
-    }
+    is_still(&from, seen, read)?;
     // Where files are read one after the other, its name says how far they are.
     let etag = matches!(turn, Turn::Next(_)).then(|| name.clone());
     let conditions = Conditions { etag, last_modified: None };
     Ok((name, Fetched::File { sha256: hex(&hash.finalize()), conditions }))
+}
+
+fn none() -> PublishError {
+    PublishError::BadSource("the directory has no such file, or it is still being written".to_owned())
+}
+
+/// Opens a file as it was seen. A link that has come in its place is not followed, and a pipe is not waited for.
+fn opened(directory: &Path, name: &str, seen: Looks) -> Result<std::fs::File, PublishError> {
+    let mut open = std::fs::OpenOptions::new();
+    let from = open.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(directory.join(name))?;
+    if Looks::of(&from.metadata()?) == seen { Ok(from) } else { Err(none()) }
+}
+
+/// Whoever began to write it anew while it was read has not come to its end.
+fn is_still(from: &std::fs::File, seen: Looks, read: u64) -> Result<(), PublishError> {
+    if read == seen.bytes && Looks::of(&from.metadata()?) == seen { Ok(()) } else { Err(none()) }
 }
 
 /// By which a file is known to be the one that was looked at, as it was then.
@@ -110,11 +121,23 @@ impl Looks {
 /// The file that has its turn, if it is not being written any more. Of files that are read one after the other none is left
 /// out: while the next one is being written, those after it wait.
 fn chosen(directory: &Path, pattern: &str, turn: &Turn, now_ms: i64) -> Result<Option<(String, Looks)>, PublishError> {
+    let mut found: Option<(String, Looks)> = None;
+    for (name, seen) in fitting(directory, pattern)? {
+        let may_be = seen.is_settled(now_ms) || matches!(turn, Turn::Next(_));
+        if may_be && turn.prefers(&name, found.as_ref().map(|(name, _)| name)) {
+            found = Some((name, seen));
+        }
+    }
+    Ok(found.filter(|(_, seen)| seen.is_settled(now_ms)))
+}
+
+/// The files whose names fit a pattern, in no order.
+fn fitting(directory: &Path, pattern: &str) -> Result<Vec<(String, Looks)>, PublishError> {
     let unread = |error: std::io::Error| {
         tracing::warn!(%error, "a directory of sources.directories cannot be read");
         PublishError::BadSource("the directory cannot be read".to_owned())
     };
-    let mut found: Option<(String, Looks)> = None;
+    let mut found = Vec::new();
     for (place, entry) in std::fs::read_dir(directory).map_err(unread)?.enumerate() {
         if place >= FILES_MAX {
             return Err(PublishError::BadSource(format!("the directory has more than {FILES_MAX} entries")));
@@ -122,12 +145,11 @@ fn chosen(directory: &Path, pattern: &str, turn: &Turn, now_ms: i64) -> Result<O
         let entry = entry?;
         let Some(name) = plain(entry.file_name()).filter(|name| fits(name, pattern)) else { continue };
         let seen = Looks::of(&entry.metadata()?);
-        let may_be = seen.is_file && (seen.is_settled(now_ms) || matches!(turn, Turn::Next(_)));
-        if may_be && turn.prefers(&name, found.as_ref().map(|(name, _)| name)) {
-            found = Some((name, seen));
+        if seen.is_file {
+            found.push((name, seen));
         }
     }
-    Ok(found.filter(|(_, seen)| seen.is_settled(now_ms)))
+    Ok(found)
 }
 
 fn plain(name: OsString) -> Option<String> {

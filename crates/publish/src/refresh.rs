@@ -193,7 +193,7 @@ impl Publisher {
                 let fetched = database::fetch(fetcher, (place, query), limits, into).await?;
                 Ok((database::FILE_NAME.to_owned(), fetched))
             }
-            Origin::Directory { directory, file } => {
+            Origin::Directory { directory, file, union } => {
                 let place = self.sources.places.directories.get(directory);
                 let gone = || PublishError::BadSource("the directory is none of sources.directories".to_owned());
                 let place = place.ok_or_else(gone)?.clone();
@@ -203,7 +203,11 @@ impl Publisher {
                     true => Turn::Last,
                     false => Turn::Next(before.etag.clone()),
                 };
-                let copying = move || drop_place::copy(&place, (&pattern, &turn), (&into, bytes_max), now_ms);
+                let union = *union;
+                let copying = move || match union {
+                    true => drop_place::unite(&place, &pattern, (&into, bytes_max), now_ms),
+                    false => drop_place::copy(&place, (&pattern, &turn), (&into, bytes_max), now_ms),
+                };
                 let copied = tokio::task::spawn_blocking(copying).await;
                 copied.map_err(|error| PublishError::Write(error.into()))?
             }

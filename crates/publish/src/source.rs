@@ -18,6 +18,8 @@ use crate::decisions::denied;
 use crate::error::PublishError;
 use crate::publisher::{Publisher, from_json, json};
 
+/// How the names of files end whose rows may be put one below the other.
+const UNITED: [&str; 3] = [".csv", ".tsv", ".txt"];
 /// Per cent that a tolerance may be.
 const PERCENT_MAX: u32 = 100_000;
 
@@ -53,6 +55,9 @@ pub enum Origin {
         directory: String,
         /// The file's name; one `*` stands for anything, and of several files the last in the order of names is read.
         file: String,
+        /// Whether all files of such a name are read, one below the other, as one table: CSV with the same header.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        union: bool,
     },
     /// An object in a bucket.
     Object {
@@ -263,13 +268,19 @@ impl Publisher {
         let bad = |what: &str| Err(PublishError::BadSource(what.to_owned()));
         match &declaration.from {
             Origin::Https { url } => drop(self.sources.fetcher.check(url)?),
-            Origin::Directory { directory, file } => {
+            Origin::Directory { directory, file, union } => {
                 if !self.sources.places.directories.contains_key(directory) {
                     return bad("the directory is none of sources.directories");
                 }
                 let plain = !file.is_empty() && !file.starts_with('.') && !file.contains(['/', '\\', '\0']);
                 if !plain || file.matches('*').count() > 1 {
                     return bad("file is the name of a file, in which one * may stand for anything");
+                }
+                if *union && !UNITED.iter().any(|ending| file.to_lowercase().ends_with(ending)) {
+                    return bad("a union is one of CSV files: file ends with .csv, .tsv or .txt");
+                }
+                if *union && (!declaration.reading.mode.replaces() || declaration.reading.header == Some(false)) {
+                    return bad("a union reads all files each time, under their header: mode is replace");
                 }
             }
             Origin::Postgresql { database, query } => {
