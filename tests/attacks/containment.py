@@ -230,7 +230,10 @@ def respawn(place, kills):
                 if done.is_set():
                     return
                 # Words of its own: nothing is remembered of it, and nothing is answered from memory.
-                check(ask(server, f"select count(*) as c, {number} as n, {turn} as t from service_requests where length(request_id) > {turn % 7}"))
+                try:
+                    check(ask(server, f"select count(*) as c, {number} as n, {turn} as t from service_requests where length(request_id) > {turn % 7}"))
+                except requests.RequestException as error:
+                    wrong.append(("broken off", str(error)[:200]))
                 served[number] += 1
 
         def probe(number):

@@ -86,7 +86,9 @@ async fn parameters_are_checked_before_anything_runs() {
 #[tokio::test]
 async fn what_breaks_after_the_first_byte_is_an_error_in_the_body() {
     let portal = Portal::new(|_| ()).await;
-    for (command, expect) in [("late-problem", ProblemKind::AnswerTooLarge), ("no-tail", ProblemKind::Unavailable)] {
+    for (command, expect) in
+        [("late-problem:100000", ProblemKind::AnswerTooLarge), ("no-tail:100000", ProblemKind::Unavailable)]
+    {
         let answer = answer(&portal, &ask("a", command)).await.unwrap();
         assert_eq!(collect(answer).await.unwrap_err().kind, expect, "{command}");
     }

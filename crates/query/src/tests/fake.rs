@@ -108,12 +108,20 @@ impl Fake {
             }
             "problem" => to_come.problem(ProblemKind::QueryFailed).await,
             "late-problem" => {
-                to_come.begin(&order).await;
+                to_come.head(&order).await;
+                to_come.chunk(0, number(1)).await;
                 to_come.problem(ProblemKind::AnswerTooLarge).await;
             }
-            "no-tail" => to_come.begin(&order).await,
+            "no-tail" => {
+                to_come.head(&order).await;
+                to_come.chunk(0, number(1)).await;
+            }
             "no-words" => to_come.send(Err(Status::unknown("it broke at /secret/path"))).await,
             "lost" if self.inner.lost.fetch_add(1, Ordering::SeqCst) < number(1) => {
+                to_come.send(Err(Status::unavailable("gone"))).await;
+            }
+            "lost-late" if self.inner.lost.fetch_add(1, Ordering::SeqCst) < number(1) => {
+                to_come.begin(&order).await;
                 to_come.send(Err(Status::unavailable("gone"))).await;
             }
             "steps" => {

@@ -84,9 +84,12 @@ async fn answers_come_whole_or_not_at_all() {
 #[tokio::test]
 async fn a_missing_tail_is_an_error() {
     let (_, workers) = pool(1);
-    let mut answer = workers.run(&order("do:no-tail", 5_000, 5_000), Effort::Scan, &turn().await).await.unwrap();
+    let long = order("do:no-tail:100000", 5_000, 5_000);
+    let mut answer = workers.run(&long, Effort::Scan, &turn().await).await.unwrap();
     assert!(matches!(answer.feed.next().await, Ok(AnswerChunk::Bytes(_))));
     assert!(answer.feed.next().await.is_err());
+    // Nothing of a short one has been sent yet.
+    assert!(workers.run(&order("do:no-tail:5", 5_000, 5_000), Effort::Scan, &turn().await).await.is_err());
 }
 
 #[tokio::test]
@@ -107,6 +110,10 @@ async fn nothing_of_an_unknown_failure_is_told() {
 async fn a_lost_worker_is_replaced_once_for_one_question() {
     let (fake, workers) = pool(1);
     assert_eq!(run(&workers, "do:lost:1").await.unwrap(), b"aaaaa");
+    assert_eq!(fake.orders().len(), 2);
+    // Lost after its first bytes: a short answer is held until it is whole.
+    let (fake, workers) = pool(1);
+    assert_eq!(run(&workers, "do:lost-late:1").await.unwrap(), b"aaaaa");
     assert_eq!(fake.orders().len(), 2);
     let (fake, workers) = pool(1);
     assert_eq!(run(&workers, "do:lost:2").await.unwrap_err().kind, ProblemKind::Unavailable);

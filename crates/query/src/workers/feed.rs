@@ -16,6 +16,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use portico_model::order::{AnswerHead, AnswerTail, WorkOrder};
 use portico_model::problem::{Problem, ProblemKind};
+use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use super::lease::Lease;
@@ -27,6 +28,11 @@ use crate::answer::AnswerChunk;
 /// How long the end of a process whose connection broke is waited for: its last words included, on a machine that has
 /// better things to do. What it says decides what the asker is told, so it is worth waiting for.
 const END_WAIT: Duration = Duration::from_secs(10);
+/// How long the rest of a short answer is waited for once its first chunk is here: what is calculated is there by then, and
+/// whoever reads a long answer does not notice.
+const HELD: Duration = Duration::from_millis(20);
+/// Bytes from which an answer is a long one, of which nothing is waited for.
+const HELD_BYTES: u64 = 64 * 1024;
 /// How long what a process sent before its end may take to arrive.
 const DRAIN: Duration = Duration::from_millis(100);
 
@@ -39,7 +45,7 @@ const SIGTERM: i32 = 15;
 const SIGXCPU: i32 = 24;
 const SIGXFSZ: i32 = 25;
 
-/// What a worker sends for one order. The first chunk is here already.
+/// What a worker sends for one order. The first chunk is here already, and all of a short answer.
 pub struct WorkerAnswer {
     /// Columns, schema, and for `Describe` and `Explain` all there is to say.
     pub head: AnswerHead,
@@ -73,7 +79,10 @@ impl Failure {
     }
 }
 
-/// Gives the order to the worker and waits for the head and the first chunk.
+/// What a worker sent, nothing at its end, or how the stream broke.
+type Heard = Result<Option<FlightData>, Status>;
+
+/// Gives the order to the worker and waits for the head and the first chunk, and for a moment for what comes after it.
 pub(super) async fn open(lease: Lease, order: &WorkOrder) -> Result<WorkerAnswer, Failure> {
     let ticket = serde_json::to_vec(order).map_err(|error| {
         tracing::error!(%error, "an order could not be written");
@@ -100,7 +109,7 @@ pub(super) async fn open(lease: Lease, order: &WorkOrder) -> Result<WorkerAnswer
         feed.ready.push_back(AnswerChunk::Message(FlightData { app_metadata: Bytes::new(), ..first }));
     }
     let chunk = feed.pull().await?;
-    feed.ready.push_back(chunk);
+    feed.gather(chunk).await?;
     Ok(WorkerAnswer { head, schema: Arc::new(schema), feed })
 }
 
@@ -116,8 +125,35 @@ impl Feed {
         }
     }
 
+    /// Takes what comes right after the first chunk, while nobody has been sent anything: of a short answer that is all of
+    /// it, so that a worker that is lost meanwhile costs nobody an answer.
+    async fn gather(&mut self, first: AnswerChunk) -> Result<(), Failure> {
+        let until = Instant::now() + HELD;
+        let (mut next, mut held) = (Some(first), 0);
+        while let Some(chunk) = next {
+            held += chunk.bytes();
+            let over = matches!(chunk, AnswerChunk::Tail(_)) || held >= HELD_BYTES;
+            self.ready.push_back(chunk);
+            next = if over { None } else { self.pull_until(until).await? };
+        }
+        Ok(())
+    }
+
     async fn pull(&mut self) -> Result<AnswerChunk, Failure> {
-        let Some(message) = self.receive().await? else { return Err(self.broken("no tail").await) };
+        let heard = self.hear().await;
+        self.chunk(heard).await
+    }
+
+    /// The next chunk, if it comes in time.
+    async fn pull_until(&mut self, until: Instant) -> Result<Option<AnswerChunk>, Failure> {
+        match tokio::time::timeout_at(until, self.hear()).await {
+            Ok(heard) => self.chunk(heard).await.map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    async fn chunk(&mut self, heard: Heard) -> Result<AnswerChunk, Failure> {
+        let Some(message) = self.understood(heard).await? else { return Err(self.broken("no tail").await) };
         if let Some(lease) = &self.lease {
             lease.assignment.begin();
         }
@@ -141,16 +177,25 @@ impl Feed {
     }
 
     async fn receive(&mut self) -> Result<Option<FlightData>, Failure> {
+        let heard = self.hear().await;
+        self.understood(heard).await
+    }
+
+    /// What the worker sends next. Waiting for it may be given up: nothing is lost by that.
+    async fn hear(&mut self) -> Heard {
         let Some(lease) = &self.lease else { return Ok(None) };
-        let received = tokio::select! {
+        tokio::select! {
             received = self.stream.message() => received,
             // What it sent before its end may still be on the way.
             _ = lease.ended() => match tokio::time::timeout(DRAIN, self.stream.message()).await {
                 Ok(received) => received,
                 Err(_) => Err(Status::unavailable("ended")),
             },
-        };
-        match received {
+        }
+    }
+
+    async fn understood(&mut self, heard: Heard) -> Result<Option<FlightData>, Failure> {
+        match heard {
             Ok(message) => Ok(message),
             Err(status) => match self.lease.take() {
                 Some(lease) => Err(explain(lease, Some(&status)).await),
