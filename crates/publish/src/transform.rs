@@ -128,7 +128,7 @@ impl Transform {
             made.push((field.name.clone(), Made::Derived(compiled)));
         }
         let derived = Schema::new(fields.clone());
-        for (field, dictionary) in labels.into_iter().zip(std::iter::repeat(dictionary)) {
+        for field in labels {
             match dictionary.and_then(|dictionary| Labels::new(field, dictionary, &derived)) {
                 Some(of) => {
                     fields.push(Arc::new(Column::new(&field.name, DataType::Utf8, true)));
