@@ -30,5 +30,6 @@ mod sources;
 mod staff;
 mod supply;
 mod tidy;
+mod transform;
 mod world;
 mod year;

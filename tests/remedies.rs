@@ -78,7 +78,7 @@ fn file() -> Vec<u8> {
 }
 
 /// Every byte of a released version, unpacked as far as its own format packs it.
-async fn released_bytes(world: &World, dataset: &str) -> Vec<u8> {
+pub(crate) async fn released_bytes(world: &World, dataset: &str) -> Vec<u8> {
     let name = DatasetName::parse(dataset).unwrap();
     let record = world.store.catalog.current_version(&name).await.unwrap().unwrap();
     assert_eq!(record.state, VersionState::Released);
@@ -115,14 +115,14 @@ fn unpacked(bytes: &[u8]) -> Vec<u8> {
     all
 }
 
-fn assert_absent(bytes: &[u8], tokens: &[&str], place: &str) {
+pub(crate) fn assert_absent(bytes: &[u8], tokens: &[&str], place: &str) {
     for token in tokens {
         let found = bytes.windows(token.len()).any(|window| window == token.as_bytes());
         assert!(!found, "{token} is in {place}");
     }
 }
 
-fn said(revision: &Revision) -> Vec<(&str, bool)> {
+pub(crate) fn said(revision: &Revision) -> Vec<(&str, bool)> {
     revision.findings.iter().map(|finding| (finding.rule.as_str(), finding.blocks())).collect()
 }
 

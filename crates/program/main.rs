@@ -21,6 +21,7 @@ mod preview;
 mod publish;
 mod purge;
 mod query;
+mod reader;
 mod records;
 mod remedies;
 mod remote;
@@ -59,8 +60,7 @@ fn main() -> ExitCode {
     match &arguments.command {
         Command::Worker(worker) => return finish(worker::run(worker).map(|()| ExitCode::SUCCESS)),
         Command::Reader(reader) => {
-            let done = portico_publish::read_staged(&reader.scratch);
-            return finish(done.map(|()| ExitCode::SUCCESS).map_err(anyhow::Error::from));
+            return finish(reader::run(reader).map(|()| ExitCode::SUCCESS));
         }
         _ => {}
     }

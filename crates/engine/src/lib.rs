@@ -15,6 +15,9 @@
 //! the plan again (`gate`): two independent checks. What a client may read of an error is decided in one place
 //! (`problem`): it names the input and the fix, never a path, a host or a value of the data.
 //!
+//! A second, smaller door: `expressions` computes what a data dictionary derives from the rows of a file. It runs inside
+//! `portico reader`, without any of the above.
+//!
 //! What it deliberately does not do: it knows no catalog, no principals and no HTTP; it never writes outside its
 //! scratch directory; it does not queue (the server sends one question at a time).
 
@@ -23,6 +26,7 @@ mod cases;
 mod confine;
 mod error;
 mod explain;
+mod expressions;
 mod files;
 mod footers;
 mod frames;
@@ -49,6 +53,7 @@ mod verify;
 
 pub use confine::Reach;
 pub use error::EngineError;
+pub use expressions::Expression;
 pub use inside::in_process;
 pub use service::{MESSAGE_BYTES_MAX, Worker, service};
 pub use settings::WorkerSettings;

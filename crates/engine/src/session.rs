@@ -78,15 +78,7 @@ pub(crate) struct Session {
 
 impl Template {
     pub(crate) fn new(settings: WorkerSettings) -> Self {
-        let builder = SessionStateBuilder::new().with_config(SessionConfig::new());
-        let builder = builder.with_physical_optimizer_rules(pushdown::rules());
-        let mut rules = Analyzer::new().rules;
-        rules.insert(0, Arc::new(Frames));
-        rules.insert(0, Arc::new(Alike));
-        rules.push(Arc::new(SubqueriesAsValues));
-        let builder = builder.with_analyzer_rules(rules);
-        let builder = builder.with_optimizer_rules(optimizer_rules());
-        Self { state: Functions::offered().register(builder).build(), settings }
+        Self { state: planning_state(), settings }
     }
 
     /// The session of an order. Must be called inside a tokio runtime.
@@ -140,6 +132,19 @@ impl Template {
     }
 }
 
+/// What plans are made with: functions and rules, and no tables.
+pub(crate) fn planning_state() -> SessionState {
+    let builder = SessionStateBuilder::new().with_config(SessionConfig::new());
+    let builder = builder.with_physical_optimizer_rules(pushdown::rules());
+    let mut rules = Analyzer::new().rules;
+    rules.insert(0, Arc::new(Frames));
+    rules.insert(0, Arc::new(Alike));
+    rules.push(Arc::new(SubqueriesAsValues));
+    let builder = builder.with_analyzer_rules(rules);
+    let builder = builder.with_optimizer_rules(optimizer_rules());
+    Functions::offered().register(builder).build()
+}
+
 /// The engine's rules for logical plans, and ours.
 fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let laterals = Laterals::default();
@@ -158,7 +163,7 @@ fn memory_bytes(order: &WorkOrder) -> usize {
     usize::try_from(order.limits.memory_bytes).unwrap_or(usize::MAX)
 }
 
-fn config(partitions: usize, memory_bytes: usize) -> SessionConfig {
+pub(crate) fn config(partitions: usize, memory_bytes: usize) -> SessionConfig {
     let mut config = SessionConfig::new()
         .with_default_catalog_and_schema(CATALOG, SCHEMA)
         .with_create_default_catalog_and_schema(false)

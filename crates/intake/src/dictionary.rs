@@ -5,8 +5,6 @@
 //! and the reason; data that do not fit the dictionary are findings, made by [`crate::check::Checker`].
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +14,7 @@ use crate::remedy::{Remedy, RowRule};
 mod rules;
 mod table_schema;
 mod toml_layout;
+mod types;
 
 pub(crate) use rules::pattern;
 
@@ -36,6 +35,13 @@ pub struct Dictionary {
     pub primary_key: Vec<String>,
     /// Further sets of columns whose values together must not repeat; rows with a null among them are left out.
     pub unique_keys: Vec<Vec<String>>,
+    /// Which of the file's rows go on, as a condition in SQL over the columns by their published names: those for which
+    /// it is true. It may quote what is restricted, and is never published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_rows: Option<String>,
+    /// Why that is another condition than in the release before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_rows_reason: Option<String>,
     /// Rows that are left out of the release.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub drop_rows: Vec<RowRule>,
@@ -166,6 +172,13 @@ pub struct Field {
     /// What the column says of people; `None` leaves it to the column's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub demographic: Option<Demographic>,
+    /// The expression in SQL that a new column of this name is computed by, from the file's columns by their published
+    /// names. It may quote what is restricted, and is never published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub derive: Option<String>,
+    /// The column of codes that a new column of this name has the labels of: what its field says in `codes`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_of: Option<String>,
 }
 
 /// The types that a dictionary may declare. Written `text`, `integer`, `decimal(10,2)`, `number`, `boolean`, `date`,
@@ -241,7 +254,7 @@ pub enum DictionaryError {
 impl Dictionary {
     /// Reads our TOML layout: `[[field]]` tables with the keys of [`Field`] (`type` for the data type; `treatment` is
     /// `"auto"`, `"public"` or `"drop"`, the last two with a `reason`), and `missing_values`, `sort_key`, `primary_key`,
-    /// `unique_keys`, `drop_rows`, the keys of [`ClassRules`] (`small_classes` for `small`) and a table `[counts]` at the top. Unknown keys are
+    /// `unique_keys`, `keep_rows`, `keep_rows_reason`, `drop_rows`, the keys of [`ClassRules`] (`small_classes` for `small`) and a table `[counts]` at the top. Unknown keys are
     /// refused by name.
     ///
     /// ```
@@ -265,8 +278,9 @@ impl Dictionary {
 
     /// Reads a Frictionless Table Schema (version 1 or 2), or a resource or package of one resource that holds one.
     ///
-    /// Custom properties are ignored, but for `portico:treatment` with `portico:reason`, `portico:classification` and
-    /// `portico:remedy`. The constraint `jsonSchema` and the
+    /// Custom properties are ignored, but for `portico:treatment` with `portico:reason`, `portico:classification`,
+    /// `portico:remedy`, `portico:derive` and `portico:labelOf` of a field, `portico:keepRows` and `portico:keepRowsReason` of the
+    /// schema. The constraint `jsonSchema` and the
     /// format `topojson` are refused because they would not be checked.
     ///
     /// # Errors
@@ -347,6 +361,13 @@ impl Dictionary {
         self.fitting(column).find_map(|field| field.remedy)
     }
 
+    /// What the column is made of, if it is none of the file's.
+    #[must_use]
+    pub fn made<'a>(&'a self, column: &'a arrow_schema::Field) -> Option<(Option<&'a str>, Option<&'a str>)> {
+        let field = self.fitting(column).find(|field| field.is_made())?;
+        Some((field.derive.as_deref(), field.label_of.as_deref()))
+    }
+
     /// Whether somebody has declared the column public, and said why.
     #[must_use]
     pub fn publishes(&self, column: &arrow_schema::Field) -> bool {
@@ -395,6 +416,12 @@ impl Field {
     pub fn named(name: &str) -> Self {
         Self { name: name.to_owned(), ..Self::default() }
     }
+
+    /// Whether the column is none of the file's, but made of them.
+    #[must_use]
+    pub const fn is_made(&self) -> bool {
+        self.derive.is_some() || self.label_of.is_some()
+    }
 }
 
 /// Letters and digits of a name in lower case, everything else as single underscores: how names are compared.
@@ -411,66 +438,4 @@ pub(crate) fn fold(name: &str) -> String {
         folded.pop();
     }
     folded
-}
-
-impl fmt::Display for FieldType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text => f.write_str("text"),
-            Self::Integer => f.write_str("integer"),
-            Self::Decimal { precision, scale } => write!(f, "decimal({precision},{scale})"),
-            Self::Number => f.write_str("number"),
-            Self::Boolean => f.write_str("boolean"),
-            Self::Date => f.write_str("date"),
-            Self::Time => f.write_str("time"),
-            Self::Timestamp => f.write_str("timestamp"),
-            Self::TimestampUtc => f.write_str("timestamp_utc"),
-            Self::Geometry => f.write_str("geometry"),
-        }
-    }
-}
-
-impl FromStr for FieldType {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.trim() {
-            "text" => Ok(Self::Text),
-            "integer" => Ok(Self::Integer),
-            "number" => Ok(Self::Number),
-            "boolean" => Ok(Self::Boolean),
-            "date" => Ok(Self::Date),
-            "time" => Ok(Self::Time),
-            "timestamp" => Ok(Self::Timestamp),
-            "timestamp_utc" => Ok(Self::TimestampUtc),
-            "geometry" => Ok(Self::Geometry),
-            other => decimal(other).ok_or_else(|| {
-                format!(
-                    "there is no type {other:?}; it is one of text, integer, decimal(precision,scale) with at most \
-                     {DECIMAL_PRECISION_MAX} digits, number, boolean, date, time, timestamp, timestamp_utc, geometry"
-                )
-            }),
-        }
-    }
-}
-
-fn decimal(text: &str) -> Option<FieldType> {
-    let (precision, scale) = text.strip_prefix("decimal(")?.strip_suffix(')')?.split_once(',')?;
-    let (precision, scale) = (precision.trim().parse::<u8>().ok()?, scale.trim().parse::<u8>().ok()?);
-    let fits = (1..=DECIMAL_PRECISION_MAX).contains(&precision) && scale <= precision;
-    fits.then_some(FieldType::Decimal { precision, scale })
-}
-
-impl From<FieldType> for String {
-    fn from(field_type: FieldType) -> Self {
-        field_type.to_string()
-    }
-}
-
-impl TryFrom<String> for FieldType {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
 }

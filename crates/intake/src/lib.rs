@@ -38,6 +38,7 @@ pub mod counts;
 pub mod demographics;
 pub mod dictionary;
 pub mod error;
+pub mod labels;
 pub mod names;
 pub mod options;
 pub mod profile;

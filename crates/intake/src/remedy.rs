@@ -20,6 +20,7 @@ mod rows;
 
 pub use apply::{Remedies, RemedyError};
 pub use pseudonym::{PSEUDONYM_DIGITS, PseudonymKey};
+pub(crate) use rows::as_text;
 
 /// Decimals that coordinates and numbers may keep.
 pub const DECIMALS_MAX: u8 = 15;

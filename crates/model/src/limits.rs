@@ -270,6 +270,12 @@ pub struct IntakeLimits {
     /// Rows that agree in all quasi-identifiers at least, and rows of a group of people whose size is told, where the data
     /// dictionary says no other number: what small-cell rules of health departments ask for lies between 5 and 11.
     pub class_rows: u64,
+    /// Bytes of one expression of a data dictionary (`keep_rows`, `derive`): a page of SQL. Planning takes longer than what
+    /// is planned grows.
+    pub expression_bytes: u64,
+    /// Columns that a data dictionary may make of others (`derive`, `label_of`): each is computed for every row, twice where
+    /// classes of rows are suppressed.
+    pub derived_columns: u64,
 }
 
 impl Default for IntakeLimits {
@@ -294,6 +300,8 @@ impl Default for IntakeLimits {
             preview_bytes: MIB,
             difference_rows: 20,
             class_rows: 5,
+            expression_bytes: 4 * KIB,
+            derived_columns: 100,
         }
     }
 }

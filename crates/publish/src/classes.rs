@@ -19,6 +19,7 @@ use portico_model::limits::IntakeLimits;
 
 use crate::error::PublishError;
 use crate::reader::Asked;
+use crate::transform::Transform;
 
 /// The rules on classes over one file.
 pub(crate) struct Protection {
@@ -89,14 +90,18 @@ impl Protection {
     }
 
     /// Reads all rows for their classes and counts, where small ones are to be suppressed.
-    pub(crate) fn prepare(&mut self, survey: &Survey, mut remedies: Remedies) -> Result<(), PublishError> {
+    pub(crate) fn prepare(
+        &mut self,
+        survey: &Survey,
+        (mut transform, mut remedies): (Transform, Remedies),
+    ) -> Result<(), PublishError> {
         let mut counts = self.counts.take();
         let mut before = self.planned.as_mut().and_then(|planned| planned.before.take());
         if counts.is_none() && before.is_none() {
             return Ok(());
         }
         for batch in survey.batches()? {
-            let batch = remedies.apply(batch?)?;
+            let batch = remedies.apply(transform.apply(batch?)?)?;
             if let Some(before) = &mut before {
                 before.push(&batch)?;
             }

@@ -102,6 +102,14 @@ pub enum PublishError {
         /// The columns that there are.
         columns: String,
     },
+    /// What is to be computed of the file's columns cannot be. Names the key of the dictionary, never a value.
+    #[error("{what}: {why}")]
+    Transformation {
+        /// Which: `keep_rows`, or a field.
+        what: String,
+        /// What is wrong.
+        why: String,
+    },
     /// Every column is dropped.
     #[error("every column is dropped: there is nothing to release")]
     NothingLeft,
@@ -156,7 +164,10 @@ impl PublishError {
             | Self::BadRequest(_)
             | Self::BadSource(_)
             | Self::BadMetadata(_) => ProblemKind::InvalidRequest,
-            Self::UnknownSortColumn(_) | Self::UnknownColumn { .. } | Self::NothingLeft => ProblemKind::InvalidRequest,
+            Self::UnknownSortColumn(_)
+            | Self::UnknownColumn { .. }
+            | Self::Transformation { .. }
+            | Self::NothingLeft => ProblemKind::InvalidRequest,
             Self::Refused(problem) => problem.kind,
             Self::Intake(error) => error.kind(),
             Self::Check(error) => error.kind(),

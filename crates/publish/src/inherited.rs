@@ -1,4 +1,4 @@
-//! Remedies of earlier releases, which hold for later ones.
+//! Remedies and transformations of earlier releases, which hold for later ones.
 //!
 //! A remedy is a decision about a column, like leaving it out. Whoever brings the next file may not know of it: what nobody
 //! speaks of is inherited, and what was decided otherwise without a reason blocks. To end a remedy, somebody declares the
@@ -14,6 +14,7 @@ use portico_store::Catalog;
 
 use crate::error::PublishError;
 use crate::returned::{Decision, decisions};
+use crate::transform;
 
 /// Options with the remedies of the newest release, where they say nothing else.
 pub(crate) async fn inherit(
@@ -24,7 +25,9 @@ pub(crate) async fn inherit(
     let earlier = decisions(catalog, dataset).await?;
     let Some(Decision { dictionary: before, .. }) = earlier.first() else { return Ok(options) };
     let fields = before.fields.iter().filter(|field| field.remedy.is_some());
+    let transformed = before.keep_rows.is_some() || before.fields.iter().any(Field::is_made);
     if fields.clone().next().is_none()
+        && !transformed
         && before.drop_rows.is_empty()
         && before.classes.is_none()
         && before.counts.is_none()
@@ -32,6 +35,7 @@ pub(crate) async fn inherit(
         return Ok(options);
     }
     let mut dictionary = options.dictionary.unwrap_or_default();
+    transform::inherit(before, &mut dictionary);
     for field in fields {
         take(&mut dictionary, field);
     }
@@ -99,6 +103,7 @@ pub(crate) async fn weakened(
         }
     }
     let Some(newest) = earlier.first() else { return Ok(findings) };
+    findings.extend(transform::changed(&newest.dictionary, said));
     let rules = newest.dictionary.drop_rows.iter();
     let lost = rules.filter(|rule| !said.drop_rows.contains(rule) && !publishes(said, &rule.column)).count();
     if lost > 0 {
@@ -136,13 +141,15 @@ pub(crate) async fn continued(
     let before = earlier.iter().find(|decision| decision.version == Some(base)).map(|decision| &decision.dictionary);
     let before = before.unwrap_or(&nothing);
     let said = options.dictionary.as_ref().unwrap_or(&nothing);
-    let changed = schema.fields().iter().filter(|column| said.remedy(column) != before.remedy(column));
-    let message = "The rows of the current version had another remedy in this column, or none: replace all rows, or keep \
-                   the remedy as it was.";
+    let differs =
+        |column: &Column| said.remedy(column) != before.remedy(column) || said.made(column) != before.made(column);
+    let changed = schema.fields().iter().filter(|column| differs(column));
+    let message = "The rows of the current version had another remedy in this column or were computed otherwise: replace all \
+                   rows, or keep the remedy or expression as it was.";
     let mut findings: Vec<Finding> = changed
         .map(|column| Finding::on_column("merge_remedy", Severity::Blocking, column.name(), 1, Vec::new(), message))
         .collect();
-    if said.drop_rows != before.drop_rows {
+    if said.drop_rows != before.drop_rows || said.keep_rows != before.keep_rows {
         let message = "Rows of the current version were left out by other rules: replace all rows, or keep the rules.";
         findings.push(Finding::on_file("merge_remedy", Severity::Blocking, message));
     }

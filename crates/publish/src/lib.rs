@@ -63,6 +63,7 @@ mod source;
 mod sweep;
 mod times;
 mod tokens;
+mod transform;
 mod usage;
 mod work;
 
@@ -96,4 +97,5 @@ pub use settings::{FetchSettings, Places, Sources};
 pub use source::{Declaration, Origin, Source, Tolerance};
 pub use sweep::Swept;
 pub use tokens::{TokenRequest, TokenText, random_secret};
+pub use transform::{Compiled, Expressions};
 pub use usage::UsageRow;

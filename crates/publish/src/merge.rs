@@ -72,7 +72,7 @@ impl Current {
 /// Says the type of a column that nothing is said of, and that no remedy makes something else of.
 fn type_column(dictionary: &mut Dictionary, column: &Column, data_type: FieldType) {
     match dictionary.fields.iter_mut().find(|field| means_column(&field.name, column)) {
-        Some(field) if field.remedy.is_none() && field.format.is_none() => {
+        Some(field) if field.remedy.is_none() && field.format.is_none() && !field.is_made() => {
             field.data_type = field.data_type.or(Some(data_type));
         }
         Some(_) => {}

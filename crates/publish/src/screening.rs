@@ -24,6 +24,7 @@ use crate::merge::{Current, Merge};
 use crate::reader::Asked;
 use crate::rows;
 use crate::sort::Sorter;
+use crate::transform::{self, Expressions, Transform};
 
 /// Batches that wait to be screened while others are written, each of at most 16 MiB.
 const BATCHES_AHEAD: usize = 1;
@@ -53,24 +54,35 @@ pub enum Progress {
     Writing(u64, u64),
 }
 
+/// How a file is screened.
+pub(crate) struct How<'a> {
+    pub(crate) asked: &'a Asked,
+    pub(crate) limits: &'a IntakeLimits,
+    pub(crate) rules: &'a RuleSet,
+    pub(crate) expressions: Expressions,
+}
+
 /// Reads `file` twice, on the calling thread; writes into `scratch`, which the caller removes. Runs in a reader.
 pub(crate) fn screen_file(
     file: &Path,
-    asked: &Asked,
-    limits: &IntakeLimits,
-    rules: &RuleSet,
+    how: &How<'_>,
     scratch: &Path,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Screened, PublishError> {
+    let How { asked, limits, rules, expressions } = *how;
     let current = Current::open(asked, scratch)?;
     let typed = current.as_ref().map(|current| current.typed(&asked.options));
     let options = typed.as_ref().unwrap_or(&asked.options);
+    let dictionary = options.dictionary.as_ref();
+    transform::check(dictionary, expressions, limits)?;
     let survey =
         portico_intake::survey(file, options, limits, scratch, &mut |bytes| progress(Progress::Reading(bytes)))?;
-    let dictionary = options.dictionary.as_ref();
-    check_names(&survey.schema, &options.named_columns)?;
-    let kept = kept_columns(&survey.schema, dictionary)?;
-    let remedies = || Remedies::new(&survey.schema, &kept, dictionary, rules, asked.key.as_ref());
+    let transforms = || Transform::new(&survey.schema, dictionary, expressions, limits);
+    let mut transform = transforms()?;
+    let columns = transform.schema();
+    check_names(&columns, &options.named_columns)?;
+    let kept = kept_columns(&columns, dictionary)?;
+    let remedies = || Remedies::new(&columns, &kept, dictionary, rules, asked.key.as_ref());
     let mut applied = remedies()?;
     // Two sorts at most, which share half of the memory.
     let quarter = usize::try_from(limits.memory_bytes / 4).unwrap_or(usize::MAX);
@@ -78,11 +90,11 @@ pub(crate) fn screen_file(
     let schema = merge.schema();
     let key = sort_key(&schema, dictionary)?;
     let mut protection = Protection::new(&schema, asked, limits, scratch)?;
-    protection.prepare(&survey, remedies()?)?;
+    protection.prepare(&survey, (transforms()?, remedies()?))?;
 
     let mut figures = Figures::new(&schema, dictionary, limits, scratch);
     let screener = Screener::new(&schema, dictionary, rules);
-    let changed = !applied.is_idle() || protection.suppresses();
+    let changed = !transform.is_idle() || !applied.is_idle() || protection.suppresses();
     let mut sorter = Sorter::new(schema.clone(), ordering(&key, &schema, changed), quarter * 2, scratch);
     let mut layout = Layout::new(schema.clone(), &key, scratch)?;
     let (mut rows, mut read) = (0, 0);
@@ -103,7 +115,7 @@ pub(crate) fn screen_file(
         for batch in survey.batches()? {
             let batch = batch?;
             read += count(batch.num_rows());
-            merge.push(applied.apply(batch)?, &mut take)?;
+            merge.push(applied.apply(transform.apply(batch)?)?, &mut take)?;
             progress(Progress::Writing(read, survey.rows));
         }
         merged = merge.finish(&mut take)?;
@@ -111,8 +123,9 @@ pub(crate) fn screen_file(
     })?;
     let (profile, figured) = figures.finish(rules)?;
     let mut findings = survey.findings;
-    findings.extend(drops_nothing(&survey.schema, dictionary));
-    findings.extend(dropped(&survey.schema, dictionary));
+    findings.extend(transform.finish());
+    findings.extend(drops_nothing(&columns, dictionary));
+    findings.extend(dropped(&columns, dictionary));
     findings.extend(applied.finish());
     findings.extend(merged);
     findings.extend(figured);
@@ -287,8 +300,10 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let file = scratch.path().join("source");
         std::fs::write(&file, "Id,Owner Code,Amount\n1,secret,2.5\n").unwrap();
-        let options = ReadOptions { file_name: "owners.csv".to_owned(), ..options };
-        screen_file(&file, &options.into(), &IntakeLimits::default(), &RuleSet::default(), scratch.path(), &mut |_| ())
+        let asked = ReadOptions { file_name: "owners.csv".to_owned(), ..options }.into();
+        let (limits, rules) = (IntakeLimits::default(), RuleSet::default());
+        let how = How { asked: &asked, limits: &limits, rules: &rules, expressions: Expressions::none() };
+        screen_file(&file, &how, scratch.path(), &mut |_| ())
     }
 
     fn dropping(names: &[&str]) -> Dictionary {

@@ -52,6 +52,7 @@ pub(super) fn validated(dictionary: Dictionary) -> Result<Dictionary, Dictionary
             return Err(DictionaryError::Table("a key names a column without a name".to_owned()));
         }
     }
+    check_made(&dictionary)?;
     if dictionary.drop_rows.len() > ROW_RULES_MAX {
         return Err(DictionaryError::Table(format!("`drop_rows` has more than {ROW_RULES_MAX} rules")));
     }
@@ -62,6 +63,51 @@ pub(super) fn validated(dictionary: Dictionary) -> Result<Dictionary, Dictionary
         check_counts(counts).map_err(DictionaryError::Table)?;
     }
     Ok(dictionary)
+}
+
+/// What is computed of the file's columns. Whether an expression is one, the engine says when the file is read.
+fn check_made(dictionary: &Dictionary) -> Result<(), DictionaryError> {
+    let table = |reason: &str| Err(DictionaryError::Table(reason.to_owned()));
+    match (&dictionary.keep_rows, &dictionary.keep_rows_reason) {
+        (Some(condition), _) if condition.trim().is_empty() => {
+            return table("`keep_rows` is a condition in SQL; `true` keeps all rows");
+        }
+        (None, Some(_)) => return table("`keep_rows_reason` says why `keep_rows` is another, and needs it"),
+        _ => {}
+    }
+    for field in dictionary.fields.iter().filter(|field| field.is_made()) {
+        let fault = |reason: String| DictionaryError::Field { field: field.name.clone(), reason };
+        check_name("the name of a column that is made", &field.name).map_err(fault)?;
+        match (&field.derive, &field.label_of) {
+            (Some(_), Some(_)) => {
+                return Err(fault("it has `derive` and `label_of`: one of them is enough".to_owned()));
+            }
+            (Some(text), None) if text.trim().is_empty() => {
+                return Err(fault("`derive` is an expression in SQL".to_owned()));
+            }
+            (None, Some(codes)) if dictionary.field(codes).is_none_or(|codes| codes.codes.is_empty()) => {
+                return Err(fault(format!("`label_of` names {codes:?}, and no field of that name has `codes`")));
+            }
+            _ => {}
+        }
+        if field.data_type.is_some() || field.format.is_some() {
+            return Err(fault("what is made has the type of its expression: CAST says another".to_owned()));
+        }
+        if field.rename.is_some() {
+            return Err(fault("what is made is published under its name, without `rename`".to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// Names that columns are published under.
+fn check_name(what: &str, name: &str) -> Result<(), String> {
+    let mut bytes = name.bytes();
+    let starts = bytes.next().is_some_and(|first| first.is_ascii_lowercase() || first == b'_');
+    if starts && bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_') {
+        return Ok(());
+    }
+    Err(format!("{what} is made of lower-case letters, digits and underscores, and starts with no digit"))
 }
 
 fn check_counts(counts: &CountRules) -> Result<(), String> {
@@ -86,13 +132,7 @@ fn check_classes(classes: &ClassRules) -> Result<(), String> {
 
 fn check_field(field: &Field) -> Result<(), String> {
     if let Some(rename) = &field.rename {
-        let mut bytes = rename.bytes();
-        let starts = bytes.next().is_some_and(|first| first.is_ascii_lowercase() || first == b'_');
-        if !starts || !bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_') {
-            return Err(
-                "`rename` is made of lower-case letters, digits and underscores, and starts with no digit".into()
-            );
-        }
+        check_name("`rename`", rename)?;
     }
     if let Some(text) = &field.pattern {
         pattern(text)?;

@@ -27,7 +27,10 @@ pub(super) fn read(json: &str) -> Result<Dictionary, DictionaryError> {
         return Err(DictionaryError::Table(format!("a key names {name:?}, which is not among the fields")));
     }
     let missing_values = missing(schema.get("missingValues")).map_err(DictionaryError::Table)?.unwrap_or_default();
-    Ok(Dictionary { fields, missing_values, primary_key, unique_keys, ..Dictionary::default() })
+    let keep_rows = text(schema, "portico:keepRows").map_err(DictionaryError::Table)?;
+    let keep_rows_reason = text(schema, "portico:keepRowsReason").map_err(DictionaryError::Table)?;
+    let said = Dictionary { fields, missing_values, primary_key, unique_keys, ..Dictionary::default() };
+    Ok(Dictionary { keep_rows, keep_rows_reason, ..said })
 }
 
 /// The schema itself, or the one in a resource, or in a package of one resource.
@@ -93,6 +96,12 @@ fn field(index: usize, value: &Value) -> Result<Field, DictionaryError> {
     set_constraints(&mut field, object.get("constraints")).map_err(fault)?;
     set_categories(&mut field, object.get("categories")).map_err(fault)?;
     set_treatment(&mut field, object).map_err(fault)?;
+    field.derive = text(object, "portico:derive").map_err(fault)?;
+    field.label_of = text(object, "portico:labelOf").map_err(fault)?;
+    if field.is_made() {
+        // A schema says the type of every field; what is made has that of its expression.
+        (field.data_type, field.format) = (None, None);
+    }
     Ok(field)
 }
 
@@ -292,6 +301,21 @@ mod tests {
         }
         assert!(one(r#"{"name":"a","type":"varchar"}"#).unwrap_err().contains("varchar"));
         assert!(one(r#"{"type":"string"}"#).unwrap_err().contains("entry 1"));
+    }
+
+    #[test]
+    fn transformations_arrive() {
+        let schema = r#"{"portico:keepRows":"a > 1","portico:keepRowsReason":"r","fields":[
+            {"name":"a","type":"integer","categories":[{"value":2,"label":"two"}]},
+            {"name":"b","type":"integer","portico:derive":"a + 1"},
+            {"name":"c","type":"string","portico:labelOf":"a"}]}"#;
+        let dictionary = Dictionary::from_table_schema(schema).unwrap();
+        assert_eq!(
+            (dictionary.keep_rows.as_deref(), dictionary.keep_rows_reason.as_deref()),
+            (Some("a > 1"), Some("r"))
+        );
+        assert_eq!(dictionary.field("b").unwrap().derive.as_deref(), Some("a + 1"));
+        assert_eq!(dictionary.field("c").unwrap().label_of.as_deref(), Some("a"));
     }
 
     #[test]

@@ -20,6 +20,8 @@ struct Layout {
     primary_key: Vec<String>,
     #[serde(default)]
     unique_keys: Vec<Vec<String>>,
+    keep_rows: Option<String>,
+    keep_rows_reason: Option<String>,
     #[serde(default)]
     drop_rows: Vec<RowRule>,
     #[serde(default)]
@@ -77,6 +79,8 @@ struct FieldLayout {
     classification: Option<String>,
     remedy: Option<Remedy>,
     demographic: Option<Demographic>,
+    derive: Option<String>,
+    label_of: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -108,6 +112,8 @@ pub(super) fn read(text: &str) -> Result<Dictionary, DictionaryError> {
         sort_key: layout.sort_key,
         primary_key: layout.primary_key,
         unique_keys: layout.unique_keys,
+        keep_rows: layout.keep_rows,
+        keep_rows_reason: layout.keep_rows_reason,
         drop_rows: layout.drop_rows,
         classes,
         counts: layout.counts,
@@ -160,6 +166,8 @@ fn field(layout: FieldLayout) -> Result<Field, DictionaryError> {
         classification: layout.classification,
         remedy: layout.remedy,
         demographic: layout.demographic,
+        derive: layout.derive,
+        label_of: layout.label_of,
     })
 }
 
@@ -251,6 +259,12 @@ mod tests {
             ("name='a'\nremedy='blur'", "no remedy"),
             ("name='a'\nremedy='round'", "round:3"),
             ("name='a'\nremedy='year'\ntreatment='drop'\nreason='r'", "dropped"),
+            ("name='a'\nderive=' '", "an expression"),
+            ("name='A b'\nderive='1'", "lower-case"),
+            ("name='a'\nderive='1'\nlabel_of='b'", "one of them"),
+            ("name='a'\nderive='1'\ntype='integer'", "CAST"),
+            ("name='a'\nderive='1'\nrename='c'", "its name"),
+            ("name='a'\nlabel_of='b'\n[[field]]\nname='b'", "codes"),
         ] {
             let message = refused(&format!("[[field]]\n{text}"));
             assert!(message.contains(part) && message.contains('a'), "{text}: {message}");
@@ -285,8 +299,34 @@ mod tests {
     }
 
     #[test]
+    fn transformations_arrive() {
+        let dictionary = Dictionary::from_toml(
+            r#"
+            keep_rows = "status <> 'draft'"
+            keep_rows_reason = "drafts are not records"
+            [[field]]
+            name = "status"
+            codes = { A = "applied" }
+            [[field]]
+            name = "issued_year"
+            derive = "extract(year from issued_on)"
+            [[field]]
+            name = "status_label"
+            label_of = "status"
+            "#,
+        )
+        .unwrap();
+        assert_eq!(dictionary.keep_rows.as_deref(), Some("status <> 'draft'"));
+        assert_eq!(dictionary.keep_rows_reason.as_deref(), Some("drafts are not records"));
+        assert_eq!(dictionary.field("issued_year").unwrap().derive.as_deref(), Some("extract(year from issued_on)"));
+        assert_eq!(dictionary.field("status_label").unwrap().label_of.as_deref(), Some("status"));
+        assert!(refused("keep_rows = ''").contains("keep_rows"));
+        assert!(refused("keep_rows_reason = 'why'").contains("keep_rows_reason"));
+    }
+
+    #[test]
     fn a_dictionary_survives_its_own_serialization() {
-        let text = "[[field]]\nname='a'\ntype='decimal(9,3)'\ntreatment='drop'\nreason='r'";
+        let text = "keep_rows='a > 1'\nkeep_rows_reason='r'\n[[field]]\nname='b'\nderive='a + 1'\n[[field]]\nname='a'\ntype='decimal(9,3)'\ntreatment='drop'\nreason='r'";
         let dictionary = Dictionary::from_toml(text).unwrap();
         let json = serde_json::to_string(&dictionary).unwrap();
         assert_eq!(serde_json::from_str::<Dictionary>(&json).unwrap(), dictionary);

@@ -67,7 +67,7 @@ impl RowTest {
 }
 
 /// Values as exports spell them, nearly: what a value is, not how it is dressed.
-pub(super) fn as_text(array: &ArrayRef) -> Result<StringArray, ArrowError> {
+pub(crate) fn as_text(array: &ArrayRef) -> Result<StringArray, ArrowError> {
     if let Some(texts) = array.as_string_opt::<i32>() {
         return Ok(texts.clone());
     }

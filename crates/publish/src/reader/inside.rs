@@ -12,7 +12,8 @@ use super::messages::{self, Order, Said, Task};
 use crate::compare::compare;
 use crate::error::PublishError;
 use crate::rows;
-use crate::screening::{Progress, screen_file};
+use crate::screening::{How, Progress, screen_file};
+use crate::transform::Expressions;
 
 /// Between two reports of progress: as often as a person sees a bar move.
 const REPORT: Duration = Duration::from_millis(100);
@@ -20,12 +21,13 @@ const REPORT: Duration = Duration::from_millis(100);
 const STACK_BYTES: usize = 64 * 1024 * 1024;
 
 /// Reads the file `source` in `scratch` as the order on standard input says, and answers on standard output. Ends the
-/// process when standard input ends before that: nobody waits for the answer any more.
+/// process when standard input ends before that: nobody waits for the answer any more. What the data dictionary has
+/// computed of the rows is computed by `expressions`, which starts no thread and opens no file.
 ///
 /// # Errors
 /// When the order does not come, limits cannot be set or nobody hears the answer. What is wrong with the file is part of
 /// the answer.
-pub fn read_staged(scratch: &Path) -> Result<(), PublishError> {
+pub fn read_staged(scratch: &Path, expressions: Expressions) -> Result<(), PublishError> {
     let order: Order = messages::read(&mut std::io::stdin().lock())?;
     std::thread::spawn(|| {
         // Nothing more is said to a reader: this returns when the other end is gone.
@@ -36,7 +38,7 @@ pub fn read_staged(scratch: &Path) -> Result<(), PublishError> {
     let (begin, begun) = std::sync::mpsc::channel();
     let scratch = scratch.to_owned();
     let reading = reading.spawn(move || match begun.recv() {
-        Ok(order) => read(&scratch, &order),
+        Ok(order) => read(&scratch, &order, expressions),
         Err(_) => Ok(()),
     })?;
     // Threads are made before this line, since their stacks count. What comes after it is at the mercy of the file.
@@ -45,7 +47,7 @@ pub fn read_staged(scratch: &Path) -> Result<(), PublishError> {
     reading.join().map_err(|_| PublishError::Write("the reader panicked".into()))?
 }
 
-fn read(scratch: &Path, order: &Order) -> Result<(), PublishError> {
+fn read(scratch: &Path, order: &Order, expressions: Expressions) -> Result<(), PublishError> {
     let mut out = std::io::stdout().lock();
     let mut reported: Option<Instant> = None;
     let mut report = |progress: Progress| {
@@ -58,7 +60,8 @@ fn read(scratch: &Path, order: &Order) -> Result<(), PublishError> {
     let limits = &order.limits;
     let done = match &order.task {
         Task::Screen(asked, rules) => {
-            let screened = screen_file(&scratch.join(SOURCE), asked, limits, rules, scratch, &mut report);
+            let how = How { asked, limits, rules, expressions };
+            let screened = screen_file(&scratch.join(SOURCE), &how, scratch, &mut report);
             screened.map(|screened| Said::Screened(Box::new(screened)))
         }
         Task::Compare(comparison) => {
