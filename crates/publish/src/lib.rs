@@ -22,6 +22,7 @@
 
 mod affected;
 mod background;
+mod carry;
 mod classes;
 mod compare;
 mod cycle;

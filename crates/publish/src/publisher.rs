@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use ulid::Ulid;
 
+use crate::carry::said_anew;
 use crate::error::PublishError;
 use crate::inherited::{continued, inherit, weakened};
 use crate::metadata::{MetadataDefaults, proposed};
@@ -138,6 +139,7 @@ impl Publisher {
         now_ms: i64,
     ) -> Result<Revision, PublishError> {
         let dataset = request.metadata.name.clone();
+        let edit = self.edit_before(&dataset).await?;
         let grant = self.permit_proposal(principal, &request.metadata, now_ms).await?;
         self.check_size(&request.file)?;
         let options = inherit(&self.store.catalog, &dataset, request.options).await?;
@@ -189,7 +191,7 @@ impl Publisher {
             self.store.catalog.update_revision(returned.state, &superseded, grant.principal(), now_ms).await?;
             self.clean(returned).await;
         }
-        Revision::of(record)
+        Revision::of(self.catch_up(record, edit.as_ref(), now_ms).await?)
     }
 
     /// Says otherwise how a staged file is to be read and what is known of its dataset: a column is dropped, or
@@ -206,18 +208,24 @@ impl Publisher {
         now_ms: i64,
     ) -> Result<Revision, PublishError> {
         let record = self.record(id).await?;
+        let edit = self.edit_before(&record.dataset).await?;
         let grant = self.permit(principal, Action::Stage, &record, now_ms).await?;
+        let known: DatasetMetadata = from_json(&record.metadata_json)?;
         let metadata = match amendment.metadata {
             Some(metadata) => DatasetMetadata { name: record.dataset.clone(), ..metadata },
-            None => from_json(&record.metadata_json)?,
+            None => known.clone(),
         };
         self.permit_proposal(principal, &metadata, now_ms).await?;
-        let options: ReadOptions = match amendment.options {
+        let read: ReadOptions = from_json(&record.options_json)?;
+        let options = match amendment.options {
             Some(options) => ReadOptions { file_name: record.file_name.clone(), ..options },
-            None => from_json(&record.options_json)?,
+            None => read.clone(),
         };
         let options = inherit(&self.store.catalog, &record.dataset, options).await?;
-        let metadata = proposed(metadata, &options, &self.defaults)?;
+        let metadata = match metadata.columns == known.columns {
+            true => proposed(metadata, &said_anew(&options, &read), &self.defaults)?,
+            false => proposed(metadata, &options, &self.defaults)?,
+        };
         let amended = RevisionRecord {
             state: RevisionState::Staged,
             options_json: json(&options)?,
@@ -232,7 +240,7 @@ impl Publisher {
             return Revision::of(record);
         }
         self.store.catalog.update_revision(record.state, &amended, grant.principal(), now_ms).await?;
-        Revision::of(amended)
+        Revision::of(self.catch_up(amended, edit.as_ref(), now_ms).await?)
     }
 
     /// Reads every row of a staged revision: types, profile, findings, and the files that a release would publish.

@@ -115,12 +115,12 @@ async fn an_edit_is_for_the_metadata_that_it_was_made_of() {
         catalog.put_dataset(&metadata("trees"), "ana", NOW).await.unwrap();
         catalog.propose_edit(&edit("a")).await.unwrap();
         catalog.propose_edit(&edit("b")).await.unwrap();
-        let stale = catalog.apply_edit(&edit("a"), "cy", NOW).await;
+        let stale = catalog.apply_edit(&edit("a"), |_| Ok(None), "cy", NOW).await;
         assert!(matches!(stale, Err(StoreError::Conflict { .. })), "{}", world.name);
-        catalog.apply_edit(&edit("b"), "cy", NOW).await.unwrap();
+        catalog.apply_edit(&edit("b"), |_| Ok(None), "cy", NOW).await.unwrap();
         let record = catalog.dataset(&name("trees")).await.unwrap().unwrap();
         assert_eq!(record.metadata.description, "b");
-        let again = catalog.apply_edit(&edit("b"), "cy", NOW).await;
+        let again = catalog.apply_edit(&edit("b"), |_| Ok(None), "cy", NOW).await;
         assert!(matches!(again, Err(StoreError::Conflict { .. })));
         assert!(matches!(catalog.propose_edit(&edit("c")).await, Err(StoreError::Conflict { .. })));
         let none = catalog.decline_edit(&name("trees"), "late", "cy", NOW).await;
