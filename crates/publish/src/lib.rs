@@ -21,6 +21,7 @@
 //! What it deliberately does not do: it answers no questions, knows no wire, and asks no clock.
 
 mod affected;
+mod appended;
 mod background;
 mod carry;
 mod classes;

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use ulid::Ulid;
 
+use crate::appended::{appended_before, sha256_of};
 use crate::carry::said_anew;
 use crate::error::PublishError;
 use crate::inherited::{continued, inherit, weakened};
@@ -269,7 +270,8 @@ impl Publisher {
         let options: ReadOptions = from_json(&record.options_json)?;
         let key = self.pseudonym_key(&record.dataset, &options, Some(grant.principal()), now_ms).await?;
         let goes_on = !options.mode.replaces();
-        let (screened, base) = self.read(&record.dataset, (options, key), scratch.path(), &mut progress).await?;
+        let file = (scratch.path(), record.staged.sha256.as_str());
+        let (screened, base) = self.read(&record.dataset, (options, key), file, &mut progress).await?;
         let prepared = self.put_prepared(id, &screened, scratch.path()).await?;
         let prepared = json(&Prepared { base: goes_on.then_some(base), ..prepared })?;
         let blocked = screened.findings.iter().any(Finding::blocks);
@@ -303,7 +305,9 @@ impl Publisher {
         tokio::fs::copy(&request.file, scratch.path().join(SOURCE)).await?;
         let options = inherit(&self.store.catalog, dataset, request.options).await?;
         let key = self.pseudonym_key(dataset, &options, None, now_ms).await?;
-        let (screened, _) = self.read(dataset, (options, key), scratch.path(), &mut progress).await?;
+        let sha256 = sha256_of(&request.file).await?;
+        let file = (scratch.path(), sha256.as_str());
+        let (screened, _) = self.read(dataset, (options, key), file, &mut progress).await?;
         Ok((screened.findings, screened.profile))
     }
 
@@ -324,12 +328,12 @@ impl Publisher {
         Err(IntakeError::OverLimit { what, limit, maximum, place }.into())
     }
 
-    /// Has the file [`SOURCE`] in `scratch` read, and looks at it in the light of what was released before.
+    /// Has the file [`SOURCE`] in `scratch`, of this digest, read, and looks at it in the light of what was released before.
     async fn read(
         &self,
         dataset: &DatasetName,
         (options, key): (ReadOptions, Option<PseudonymKey>),
-        scratch: &Path,
+        (scratch, sha256): (&Path, &str),
         progress: &mut (impl FnMut(Progress) + Send),
     ) -> Result<(Screened, VersionNumber), PublishError> {
         let (current, base) = self.fetch_current(dataset, &options, scratch).await?;
@@ -341,6 +345,7 @@ impl Publisher {
         screened
             .findings
             .extend(weakened(catalog, dataset, (&options, self.limits.class_rows), &screened.schema).await?);
+        screened.findings.extend(appended_before(catalog, dataset, &options, (base, sha256)).await?);
         worst_first(&mut screened.findings);
         Ok((screened, base))
     }
