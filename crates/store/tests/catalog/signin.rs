@@ -135,7 +135,7 @@ async fn whose_sessions_are_ended_has_no_links_left() {
         assert_eq!(catalog.end_all_sessions("root", NOW + 8).await.unwrap().len(), 2, "{}", world.name);
         assert!(catalog.end_all_sessions("root", NOW + 9).await.unwrap().is_empty());
         assert_eq!(catalog.link(&"b".repeat(64)).await.unwrap().unwrap().used_ms, Some(NOW + 8));
-        let audit = catalog.audit(None, 8, 20).await.unwrap();
+        let audit = catalog.audit(None, 7, 20).await.unwrap();
         let actions: Vec<&str> = audit.iter().map(|entry| entry.action.as_str()).collect();
         assert_eq!(actions.iter().filter(|action| **action == "session.ended").count(), 2, "{actions:?}");
     }
