@@ -18,19 +18,19 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 const TREES: &[u8] = b"tree_id,species\n0001,Oak\n0002,Ash\n";
 
 /// Somebody with a token for everything.
-struct Member<'a> {
-    world: &'a World,
-    token: String,
+pub(crate) struct Member<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) token: String,
 }
 
 impl<'a> Member<'a> {
-    async fn new(world: &'a World, name: &str, role: Role) -> Self {
+    pub(crate) async fn new(world: &'a World, name: &str, role: Role) -> Self {
         let request = TokenRequest { name: name.to_owned(), roles: vec![role], scope: Scope::All, days: 30 };
         let made = world.publisher.create_token(&world.operator, request, 30, NOW_MS).await.unwrap();
         Self { world, token: made.0.reveal().to_owned() }
     }
 
-    async fn ask(&self, method: &str, path: &str, body: Value) -> Reply {
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: Value) -> Reply {
         let request = Request::builder().method(method).uri(format!("/api/staff/{path}"));
         let request = request.header("authorization", format!("Bearer {}", self.token));
         let request = match body {
@@ -41,13 +41,13 @@ impl<'a> Member<'a> {
         self.world.send(request.unwrap()).await
     }
 
-    async fn fine(&self, method: &str, path: &str, body: Value) -> Value {
+    pub(crate) async fn fine(&self, method: &str, path: &str, body: Value) -> Value {
         let reply = self.ask(method, path, body).await;
         assert!(reply.status.is_success(), "{method} {path}: {} {}", reply.status, reply.text());
         reply.json()
     }
 
-    async fn refused(&self, method: &str, path: &str, body: Value) -> (u16, String) {
+    pub(crate) async fn refused(&self, method: &str, path: &str, body: Value) -> (u16, String) {
         let reply = self.ask(method, path, body).await;
         (reply.status.as_u16(), reply.problem())
     }
@@ -346,6 +346,12 @@ async fn what_strangers_write_is_read_before_it_is_shown() {
     let line = odette.fine("GET", "inventory", Value::Null).await["datasets"][0].clone();
     assert_eq!((line["requests"].as_u64(), line["urgency"].as_u64()), (Some(1), Some(5)));
     assert_eq!(odette.fine("GET", "requests", Value::Null).await["requests"][0]["contact"], "me@home.example");
+    // The department is corrected, and the log knows by whom.
+    assert_eq!(odette.fine("PUT", &path, json!({ "department": " Parks " })).await["department"], "Parks");
+    assert_eq!(odette.fine("PUT", &path, json!({})).await["department"], "Parks");
+    let log = world.store.catalog.audit(None, 0, 100).await.unwrap();
+    let last = log.iter().rfind(|entry| entry.action == "request.answered").unwrap();
+    assert!(last.principal == "odette" && last.detail.contains("\"corrected\":[\"department\"]"), "{}", last.detail);
     let forgotten = odette.fine("PUT", &path, json!({ "delete_contact": true })).await;
     assert_eq!(forgotten["contact"], "");
     for bad in [json!({ "status": "declined", "answer": "" }), json!({ "dataset": "no-such" })] {

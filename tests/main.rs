@@ -14,6 +14,7 @@ mod calendar;
 mod canary;
 mod command;
 mod confinement;
+mod crossing;
 mod durable;
 mod entries;
 mod hygiene;

@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 use crate::world::{NOW_MS, World};
 
 mod merging;
+mod resting;
 
 const HOUR_MS: i64 = 60 * 60 * 1000;
 const DAY_MS: i64 = 24 * HOUR_MS;

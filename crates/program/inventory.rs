@@ -105,7 +105,7 @@ async fn set(reach: &Reach, name: &str, fields: &[String]) -> anyhow::Result<()>
             bail!("--field wants FIELD=TEXT, such as status=planned")
         };
         let value = match field {
-            "priority" | "records_requests" => {
+            "priority" | "records_requests" | "version" => {
                 json!(text.parse::<u32>().with_context(|| format!("{field} is a number"))?)
             }
             "listed" => json!(text.parse::<bool>().context("listed is true or false")?),
@@ -203,14 +203,26 @@ pub(crate) async fn requests(request: Request) -> anyhow::Result<ExitCode> {
             }
             Road::There(remote) => remote.get::<List>(&["requests"]).await?.requests,
         },
-        RequestStep::Answer { id, status, answer, dataset, show, hide, title, details, delete_contact, reach } => {
+        RequestStep::Answer {
+            id,
+            status,
+            answer,
+            dataset,
+            show,
+            hide,
+            title,
+            details,
+            department,
+            delete_contact,
+            reach,
+        } => {
             let status = status.map(|text| {
                 let names = || RequestStatus::ALL.map(RequestStatus::as_str).join(", ");
                 RequestStatus::parse(&text).with_context(|| format!("--status wants one of {}", names()))
             });
             let shown = if show || hide { Some(show) } else { None };
             let status = status.transpose()?;
-            let said = RequestAnswer { status, answer, dataset, shown, title, details, delete_contact };
+            let said = RequestAnswer { status, answer, dataset, shown, title, details, department, delete_contact };
             vec![answer_one(&reach, &id, said).await?]
         }
     };

@@ -57,8 +57,8 @@ pub(crate) async fn run(session: Session) -> anyhow::Result<ExitCode> {
                 println!("{} {:24} {} · {ends}", session.id, session.name, spoken(&session.roles, &session.scope));
             }
         }
-        SessionStep::Revoke { id, of, reach } => {
-            for session in revoke(&reach, id.as_deref(), of.as_deref().unwrap_or_default()).await? {
+        SessionStep::Revoke { id, of, all: _, reach } => {
+            for session in revoke(&reach, id.as_deref(), of.as_deref()).await? {
                 println!("ended {} of {}", session.id, session.name);
             }
         }
@@ -76,16 +76,27 @@ async fn list(reach: &Reach) -> anyhow::Result<Vec<Told>> {
     }
 }
 
-/// Ends the session of an id, or all of a person.
-async fn revoke(reach: &Reach, id: Option<&str>, of: &str) -> anyhow::Result<Vec<Told>> {
+/// Ends the session of an id, or all of a person, or of everybody.
+async fn revoke(reach: &Reach, id: Option<&str>, of: Option<&str>) -> anyhow::Result<Vec<Told>> {
     let (operator, now_ms) = (parts::operator(), parts::now_ms());
-    match (Road::open(reach).await?, id) {
-        (Road::Here(open), Some(id)) => Ok(vec![open.publisher.end_session(&operator, id, now_ms).await?.into()]),
-        (Road::Here(open), None) => {
-            let ended = open.publisher.end_sessions_of(&operator, of, now_ms).await?;
+    match Road::open(reach).await? {
+        Road::Here(open) => {
+            let ended = match (id, of) {
+                (Some(id), _) => vec![open.publisher.end_session(&operator, id, now_ms).await?],
+                (None, Some(of)) => open.publisher.end_sessions_of(&operator, of, now_ms).await?,
+                (None, None) => open.publisher.end_all_sessions(&operator, now_ms).await?,
+            };
             Ok(ended.into_iter().map(Told::from).collect())
         }
-        (Road::There(remote), Some(id)) => Ok(vec![remote.say(Method::DELETE, &["sessions", id], &Value::Null).await?]),
-        (Road::There(remote), None) => Ok(remote.delete::<List>(&["sessions"], &[("name", of)]).await?.sessions),
+        Road::There(remote) => {
+            let whose = match (id, of) {
+                (Some(id), _) => {
+                    return Ok(vec![remote.say(Method::DELETE, &["sessions", id], &Value::Null).await?]);
+                }
+                (None, Some(of)) => ("name", of),
+                (None, None) => ("all", "true"),
+            };
+            Ok(remote.delete::<List>(&["sessions"], &[whose]).await?.sessions)
+        }
     }
 }

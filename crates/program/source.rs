@@ -185,6 +185,9 @@ async fn once(publisher: &Publisher, runs: u64) {
             }
         }
     }
+    if let Err(error) = publisher.note_late(parts::now_ms()).await {
+        tracing::error!(?error, "it could not be noted which sources are late");
+    }
     if let Err(error) = publisher.send_notices(parts::now_ms()).await {
         tracing::error!(?error, "notices could not be sent");
     }

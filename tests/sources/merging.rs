@@ -1,6 +1,8 @@
 //! Files that go on from the current version, and queries of databases.
 
-use portico_publish::Mode;
+use portico_intake::dictionary::Dictionary;
+use portico_model::finding::Finding;
+use portico_publish::{Mode, StageRequest};
 use portico_store::Database;
 
 use super::*;
@@ -160,4 +162,69 @@ async fn a_query_is_released_like_a_file() {
     let declared = Declaration { from: elsewhere, ..daily() };
     let refused = office.publisher.declare_source(&steward(), &dataset(), &declared, NOW_MS).await;
     assert_eq!(refused.unwrap_err().kind(), ProblemKind::InvalidRequest);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_not_appended_twice_where_no_key_tells() {
+    let office = Office::new().await;
+    let bring = async |text: &str| {
+        let path = office.place.path().join("brought.csv");
+        std::fs::write(&path, text).unwrap();
+        let operator = &office.world.operator;
+        let metadata = office.publisher.dataset(operator, &dataset(), NOW_MS).await.unwrap().metadata;
+        let options = ReadOptions { mode: Mode::Append, ..ReadOptions::named("brought.csv") };
+        let request = StageRequest { metadata, file: path, options };
+        let (dry, _) = office.publisher.preview(operator, request.clone(), NOW_MS, |_| {}).await.unwrap();
+        let staged = office.publisher.stage(operator, request, NOW_MS).await.unwrap();
+        let screened = office.publisher.screen(operator, &staged.id, NOW_MS, |_| {}).await.unwrap();
+        let told = |findings: &[Finding]| findings.iter().filter(|one| one.rule == "file_appended_before").count();
+        assert_eq!(told(&dry), told(&screened.findings));
+        (told(&screened.findings), screened)
+    };
+    // The file that the current version was made of, which nobody has appended yet.
+    let (told, first) = bring(&trees(100)).await;
+    assert_eq!((told, first.state), (1, RevisionState::Blocked));
+    let (told, more) = bring(&some_trees(100..105)).await;
+    assert_eq!(told, 0);
+    office.world.release(&more).await;
+    let (_, most) = bring(&some_trees(105..107)).await;
+    office.world.release(&most).await;
+    assert_eq!(office.rows().await, "107\n");
+    for again in [trees(100), some_trees(100..105), some_trees(105..107)] {
+        let (told, revision) = bring(&again).await;
+        assert_eq!((told, revision.state), (1, RevisionState::Blocked));
+    }
+    // Once a file has replaced all rows, those before it count no more.
+    office.world.publish("street-trees", "trees.csv", trees(50).as_bytes()).await;
+    assert_eq!(bring(&some_trees(100..105)).await.0, 0);
+    assert_eq!(bring(&trees(50)).await.0, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_current_version_suppressed_is_not_gone_on_from() {
+    let world = World::new().await;
+    let rows = |count: u64| {
+        let mut text = "ward,kind\n".to_owned();
+        (0..count).for_each(|row| text.push_str(&format!("{},a\n", row % 2)));
+        text
+    };
+    let rules = "quasi_identifiers = ['ward']\nk = 3\nsmall_classes = 'suppress'\n";
+    let first = world.screen("people", "people.csv", rows(20).as_bytes(), rules).await;
+    world.release(&first).await;
+    // Declared public, and with it no rules any more: but some were made of the rows that are there.
+    let public = "[[field]]\nname = 'ward'\ntreatment = 'public'\nreason = 'a ward is large'\n";
+    let path = world.scratch().join("more");
+    std::fs::write(&path, rows(4)).unwrap();
+    let dictionary = Some(Dictionary::from_toml(public).unwrap());
+    let options = ReadOptions { dictionary, mode: Mode::Append, ..ReadOptions::named("more.csv") };
+    let metadata = world
+        .publisher
+        .dataset(&world.operator, &DatasetName::parse("people").unwrap(), NOW_MS)
+        .await
+        .unwrap()
+        .metadata;
+    let request = StageRequest { metadata, file: path, options };
+    let (findings, _) = world.publisher.preview(&world.operator, request, NOW_MS, |_| {}).await.unwrap();
+    let told: Vec<_> = findings.iter().filter(|finding| finding.rule == "merge_suppressed").collect();
+    assert!(told.len() == 1 && told[0].blocks(), "{findings:?}");
 }

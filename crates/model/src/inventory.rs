@@ -110,6 +110,10 @@ pub struct InventoryEntry {
     /// When it was changed last, in milliseconds since the epoch.
     #[serde(default)]
     pub updated_ms: i64,
+    /// How often it was said anew: 1 when it is entered, 0 for what nobody has entered. Whoever says something of an entry
+    /// says it of the version that they have seen.
+    #[serde(default)]
+    pub version: u32,
 }
 
 impl InventoryEntry {
@@ -135,10 +139,12 @@ impl InventoryEntry {
             listed: false,
             created_ms: 0,
             updated_ms: 0,
+            version: 0,
         }
     }
 
-    /// The same entry with some of its fields said otherwise; the name and the dates are not for saying.
+    /// The same entry with some of its fields said otherwise; the name and the dates are not for saying, and
+    /// `version` says which one they are said of.
     ///
     /// # Errors
     /// What is wrong, for whoever said it: a field that there is not, or that holds something else.
@@ -159,7 +165,7 @@ impl InventoryEntry {
     /// Whether it says the same as another, whenever it was said.
     #[must_use]
     pub fn says_as(&self, other: &Self) -> bool {
-        let timeless = |entry: &Self| Self { created_ms: 0, updated_ms: 0, ..entry.clone() };
+        let timeless = |entry: &Self| Self { created_ms: 0, updated_ms: 0, version: 0, ..entry.clone() };
         timeless(self) == timeless(other)
     }
 

@@ -95,6 +95,9 @@ pub(crate) enum RequestStep {
         /// The details without what does not belong there
         #[arg(long)]
         details: Option<String>,
+        /// The department that it is for; empty for none that is known
+        #[arg(long)]
+        department: Option<String>,
         /// Forget the address of whoever asked
         #[arg(long)]
         delete_contact: bool,

@@ -44,14 +44,17 @@ pub(crate) enum SessionStep {
         #[command(flatten)]
         reach: Reach,
     },
-    /// End a session at once, or all sessions of a person
-    #[command(group = clap::ArgGroup::new("which").required(true).args(["id", "of"]))]
+    /// End a session at once, or all sessions of a person or of everybody
+    #[command(group = clap::ArgGroup::new("which").required(true).args(["id", "of", "all"]))]
     Revoke {
         /// The session's id, as `list` prints it
         id: Option<String>,
         /// All sessions of this person
         #[arg(long, value_name = "NAME")]
         of: Option<String>,
+        /// All sessions of everybody
+        #[arg(long)]
+        all: bool,
         #[command(flatten)]
         reach: Reach,
     },

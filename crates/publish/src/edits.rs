@@ -11,6 +11,7 @@ use portico_model::policy::{Action, Decision, Grant, Principal, Subject, decide}
 use portico_store::{DatasetRecord, MetadataEdit};
 use sha2::{Digest as _, Sha256};
 
+use crate::carry::carrying;
 use crate::decisions::{denied, text};
 use crate::error::PublishError;
 use crate::metadata::checked;
@@ -53,7 +54,9 @@ impl Publisher {
         }
         let versions = self.store.catalog.versions(name).await?;
         let Some(current) = record.current.or(versions.first().map(|version| version.version)) else {
-            self.store.catalog.put_dataset(&after, grant.principal(), now_ms).await?;
+            let carry = carrying(&record.metadata, &after);
+            let said = (&record.metadata, &after);
+            self.store.catalog.describe_dataset(said, carry, grant.principal(), now_ms).await?;
             return Ok(Edited::Said(Box::new(after)));
         };
         self.keeps_complete(&record.metadata, &after, name, current).await?;
@@ -88,7 +91,8 @@ impl Publisher {
         Ok(self.store.catalog.edit(name).await?)
     }
 
-    /// Makes an edit public: `digest` is that of the edit that was looked at. Done twice it is done once.
+    /// Makes an edit public: `digest` is that of the edit that was looked at. Done twice it is done once. What it changes is
+    /// said of the revisions that are under way, too; those that were approved or scheduled are in review again.
     ///
     /// # Errors
     /// [`PublishError::Denied`] for one's own work where duties are separate; [`PublishError::DigestChanged`] when another
@@ -111,7 +115,10 @@ impl Publisher {
         if !edit.waits() && edit.declined_reason.is_none() && record.metadata == edit.after {
             return Ok(edit.after);
         }
-        self.store.catalog.apply_edit(&edit, grant.principal(), now_ms).await?;
+        let carry = carrying(&edit.before, &edit.after);
+        self.store.catalog.apply_edit(&edit, carry, grant.principal(), now_ms).await?;
+        // What was scheduled may be scheduled no more.
+        self.rescheduled.notify_one();
         Ok(edit.after)
     }
 

@@ -153,7 +153,22 @@ pub(crate) async fn continued(
         let message = "Rows of the current version were left out by other rules: replace all rows, or keep the rules.";
         findings.push(Finding::on_file("merge_remedy", Severity::Blocking, message));
     }
+    // Where the file's own dictionary has rules of this kind, the merge itself says so.
+    let own = said.classes.is_some() || said.counts.is_some();
+    if !own && suppressed(before) {
+        findings.push(Finding::on_file("merge_suppressed", Severity::Blocking, SUPPRESSED));
+    }
     Ok(findings)
+}
+
+/// Said of rows that go on from some of which a part was suppressed.
+pub(crate) const SUPPRESSED: &str = "What was suppressed of the current version cannot be counted with the rows of the \
+                                     file: where classes or counts have rules, a file replaces all rows.";
+
+/// Whether a release by these rules left out or emptied what was too few.
+fn suppressed(dictionary: &Dictionary) -> bool {
+    dictionary.counts.is_some()
+        || dictionary.classes.as_ref().is_some_and(|classes| classes.small != SmallClasses::Find)
 }
 
 /// The remedy that the newest release to know the column had for it.

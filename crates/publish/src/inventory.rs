@@ -57,7 +57,8 @@ impl Publisher {
     /// Enters a dataset, or says otherwise what is known of it. Answers whether anything was changed.
     ///
     /// # Errors
-    /// [`PublishError::BadEntry`]; [`PublishError::UnknownDataset`] when what it is or would be is not in the principal's
+    /// [`PublishError::BadEntry`]; the catalog's conflict when the entry is at another version than the one that it was made
+    /// from; [`PublishError::UnknownDataset`] when what it is or would be is not in the principal's
     /// scope; [`PublishError::Denied`].
     pub async fn set_inventory(
         &self,

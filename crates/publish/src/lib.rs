@@ -21,7 +21,9 @@
 //! What it deliberately does not do: it answers no questions, knows no wire, and asks no clock.
 
 mod affected;
+mod appended;
 mod background;
+mod carry;
 mod classes;
 mod compare;
 mod cycle;

@@ -13,9 +13,11 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, AsArray as _, BooleanArray, Int64Array, RecordBatch, new_null_array};
+use arrow::array::{
+    Array as _, ArrayRef, AsArray as _, BooleanArray, Float64Array, Int64Array, RecordBatch, new_null_array,
+};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{DataType, Field as Column, Int64Type, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field as Column, Float64Type, Int64Type, Schema, SchemaRef};
 use arrow_row::{OwnedRow, RowConverter, SortField};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use portico_intake::dictionary::{Dictionary, Field, FieldType, means_column};
@@ -23,6 +25,7 @@ use portico_intake::options::{Mode, ReadOptions};
 use portico_model::finding::{FINDING_ROWS_MAX, Finding, Severity};
 
 use crate::error::PublishError;
+use crate::inherited::SUPPRESSED;
 use crate::reader::Asked;
 use crate::sort::Sorter;
 
@@ -116,9 +119,7 @@ impl Merge {
         }
         let suppresses = |dictionary: &&Dictionary| dictionary.classes.is_some() || dictionary.counts.is_some();
         if options.dictionary.as_ref().filter(suppresses).is_some() {
-            let message = "What was suppressed of the current version cannot be counted with the rows of the file: where \
-                           classes or counts have rules, a file replaces all rows.";
-            return Ok(alone.refused("merge_suppressed", message.to_owned()));
+            return Ok(alone.refused("merge_suppressed", SUPPRESSED.to_owned()));
         }
         let (schema, files) = match current {
             None => (alone.schema.clone(), Vec::new()),
@@ -241,9 +242,12 @@ impl Merge {
 /// Rows with a key, on their way through the sort.
 struct Keyed {
     key: Vec<usize>,
+    /// Where in `wide` the key is as it is compared.
+    compared: Vec<usize>,
     mode: Mode,
     sorter: Sorter,
-    /// The columns; the same with the place of the row.
+    /// The columns; the same with the place of the row, and with the columns of the key that are compared otherwise than
+    /// they are written.
     narrow: SchemaRef,
     wide: SchemaRef,
     judge: Judge,
@@ -258,27 +262,40 @@ impl Keyed {
     ) -> Result<Self, PublishError> {
         let scratch = scratch.join("merge");
         std::fs::create_dir_all(&scratch)?;
-        let place = Arc::new(Column::new("", DataType::Int64, false));
-        let wide = Arc::new(Schema::new(schema.fields().iter().cloned().chain([place]).collect::<Vec<_>>()));
-        let order = key.iter().copied().chain([schema.fields().len()]).collect();
+        let mut columns: Vec<Arc<Column>> = schema.fields().iter().cloned().collect();
+        let place = columns.len();
+        columns.push(Arc::new(Column::new("", DataType::Int64, false)));
+        let mut compared = Vec::with_capacity(key.len());
+        for &column in &key {
+            if schema.field(column).data_type() == &DataType::Float64 {
+                compared.push(columns.len());
+                columns.push(Arc::new(schema.field(column).clone().with_name("").with_nullable(true)));
+            } else {
+                compared.push(column);
+            }
+        }
+        let wide = Arc::new(Schema::new(columns));
+        let order = compared.iter().copied().chain([place]).collect();
         let sorter = Sorter::new(wide.clone(), order, memory_bytes, &scratch);
         let kinds = key.iter().map(|&place| SortField::new(schema.field(place).data_type().clone())).collect();
         let judge = Judge { converter: RowConverter::new(kinds)?, last: None, judged: Judged::default() };
-        Ok(Self { key, mode, sorter, narrow: schema.clone(), wide, judge })
+        Ok(Self { key, compared, mode, sorter, narrow: schema.clone(), wide, judge })
     }
 
     fn push(&mut self, batch: &RecordBatch, places: Vec<i64>) -> Result<(), PublishError> {
         let place: ArrayRef = Arc::new(Int64Array::from(places));
-        let columns = batch.columns().iter().cloned().chain([place]).collect();
+        let numbers = self.key.iter().filter_map(|&column| Some(one_of_each(batch.column(column).as_primitive_opt()?)));
+        let columns = batch.columns().iter().cloned().chain([place]).chain(numbers).collect();
         let batch = RecordBatch::try_new(self.wide.clone(), columns)?;
         // There is a key: nothing comes out before the end.
         self.sorter.push(batch, &mut |_| Ok::<(), PublishError>(()))
     }
 
     fn finish(self, emit: Emit<'_>) -> Result<Judged, PublishError> {
-        let Self { key, mode, sorter, mut judge, narrow, .. } = self;
+        let Self { key, compared, mode, sorter, mut judge, narrow, .. } = self;
+        let place = narrow.fields().len();
         sorter.finish(&mut |batch: RecordBatch| {
-            let kept = judge.judge(&batch, &key, mode)?;
+            let kept = judge.judge(&batch, (&compared, place), mode)?;
             let batch = filter_record_batch(&batch, &kept)?;
             let columns = batch.columns().iter().take(narrow.fields().len()).cloned().collect();
             emit(RecordBatch::try_new(narrow.clone(), columns)?)
@@ -318,10 +335,15 @@ struct Judged {
 
 impl Judge {
     /// Which rows are kept.
-    fn judge(&mut self, batch: &RecordBatch, key: &[usize], mode: Mode) -> Result<BooleanArray, PublishError> {
+    fn judge(
+        &mut self,
+        batch: &RecordBatch,
+        (key, place): (&[usize], usize),
+        mode: Mode,
+    ) -> Result<BooleanArray, PublishError> {
         let columns: Vec<ArrayRef> = key.iter().map(|&place| batch.column(place).clone()).collect();
         let rows = self.converter.convert_columns(&columns)?;
-        let places = batch.column(batch.num_columns() - 1).as_primitive::<Int64Type>().values().clone();
+        let places = batch.column(place).as_primitive::<Int64Type>().values().clone();
         let mut kept = Vec::with_capacity(batch.num_rows());
         for (number, (row, place)) in rows.iter().zip(places.iter().copied()).enumerate() {
             let in_file = place != CURRENT;
@@ -349,6 +371,12 @@ impl Judge {
         }
         Ok(BooleanArray::from(kept))
     }
+}
+
+/// Numbers as a key compares them: there is one zero, and one that is no number.
+fn one_of_each(numbers: &Float64Array) -> ArrayRef {
+    let one = |number: f64| if number.is_nan() { f64::NAN } else { number + 0.0 };
+    Arc::new(numbers.unary::<_, Float64Type>(one))
 }
 
 fn seen((count, rows): &mut (u64, Vec<u64>), place: i64) {
@@ -429,3 +457,6 @@ fn rows_of(
 fn count(rows: usize) -> u64 {
     u64::try_from(rows).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests;

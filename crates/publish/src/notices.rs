@@ -4,14 +4,14 @@
 use lettre::message::{Mailbox, header};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use portico_model::name::DatasetName;
-use portico_store::{NoticeRecord, RunRecord};
+use portico_store::NoticeRecord;
 use ring::hmac;
 use serde_json::json;
 use ulid::Ulid;
 
 use crate::error::PublishError;
-use crate::publisher::Publisher;
-use crate::source::hex;
+use crate::publisher::{Publisher, from_json};
+use crate::source::{Declaration, hex};
 
 /// How long somebody may be at sending before another one does, in milliseconds.
 const TAKEN_MS: i64 = 5 * 60_000;
@@ -19,6 +19,11 @@ const TAKEN_MS: i64 = 5 * 60_000;
 const AGAIN_MS: i64 = 60_000;
 /// How long a mail server may take.
 const MAIL: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Said of a source that is late because it rests.
+const PAUSED: &str = "the source is paused: it is not read before somebody has it go on (portico source resume)";
+/// Said of a source that is late because it has no cycle.
+const UNASKED: &str = "the source is read when somebody asks, and nobody has (portico source run)";
 
 /// How people are told.
 #[derive(Clone, Default)]
@@ -62,8 +67,7 @@ impl Publisher {
     pub(crate) async fn notices(
         &self,
         dataset: &DatasetName,
-        kind: &str,
-        run: &RunRecord,
+        (kind, revision, reasons): (&str, Option<&str>, &[String]),
         now_ms: i64,
     ) -> Result<Vec<NoticeRecord>, PublishError> {
         let settings = &self.sources.notices;
@@ -78,11 +82,35 @@ impl Publisher {
             to,
             kind: kind.to_owned(),
             dataset: dataset.clone(),
-            revision: run.revision.clone(),
-            reasons: run.reasons.clone(),
+            revision: revision.map(str::to_owned),
+            reasons: reasons.to_vec(),
             attempts: 0,
         };
         Ok(ways.map(notice).collect())
+    }
+
+    /// Writes down that people have to be told of sources that are late and are not read at all: those that are paused, and
+    /// those that nobody asks for. Answers how many there are that nobody was told of yet.
+    ///
+    /// # Errors
+    /// [`PublishError::Store`] when the catalog does not answer.
+    pub async fn note_late(&self, now_ms: i64) -> Result<u64, PublishError> {
+        let mut noted = 0_u64;
+        for refresh in self.store.catalog.resting_refreshes().await? {
+            let dataset = refresh.dataset.clone();
+            let Some(source) = self.store.catalog.source(&dataset).await? else { continue };
+            let declaration: Declaration = from_json(&source.declaration_json)?;
+            let since = refresh.succeeded_ms.or(source.approved_ms);
+            if refresh.told_late || !since.is_some_and(|since| declaration.tolerance.is_late(since, now_ms)) {
+                continue;
+            }
+            let reason = if refresh.paused { PAUSED } else { UNASKED };
+            let notices = self.notices(&dataset, ("late", None, &[reason.to_owned()]), now_ms).await?;
+            if self.store.catalog.note_late(&refresh, &notices).await? {
+                noted = noted.saturating_add(1);
+            }
+        }
+        Ok(noted)
     }
 
     /// Sends the notices that are due. Answers how many were sent; those that were not are tried again, less and less

@@ -21,6 +21,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use ulid::Ulid;
 
+use crate::appended::{appended_before, sha256_of};
+use crate::carry::said_anew;
 use crate::error::PublishError;
 use crate::inherited::{continued, inherit, weakened};
 use crate::metadata::{MetadataDefaults, proposed};
@@ -138,6 +140,7 @@ impl Publisher {
         now_ms: i64,
     ) -> Result<Revision, PublishError> {
         let dataset = request.metadata.name.clone();
+        let edit = self.edit_before(&dataset).await?;
         let grant = self.permit_proposal(principal, &request.metadata, now_ms).await?;
         self.check_size(&request.file)?;
         let options = inherit(&self.store.catalog, &dataset, request.options).await?;
@@ -189,7 +192,7 @@ impl Publisher {
             self.store.catalog.update_revision(returned.state, &superseded, grant.principal(), now_ms).await?;
             self.clean(returned).await;
         }
-        Revision::of(record)
+        Revision::of(self.catch_up(record, edit.as_ref(), now_ms).await?)
     }
 
     /// Says otherwise how a staged file is to be read and what is known of its dataset: a column is dropped, or
@@ -206,18 +209,24 @@ impl Publisher {
         now_ms: i64,
     ) -> Result<Revision, PublishError> {
         let record = self.record(id).await?;
+        let edit = self.edit_before(&record.dataset).await?;
         let grant = self.permit(principal, Action::Stage, &record, now_ms).await?;
+        let known: DatasetMetadata = from_json(&record.metadata_json)?;
         let metadata = match amendment.metadata {
             Some(metadata) => DatasetMetadata { name: record.dataset.clone(), ..metadata },
-            None => from_json(&record.metadata_json)?,
+            None => known.clone(),
         };
         self.permit_proposal(principal, &metadata, now_ms).await?;
-        let options: ReadOptions = match amendment.options {
+        let read: ReadOptions = from_json(&record.options_json)?;
+        let options = match amendment.options {
             Some(options) => ReadOptions { file_name: record.file_name.clone(), ..options },
-            None => from_json(&record.options_json)?,
+            None => read.clone(),
         };
         let options = inherit(&self.store.catalog, &record.dataset, options).await?;
-        let metadata = proposed(metadata, &options, &self.defaults)?;
+        let metadata = match metadata.columns == known.columns {
+            true => proposed(metadata, &said_anew(&options, &read), &self.defaults)?,
+            false => proposed(metadata, &options, &self.defaults)?,
+        };
         let amended = RevisionRecord {
             state: RevisionState::Staged,
             options_json: json(&options)?,
@@ -232,7 +241,7 @@ impl Publisher {
             return Revision::of(record);
         }
         self.store.catalog.update_revision(record.state, &amended, grant.principal(), now_ms).await?;
-        Revision::of(amended)
+        Revision::of(self.catch_up(amended, edit.as_ref(), now_ms).await?)
     }
 
     /// Reads every row of a staged revision: types, profile, findings, and the files that a release would publish.
@@ -261,7 +270,8 @@ impl Publisher {
         let options: ReadOptions = from_json(&record.options_json)?;
         let key = self.pseudonym_key(&record.dataset, &options, Some(grant.principal()), now_ms).await?;
         let goes_on = !options.mode.replaces();
-        let (screened, base) = self.read(&record.dataset, (options, key), scratch.path(), &mut progress).await?;
+        let file = (scratch.path(), record.staged.sha256.as_str());
+        let (screened, base) = self.read(&record.dataset, (options, key), file, &mut progress).await?;
         let prepared = self.put_prepared(id, &screened, scratch.path()).await?;
         let prepared = json(&Prepared { base: goes_on.then_some(base), ..prepared })?;
         let blocked = screened.findings.iter().any(Finding::blocks);
@@ -295,7 +305,9 @@ impl Publisher {
         tokio::fs::copy(&request.file, scratch.path().join(SOURCE)).await?;
         let options = inherit(&self.store.catalog, dataset, request.options).await?;
         let key = self.pseudonym_key(dataset, &options, None, now_ms).await?;
-        let (screened, _) = self.read(dataset, (options, key), scratch.path(), &mut progress).await?;
+        let sha256 = sha256_of(&request.file).await?;
+        let file = (scratch.path(), sha256.as_str());
+        let (screened, _) = self.read(dataset, (options, key), file, &mut progress).await?;
         Ok((screened.findings, screened.profile))
     }
 
@@ -316,12 +328,12 @@ impl Publisher {
         Err(IntakeError::OverLimit { what, limit, maximum, place }.into())
     }
 
-    /// Has the file [`SOURCE`] in `scratch` read, and looks at it in the light of what was released before.
+    /// Has the file [`SOURCE`] in `scratch`, of this digest, read, and looks at it in the light of what was released before.
     async fn read(
         &self,
         dataset: &DatasetName,
         (options, key): (ReadOptions, Option<PseudonymKey>),
-        scratch: &Path,
+        (scratch, sha256): (&Path, &str),
         progress: &mut (impl FnMut(Progress) + Send),
     ) -> Result<(Screened, VersionNumber), PublishError> {
         let (current, base) = self.fetch_current(dataset, &options, scratch).await?;
@@ -333,6 +345,7 @@ impl Publisher {
         screened
             .findings
             .extend(weakened(catalog, dataset, (&options, self.limits.class_rows), &screened.schema).await?);
+        screened.findings.extend(appended_before(catalog, dataset, &options, (base, sha256)).await?);
         worst_first(&mut screened.findings);
         Ok((screened, base))
     }

@@ -327,8 +327,11 @@ impl Publisher {
         let catalog = &self.store.catalog;
         let mut reasons = Vec::new();
         let now = catalog.source(&source.dataset).await?;
-        if now.is_none_or(|now| now.number != source.number || now.approved_by.is_none()) {
-            reasons.push("the source has no standing approval".to_owned());
+        let place = self.sources.places.stands_for(&declaration.from);
+        match now.filter(|now| now.number == source.number && now.approved_by.is_some()) {
+            None => reasons.push("the source has no standing approval".to_owned()),
+            Some(now) if now.place != place => reasons.push(REPOINTED.to_owned()),
+            Some(_) => {}
         }
         let revision = Revision::of(record.clone())?;
         if revision.options != declaration.options(&record.file_name) {
@@ -402,8 +405,7 @@ impl Publisher {
             }
         };
         let since = after.succeeded_ms.or(source.approved_ms).unwrap_or(now_ms);
-        let late_ms = declaration.tolerance.late_hours.map(|hours| i64::from(hours).saturating_mul(3_600_000));
-        let is_late = late_ms.is_some_and(|late_ms| now_ms.saturating_sub(since) > late_ms);
+        let is_late = declaration.tolerance.is_late(since, now_ms);
         let gave_up = outcome.name == "failed" && after.failures == 0;
         if outcome.name == "released" && declaration.reads_in_turn() {
             // The next file, if there is one.
@@ -416,7 +418,7 @@ impl Publisher {
         let run = RunRecord { id, number: source.number, started_ms: now_ms, outcome, reasons, revision, version };
         let mut notices = Vec::new();
         for (kind, _) in kinds.into_iter().filter(|(_, happened)| *happened) {
-            notices.extend(self.notices(&dataset, kind, &run, now_ms).await?);
+            notices.extend(self.notices(&dataset, (kind, run.revision.as_deref(), &run.reasons), now_ms).await?);
         }
         let keep = i64::try_from(self.sources.limits.history).unwrap_or(i64::MAX);
         let principal = Principal::source(&dataset, source.number);
@@ -457,6 +459,10 @@ fn succeeded(before: RefreshRecord, outcome: &Outcome, (scheduled, now_ms): (Opt
 fn known(before: &RefreshRecord) -> Conditions {
     Conditions { etag: before.etag.clone(), last_modified: before.last_modified.clone() }
 }
+
+/// Said of a source whose place the operator has pointed elsewhere; where that is, is not for everybody who reads it.
+const REPOINTED: &str =
+    "the place that it names is another one than the one that was approved: the source is to be approved again";
 
 /// Said of a run that did not come to its end in time.
 const TOO_SLOW: &str = "the run took too long (limits.sources.run_ms)";

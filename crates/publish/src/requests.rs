@@ -51,6 +51,8 @@ pub struct RequestAnswer {
     pub title: Option<String>,
     /// The details without what does not belong there.
     pub details: Option<String>,
+    /// The department that it is for; an empty text for none that is known.
+    pub department: Option<String>,
     /// Whether the address for the answer is to be forgotten.
     pub delete_contact: bool,
 }
@@ -153,9 +155,12 @@ impl Publisher {
         let mut request = before.clone();
         request.status = said.status.unwrap_or(request.status);
         request.shown = said.shown.unwrap_or(request.shown);
-        for (field, text) in
-            [(&mut request.answer, said.answer), (&mut request.title, said.title), (&mut request.details, said.details)]
-        {
+        for (field, text) in [
+            (&mut request.answer, said.answer),
+            (&mut request.title, said.title),
+            (&mut request.details, said.details),
+            (&mut request.department, said.department),
+        ] {
             if let Some(text) = text {
                 *field = plain(&text);
             }

@@ -158,6 +158,19 @@ impl Publisher {
         Ok(self.store.catalog.end_sessions_of(name, principal.name(), now_ms).await?)
     }
 
+    /// Ends every session of everybody at once, the asker's own among them, and uses up all links.
+    ///
+    /// # Errors
+    /// [`PublishError::Denied`].
+    pub async fn end_all_sessions(
+        &self,
+        principal: &Principal,
+        now_ms: i64,
+    ) -> Result<Vec<SessionRecord>, PublishError> {
+        let grant = permit_portal(principal, Action::ManageTokens, now_ms)?;
+        Ok(self.store.catalog.end_all_sessions(grant.principal(), now_ms).await?)
+    }
+
     /// Signs out: ends the session whose text the browser shows.
     ///
     /// # Errors

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use portico_model::limits::SourceLimits;
 use portico_store::{Database, Place};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::fetch::Fetcher;
 use crate::notices::NoticeSettings;
+use crate::source::{Origin, hex};
 
 /// Rules of everything that is fetched for somebody.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +39,27 @@ pub struct Places {
     pub objects: BTreeMap<String, Place>,
     /// Databases.
     pub databases: BTreeMap<String, Database>,
+}
+
+impl Places {
+    /// A digest of what the place of a declaration stands for now: an approval is for that, and not for whatever the operator
+    /// may give the name to. Nothing for a URL, which says all itself, and for a name that there is not.
+    pub(crate) fn stands_for(&self, from: &Origin) -> Option<String> {
+        let words = match from {
+            Origin::Https { .. } => return None,
+            Origin::Directory { directory, .. } => {
+                vec!["directory".to_owned(), self.directories.get(directory)?.to_string_lossy().into_owned()]
+            }
+            Origin::Object { place, .. } => {
+                vec!["object".to_owned(), self.objects.get(place)?.stands_for().to_owned()]
+            }
+            Origin::Postgresql { database, .. } => {
+                let Database { host, port, database, user, .. } = self.databases.get(database)?;
+                vec!["postgresql".to_owned(), host.clone(), port.to_string(), database.clone(), user.clone()]
+            }
+        };
+        Some(hex(&Sha256::digest(words.join("\0"))))
+    }
 }
 
 /// What the road in needs for sources.

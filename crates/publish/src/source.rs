@@ -95,6 +95,14 @@ impl Default for Tolerance {
     }
 }
 
+impl Tolerance {
+    /// Whether nothing came to a good end for too long, since `since_ms`.
+    pub(crate) fn is_late(&self, since_ms: i64, now_ms: i64) -> bool {
+        let late_ms = self.late_hours.map(|hours| i64::from(hours).saturating_mul(3_600_000));
+        late_ms.is_some_and(|late_ms| now_ms.saturating_sub(since_ms) > late_ms)
+    }
+}
+
 /// A dataset's source with all that is known of it.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -155,7 +163,7 @@ impl Publisher {
     }
 
     /// Consents for good to what a declaration brings, as long as it is like what is public: `digest` is the one that was
-    /// looked at.
+    /// looked at. A named place counts as what it stands for now: pointed elsewhere, the source is approved again.
     ///
     /// # Errors
     /// [`PublishError::SourceChanged`] when it is another by now; [`PublishError::Denied`] for one's own declaration where
@@ -177,7 +185,9 @@ impl Publisher {
         }
         // Read at once for the first time: whoever has just approved it is there to see how it goes.
         let next_ms = declaration.cycle.is_some().then_some(now_ms);
-        self.store.catalog.approve_source(dataset, digest, grant.principal(), (next_ms, now_ms)).await?;
+        let place = self.sources.places.stands_for(&declaration.from);
+        let said = (digest, place.as_deref());
+        self.store.catalog.approve_source(dataset, said, grant.principal(), (next_ms, now_ms)).await?;
         self.known_source(dataset).await
     }
 

@@ -44,7 +44,7 @@ mod withdrawals;
 
 pub use audit::AuditEntry;
 pub(crate) use dump::DumpedRow;
-pub use edits::MetadataEdit;
+pub use edits::{Carried, MetadataEdit};
 pub use interruption::{CatalogMoment, Interrupt};
 pub use links::LinkRecord;
 pub use purges::{Erasure, PurgeRecord, PurgeReport, RemovedFile};

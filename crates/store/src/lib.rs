@@ -49,8 +49,8 @@ mod storage;
 
 pub use backup::{CopyEvent, CopySummary};
 pub use catalog::{
-    AuditEntry, Catalog, CatalogMoment, CommentRecord, CommentState, DatasetFilter, DatasetRecord, Erasure, Facets,
-    Interrupt, LinkRecord, MetadataEdit, NoticeRecord, Prepared, PurgeRecord, PurgeReport, RefreshRecord,
+    AuditEntry, Carried, Catalog, CatalogMoment, CommentRecord, CommentState, DatasetFilter, DatasetRecord, Erasure,
+    Facets, Interrupt, LinkRecord, MetadataEdit, NoticeRecord, Prepared, PurgeRecord, PurgeReport, RefreshRecord,
     ReleaseRecord, RemovedFile, ReportRecord, ReportSection, Review, RevisionRecord, RunRecord, ScheduleRecord,
     SessionOrigin, SessionRecord, SourceRecord, TokenRecord, UseCount, VersionRecord, VersionSummary, month_of,
 };

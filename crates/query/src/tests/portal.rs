@@ -101,7 +101,7 @@ impl Portal {
             staged: StagedFile { path: "p".into(), sha256: "0".repeat(64), bytes: 1 },
             file_name: "f.csv".into(),
             options_json: "{}".into(),
-            metadata_json: "{}".into(),
+            metadata_json: serde_json::to_string(&metadata).unwrap(),
             prepared_json: None,
             findings: Vec::new(),
             profile: None,

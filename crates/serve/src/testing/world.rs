@@ -192,7 +192,7 @@ async fn release(store: &Store, metadata: &DatasetMetadata, number: u32, content
         withdrawn_reason: None,
         version,
     };
-    let revision_id = approved(store, &metadata.name, number).await;
+    let revision_id = approved(store, metadata, number).await;
     let release = ReleaseRecord { revision_id, version: record, metadata: metadata.clone() };
     store.catalog.release(&release, "o", NOW_MS).await.unwrap();
 }
@@ -212,7 +212,8 @@ fn profile(rows: u64) -> TableProfile {
     TableProfile { rows, duplicate_rows: 0, duplicate_rows_exact: true, columns, groups: Vec::new() }
 }
 
-async fn approved(store: &Store, dataset: &DatasetName, number: u32) -> String {
+async fn approved(store: &Store, metadata: &DatasetMetadata, number: u32) -> String {
+    let dataset = &metadata.name;
     let mut revision = RevisionRecord {
         id: format!("{dataset}-{number}"),
         dataset: dataset.clone(),
@@ -220,7 +221,7 @@ async fn approved(store: &Store, dataset: &DatasetName, number: u32) -> String {
         staged: StagedFile { path: "p".into(), sha256: "0".repeat(64), bytes: 1 },
         file_name: "f.csv".into(),
         options_json: "{}".into(),
-        metadata_json: serde_json::to_string(&DatasetMetadata::named(dataset.clone())).unwrap(),
+        metadata_json: serde_json::to_string(metadata).unwrap(),
         prepared_json: None,
         findings: Vec::new(),
         profile: None,

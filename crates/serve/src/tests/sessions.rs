@@ -311,6 +311,20 @@ async fn what_is_ended_is_refused_at_once() {
     let own = send(&world, "DELETE", "/api/staff/sessions?name=steward", &headers, "").await;
     assert_eq!(own.json()["sessions"].as_array().unwrap().len(), 1);
     assert_eq!(who(&two).await, StatusCode::UNAUTHORIZED);
+    // Everybody's, by an administrator alone; and one says whose.
+    let (other, admin) = (Browser::new(&world, Role::Steward).await, Browser::new(&world, Role::Admin).await);
+    let all = "/api/staff/sessions?all=true";
+    let headers = [("cookie", other.cookie.as_str()), OWN, ("x-portico-csrf", &other.csrf)];
+    assert_eq!(send(&world, "DELETE", all, &headers, "").await.status, StatusCode::FORBIDDEN);
+    let headers = [("cookie", admin.cookie.as_str()), OWN, ("x-portico-csrf", &admin.csrf)];
+    for unsaid in ["", "?all=false", "?all=true&name=steward", "?all=perhaps"] {
+        let answer = send(&world, "DELETE", &format!("/api/staff/sessions{unsaid}"), &headers, "").await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{unsaid}");
+    }
+    assert_eq!((who(&other).await, who(&admin).await), (StatusCode::OK, StatusCode::OK));
+    let ended = send(&world, "DELETE", all, &headers, "").await;
+    assert!(ended.json()["sessions"].as_array().unwrap().len() >= 2);
+    assert_eq!((who(&other).await, who(&admin).await), (StatusCode::UNAUTHORIZED, StatusCode::UNAUTHORIZED));
     // Signing out, here and everywhere.
     let (here, there) = (Browser::new(&world, Role::Cio).await, Browser::new(&world, Role::Cio).await);
     let out = here.ask(&world, "POST", "/staff/signout").await;

@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::audit::What;
+use super::change::Change;
+use super::records::RevisionRecord;
 use super::shelf::METADATA_EDIT;
-use super::{Catalog, datasets};
+use super::{Catalog, datasets, revisions};
 use crate::error::StoreError;
 
 /// What somebody would have said of a dataset instead of what is public.
@@ -32,7 +34,22 @@ pub struct MetadataEdit {
     pub declined_reason: Option<String>,
 }
 
+/// A revision that says what an edit has changed, and which fields that are.
+#[derive(Clone, Debug)]
+pub struct Carried {
+    /// The revision as it is from now on; who consented to it before has not consented to this.
+    pub revision: RevisionRecord,
+    /// The fields.
+    pub fields: Vec<String>,
+}
+
 impl MetadataEdit {
+    /// Whether it was approved, and is said from then on.
+    #[must_use]
+    pub const fn is_approved(&self) -> bool {
+        self.decided_by.is_some() && self.declined_reason.is_none()
+    }
+
     /// Whether it still waits for a decision.
     #[must_use]
     pub const fn waits(&self) -> bool {
@@ -74,11 +91,17 @@ impl Catalog {
         change.commit().await
     }
 
-    /// Makes an edit public.
+    /// Makes an edit public, and has `carry` say it of every revision that is under way: none of them takes it back.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when it is not the one that waits, or the dataset's metadata are others by now.
-    pub async fn apply_edit(&self, edit: &MetadataEdit, principal: &str, now_ms: i64) -> Result<(), StoreError> {
+    pub async fn apply_edit(
+        &self,
+        edit: &MetadataEdit,
+        carry: impl Fn(&RevisionRecord) -> Result<Option<Carried>, StoreError> + Send + Sync,
+        principal: &str,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
         let name = &edit.after.name;
         let mut change = self.change().await?;
         let waiting: Option<MetadataEdit> = METADATA_EDIT.find(&mut change, name.as_str()).await?;
@@ -91,6 +114,36 @@ impl Catalog {
         METADATA_EDIT.put(&mut change, name.as_str(), &decided).await?;
         let detail = json!({ "digest": edit.digest, "proposed_by": edit.proposed_by });
         change.audit(principal, now_ms, what("metadata.approved", name), detail).await?;
+        carry_on(&mut change, name, carry, (principal, now_ms)).await?;
+        change.commit().await
+    }
+
+    /// Gives a dataset of which nothing was released other metadata, at once, and has `carry` say it of every revision that is
+    /// under way.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such dataset; [`StoreError::Conflict`] when its metadata are not `before`
+    /// any more.
+    pub async fn describe_dataset(
+        &self,
+        (before, after): (&DatasetMetadata, &DatasetMetadata),
+        carry: impl Fn(&RevisionRecord) -> Result<Option<Carried>, StoreError> + Send + Sync,
+        principal: &str,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let name = &after.name;
+        let mut change = self.change().await?;
+        let record = datasets::find(&mut change, name).await?.ok_or(StoreError::not_found("dataset"))?;
+        if record.metadata == *after {
+            return Ok(());
+        }
+        if record.metadata != *before || record.current.is_some() {
+            return Err(changed());
+        }
+        datasets::describe(&mut change, after, now_ms).await?;
+        let detail = json!({ "title": after.title });
+        change.audit(principal, now_ms, what("dataset.described", name), detail).await?;
+        carry_on(&mut change, name, carry, (principal, now_ms)).await?;
         change.commit().await
     }
 
@@ -119,6 +172,25 @@ impl Catalog {
         change.audit(principal, now_ms, what("metadata.declined", name), detail).await?;
         change.commit().await
     }
+}
+
+/// Has every revision under way say what was edited, each with its row in the audit log.
+async fn carry_on(
+    change: &mut Change,
+    name: &DatasetName,
+    carry: impl Fn(&RevisionRecord) -> Result<Option<Carried>, StoreError>,
+    (principal, now_ms): (&str, i64),
+) -> Result<(), StoreError> {
+    for before in revisions::under_way(change, name).await? {
+        let Some(Carried { revision, fields }) = carry(&before)? else { continue };
+        revisions::write(change, &revision, now_ms).await?;
+        let detail = json!({
+            "fields": fields, "was": before.state, "digest": revision.digest, "voids_approval": before.approved_digest,
+            "reason": "the dataset's metadata were edited: what was edited is said of this revision, too",
+        });
+        change.audit(principal, now_ms, revisions::what("revision.edited", &revision), detail).await?;
+    }
+    Ok(())
 }
 
 fn what<'a>(action: &'static str, name: &'a DatasetName) -> What<'a> {

@@ -30,10 +30,11 @@ impl Catalog {
     }
 
     /// Enters datasets, or says otherwise what is known of them, all or none; each has its row in the audit log. An entry
-    /// that says what is there already changes nothing. Answers how many were changed.
+    /// that says what is there already changes nothing. Each is made from the version that it names, and has the next one
+    /// afterwards. Answers how many were changed.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the database does not answer; doing it again is safe.
+    /// [`StoreError::Conflict`] when an entry is at another version by now; [`StoreError::Unavailable`] when the database does not answer; doing it again is safe.
     pub async fn put_inventory(
         &self,
         entries: &[InventoryEntry],
@@ -47,8 +48,15 @@ impl Catalog {
             if before.as_ref().is_some_and(|before| before.says_as(entry)) {
                 continue;
             }
+            if before.as_ref().map_or(0, |before| before.version) != entry.version {
+                let name = &entry.name;
+                return Err(StoreError::conflict(format!(
+                    "the inventory's entry of {name} was changed meanwhile: look at it again, and say anew what is to change"
+                )));
+            }
             let created_ms = before.as_ref().map_or(now_ms, |before| before.created_ms);
-            let entry = InventoryEntry { created_ms, updated_ms: now_ms, ..entry.clone() };
+            let version = entry.version.saturating_add(1);
+            let entry = InventoryEntry { created_ms, updated_ms: now_ms, version, ..entry.clone() };
             INVENTORY.put(&mut change, entry.name.as_str(), &entry).await?;
             let action = if before.is_some() { "inventory.changed" } else { "inventory.entered" };
             let what = What { action, dataset: Some(&entry.name), revision: None, version: None };
@@ -80,7 +88,8 @@ impl Catalog {
         DATA_REQUEST.get(self, id).await
     }
 
-    /// Keeps a new data request, or what staff say of it. The audit log has its id and status, and nothing of its text.
+    /// Keeps a new data request, or what staff say of it. The audit log has its id and status and which texts
+    /// were corrected, and nothing of them.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the record is another than `before` by now.
@@ -103,8 +112,14 @@ impl Catalog {
         let action = if before.is_some() { "request.answered" } else { "request.received" };
         let what = What { action, dataset: request.dataset.as_ref(), revision: None, version: None };
         let gone = before.is_some_and(|before| !before.contact.is_empty() && request.contact.is_empty());
+        let texts = |one: &DataRequest| {
+            [("title", one.title.clone()), ("details", one.details.clone()), ("department", one.department.clone())]
+        };
+        let pairs = before.into_iter().flat_map(|before| texts(before).into_iter().zip(texts(request)));
+        let corrected: Vec<&str> = pairs.filter(|(was, is)| was != is).map(|((field, _), _)| field).collect();
         let detail: Value = json!({
             "request": request.id, "status": request.status, "shown": request.shown, "contact_deleted": gone,
+            "corrected": corrected,
         });
         change.audit(principal, now_ms, what, detail).await?;
         change.commit().await

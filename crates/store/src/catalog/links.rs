@@ -135,9 +135,14 @@ impl Catalog {
     }
 }
 
-/// Uses up, as a part of a change, every good link that is for somebody or that they have made. There are few: each is good
-/// for minutes.
-pub(super) async fn use_up(change: &mut Change, name: &str, principal: &str, now_ms: i64) -> Result<(), StoreError> {
+/// Uses up, as a part of a change, every good link that is for somebody or that they have made; every one at all without a
+/// name. There are few: each is good for minutes.
+pub(super) async fn use_up(
+    change: &mut Change,
+    name: Option<&str>,
+    principal: &str,
+    now_ms: i64,
+) -> Result<(), StoreError> {
     let rows = sqlx::query(concat!(
         "SELECT ",
         link_columns!(),
@@ -146,10 +151,11 @@ pub(super) async fn use_up(change: &mut Change, name: &str, principal: &str, now
     .bind(now_ms)
     .fetch_all(&mut *change.transaction)
     .await?;
-    let name = records::plain(name);
+    let name = name.map(records::plain);
+    let concerns = |link: &LinkRecord| name.as_ref().is_none_or(|name| link.name == *name || link.created_by == *name);
     for row in &rows {
         let link = match from_row(row) {
-            Ok(link) if link.name == name || link.created_by == name => link,
+            Ok(link) if concerns(&link) => link,
             Ok(_) => continue,
             // It lets nobody in.
             Err(error) => {

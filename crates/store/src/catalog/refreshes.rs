@@ -135,6 +135,42 @@ impl Catalog {
         rows.iter().map(parsed).collect()
     }
 
+    /// What is known of the sources that are not read at any time, of each dataset that has one: they are paused, or wait to be
+    /// asked for.
+    ///
+    /// # Errors
+    /// As [`Catalog::refresh`].
+    pub async fn resting_refreshes(&self) -> Result<Vec<RefreshRecord>, StoreError> {
+        let rows =
+            sqlx::query(concat!("SELECT ", refresh_columns!(), " FROM refresh WHERE next_ms IS NULL ORDER BY dataset"))
+                .fetch_all(self.pool())
+                .await?;
+        let read = |row: &AnyRow| {
+            let name: String = row.try_get("dataset")?;
+            let name = DatasetName::parse(&name).map_err(|error| StoreError::corrupt("a catalog row", error))?;
+            from_row(row, &name)
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// Keeps that people are told of a source that is late, with what they are told, both or neither. Answers whether it still
+    /// was as it was seen.
+    ///
+    /// # Errors
+    /// As [`Catalog::refresh`].
+    pub async fn note_late(&self, seen: &RefreshRecord, notices: &[NoticeRecord]) -> Result<bool, StoreError> {
+        let mut change = self.change().await?;
+        if find(&mut change, &seen.dataset).await?.as_ref() != Some(seen) {
+            return Ok(false);
+        }
+        write(&mut change, &RefreshRecord { told_late: true, ..seen.clone() }).await?;
+        for notice in notices {
+            insert_notice(&mut change, notice).await?;
+        }
+        change.commit().await?;
+        Ok(true)
+    }
+
     /// Makes `holder` the one who reads a source until `now_ms + for_ms`. Answers nothing when somebody else does, or when
     /// it is not due any more.
     ///

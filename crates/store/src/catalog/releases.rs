@@ -1,5 +1,6 @@
 //! The last step of a release, and its undoing: one transaction each.
 
+use portico_model::dataset::DatasetMetadata;
 use portico_model::name::{DatasetName, VersionNumber, VersionRef};
 use portico_model::policy::VersionState;
 use portico_model::revision::RevisionState;
@@ -78,6 +79,10 @@ impl Catalog {
         }
         if revision.state != expected {
             return Err(StoreError::conflict(format!("the revision is {}", revision.state.as_str())));
+        }
+        // Edited and approved anew since the release began.
+        if records::from_json::<DatasetMetadata>(&revision.metadata_json)? != release.metadata {
+            return Err(StoreError::conflict("the revision's metadata were edited meanwhile"));
         }
         if expected == RevisionState::Scheduled {
             schedules::check_due(&mut change, &revision.id, now_ms).await?;

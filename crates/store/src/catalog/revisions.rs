@@ -165,6 +165,19 @@ pub(super) async fn find(change: &mut Change, id: &str) -> Result<Option<Revisio
     identified(row.as_ref(), id)
 }
 
+/// The revisions of a dataset that nobody has decided yet, as the change sees them.
+pub(super) async fn under_way(change: &mut Change, dataset: &DatasetName) -> Result<Vec<RevisionRecord>, StoreError> {
+    let rows = sqlx::query(concat!(
+        "SELECT ",
+        revision_columns!(),
+        " FROM revision WHERE dataset = $1 AND state NOT IN ('released', 'discarded', 'superseded') ORDER BY id"
+    ))
+    .bind(dataset.as_str())
+    .fetch_all(&mut *change.transaction)
+    .await?;
+    rows.iter().map(from_row).collect()
+}
+
 /// Writes a revision that exists.
 pub(super) async fn write(change: &mut Change, revision: &RevisionRecord, now_ms: i64) -> Result<(), StoreError> {
     sqlx::query("UPDATE revision SET state = $1, updated_ms = $2, record = $3 WHERE id = $4")

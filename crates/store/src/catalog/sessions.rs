@@ -145,17 +145,33 @@ impl Catalog {
         principal: &str,
         now_ms: i64,
     ) -> Result<Vec<SessionRecord>, StoreError> {
+        self.end_those_of(Some(name), principal, now_ms).await
+    }
+
+    /// Ends every session of everybody that is not over yet, and says which they were. All links are used up. Damaged rows let
+    /// nobody in, and are passed over.
+    ///
+    /// # Errors
+    /// As [`Catalog::end_sessions_of`].
+    pub async fn end_all_sessions(&self, principal: &str, now_ms: i64) -> Result<Vec<SessionRecord>, StoreError> {
+        self.end_those_of(None, principal, now_ms).await
+    }
+
+    async fn end_those_of(
+        &self,
+        name: Option<&str>,
+        principal: &str,
+        now_ms: i64,
+    ) -> Result<Vec<SessionRecord>, StoreError> {
         let mut change = self.change().await?;
-        let rows = sqlx::query(concat!(
-            "SELECT ",
-            session_columns!(),
-            " FROM session WHERE name = $1 AND ended_ms IS NULL ORDER BY id"
-        ))
-        .bind(name)
-        .fetch_all(&mut *change.transaction)
-        .await?;
+        let rows =
+            sqlx::query(concat!("SELECT ", session_columns!(), " FROM session WHERE ended_ms IS NULL ORDER BY id"))
+                .fetch_all(&mut *change.transaction)
+                .await?;
+        let wanted = name.map(records::plain);
+        let is_theirs = |session: &SessionRecord| wanted.as_ref().is_none_or(|name| session.name == *name);
         let mut ended = Vec::new();
-        for session in rows.iter().filter_map(readable) {
+        for session in rows.iter().filter_map(readable).filter(is_theirs) {
             if session.is_good(now_ms) {
                 ended.push(end(&mut change, session, principal, now_ms).await?);
             }

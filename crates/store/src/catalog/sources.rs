@@ -33,6 +33,9 @@ pub struct SourceRecord {
     pub approved_ms: Option<i64>,
     /// Who gave the standing approval.
     pub approved_by: Option<String>,
+    /// A digest of what the named place stood for when it was approved; none where the declaration says all itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
 }
 
 impl Catalog {
@@ -62,6 +65,7 @@ impl Catalog {
             declared_by: principal.to_owned(),
             approved_ms: None,
             approved_by: None,
+            place: None,
         };
         sqlx::query("INSERT INTO source (dataset, number, record) VALUES ($1, $2, $3)")
             .bind(dataset.as_str())
@@ -99,15 +103,15 @@ impl Catalog {
         row.as_ref().map(|row| from_row(row, dataset)).transpose()
     }
 
-    /// Approves a declaration for good: what it brings may be released by itself. It is read for the first time at
-    /// `next_ms`, if at all.
+    /// Approves a declaration for good, with what its named place stands for: what it brings may be released by itself. It is
+    /// read for the first time at `next_ms`, if at all. Where the place stands for something else, it is approved anew.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when it is not the newest, or says something else; [`StoreError::NotFound`] when there is none.
     pub async fn approve_source(
         &self,
         dataset: &DatasetName,
-        digest: &str,
+        (digest, place): (&str, Option<&str>),
         principal: &str,
         (next_ms, now_ms): (Option<i64>, i64),
     ) -> Result<SourceRecord, StoreError> {
@@ -116,11 +120,11 @@ impl Catalog {
         if source.digest != digest {
             return Err(StoreError::conflict("the source was declared otherwise meanwhile"));
         }
-        if source.approved_by.is_some() {
+        if source.approved_by.is_some() && source.place.as_deref() == place {
             return Ok(source);
         }
-        let approved =
-            SourceRecord { approved_ms: Some(now_ms), approved_by: Some(principal.to_owned()), ..source.clone() };
+        let (approved_by, place) = (Some(principal.to_owned()), place.map(str::to_owned));
+        let approved = SourceRecord { approved_ms: Some(now_ms), approved_by, place, ..source.clone() };
         sqlx::query("UPDATE source SET record = $1 WHERE dataset = $2 AND number = $3")
             .bind(records::to_json(&approved)?)
             .bind(dataset.as_str())

@@ -141,7 +141,7 @@ impl Catalog {
         seals::seal_token(&mut change.transaction, id).await?;
         let detail = json!({ "token": id, "for": token.name });
         change.audit(principal, now_ms, what("token.revoked"), detail).await?;
-        links::use_up(&mut change, &token.name, principal, now_ms).await?;
+        links::use_up(&mut change, Some(&token.name), principal, now_ms).await?;
         change.commit().await?;
         Ok(TokenRecord { revoked_ms: Some(now_ms), ..token })
     }

@@ -17,6 +17,7 @@ use crate::error::StoreError;
 #[derive(Clone, Debug)]
 pub struct Place {
     store: Arc<dyn ObjectStore>,
+    stands_for: String,
 }
 
 /// A file that was read from a place.
@@ -38,12 +39,25 @@ impl Place {
         if url.starts_with("file:") || url.starts_with("memory:") {
             return Err(StoreError::invalid("a place for objects starts with s3://, gs:// or az://"));
         }
-        Ok(Self { store: backend::open(url, options)?.store })
+        // Not all options: another key opens the same place.
+        let where_from = |key: &str| ["endpoint", "account_name", "region"].iter().any(|part| key.contains(part));
+        let mut hash = Sha256::new();
+        hash.update(url.trim_end_matches('/').as_bytes());
+        for (key, value) in options.iter().filter(|(key, _)| where_from(&key.to_lowercase())) {
+            hash.update(format!("\0{key}={value}").as_bytes());
+        }
+        Ok(Self { store: backend::open(url, options)?.store, stands_for: hex(&hash.finalize()) })
     }
 
     /// A place over an object store that somebody else has built.
     pub fn over(store: Arc<dyn ObjectStore>) -> Self {
-        Self { store }
+        Self { store, stands_for: String::new() }
+    }
+
+    /// A digest of where it is, which tells nothing of it: two that differ are two places.
+    #[must_use]
+    pub fn stands_for(&self) -> &str {
+        &self.stands_for
     }
 
     /// Whether a text is the path of an object below the prefix.

@@ -47,7 +47,7 @@ async fn what_is_entered_again_changes_nothing() {
         let other = InventoryEntry::named(name("benches"));
         assert_eq!(catalog.put_inventory(&[entry.clone(), other], "ana", NOW).await.unwrap(), 2);
         assert_eq!(catalog.put_inventory(std::slice::from_ref(&entry), "ana", NOW + 1).await.unwrap(), 0);
-        let planned = InventoryEntry { status: InventoryStatus::Planned, ..entry };
+        let planned = InventoryEntry { status: InventoryStatus::Planned, version: 1, ..entry };
         assert_eq!(catalog.put_inventory(std::slice::from_ref(&planned), "ana", NOW + 2).await.unwrap(), 1);
         let seen = world.another().await.inventory().await.unwrap();
         let names: Vec<_> = seen.iter().map(|entry| entry.name.as_str()).collect();
@@ -57,6 +57,32 @@ async fn what_is_entered_again_changes_nothing() {
         let actions: Vec<&str> = audit.iter().map(|entry| entry.action.as_str()).collect();
         assert_eq!(actions, ["inventory.entered", "inventory.changed"]);
         catalog.verify_audit().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_entry_is_changed_from_the_version_that_was_seen_and_from_no_other() {
+    for world in worlds().await {
+        let catalog = &world.catalog;
+        let listed = InventoryEntry { listed: true, ..InventoryEntry::named(name("informants")) };
+        catalog.put_inventory(std::slice::from_ref(&listed), "ana", NOW).await.unwrap();
+        // Two people look at it; one hides it, the other says what it is.
+        let seen = catalog.inventory_entry(&name("informants")).await.unwrap().unwrap();
+        assert_eq!(seen.version, 1);
+        let hidden = InventoryEntry { listed: false, ..seen.clone() };
+        let told = InventoryEntry { description: "Who they are".to_owned(), ..seen };
+        catalog.put_inventory(std::slice::from_ref(&hidden), "ana", NOW + 1).await.unwrap();
+        let other = InventoryEntry::named(name("benches"));
+        let refused = catalog.put_inventory(&[other, told.clone()], "odette", NOW + 2).await.unwrap_err();
+        assert!(matches!(&refused, StoreError::Conflict { .. }), "{}: {refused}", world.name);
+        assert!(refused.to_string().contains("look at it again"), "{refused}");
+        let kept = world.another().await.inventory().await.unwrap();
+        assert_eq!(kept.len(), 1, "all or none");
+        assert!(kept[0].says_as(&hidden) && kept[0].version == 2);
+        // The same again is no conflict, and from what is there now it can be said.
+        assert_eq!(catalog.put_inventory(&[hidden], "ana", NOW + 3).await.unwrap(), 0);
+        let told = InventoryEntry { description: told.description, ..kept[0].clone() };
+        assert_eq!(catalog.put_inventory(&[told], "odette", NOW + 4).await.unwrap(), 1);
     }
 }
 
@@ -89,12 +115,12 @@ async fn an_edit_is_for_the_metadata_that_it_was_made_of() {
         catalog.put_dataset(&metadata("trees"), "ana", NOW).await.unwrap();
         catalog.propose_edit(&edit("a")).await.unwrap();
         catalog.propose_edit(&edit("b")).await.unwrap();
-        let stale = catalog.apply_edit(&edit("a"), "cy", NOW).await;
+        let stale = catalog.apply_edit(&edit("a"), |_| Ok(None), "cy", NOW).await;
         assert!(matches!(stale, Err(StoreError::Conflict { .. })), "{}", world.name);
-        catalog.apply_edit(&edit("b"), "cy", NOW).await.unwrap();
+        catalog.apply_edit(&edit("b"), |_| Ok(None), "cy", NOW).await.unwrap();
         let record = catalog.dataset(&name("trees")).await.unwrap().unwrap();
         assert_eq!(record.metadata.description, "b");
-        let again = catalog.apply_edit(&edit("b"), "cy", NOW).await;
+        let again = catalog.apply_edit(&edit("b"), |_| Ok(None), "cy", NOW).await;
         assert!(matches!(again, Err(StoreError::Conflict { .. })));
         assert!(matches!(catalog.propose_edit(&edit("c")).await, Err(StoreError::Conflict { .. })));
         let none = catalog.decline_edit(&name("trees"), "late", "cy", NOW).await;

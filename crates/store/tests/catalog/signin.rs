@@ -128,6 +128,16 @@ async fn whose_sessions_are_ended_has_no_links_left() {
         let actions: Vec<&str> = audit.iter().map(|entry| entry.action.as_str()).skip(3).collect();
         assert_eq!(actions, ["link.revoked", "link.revoked"], "{}", world.name);
         assert!(audit.iter().skip(3).all(|entry| entry.principal == "root"));
+        // Everybody's.
+        for (id, name, sha256) in [("01E", "ana", "e"), ("01F", "bo", "f")] {
+            catalog.insert_session(&session(id, name), &sha256.repeat(64)).await.unwrap();
+        }
+        assert_eq!(catalog.end_all_sessions("root", NOW + 8).await.unwrap().len(), 2, "{}", world.name);
+        assert!(catalog.end_all_sessions("root", NOW + 9).await.unwrap().is_empty());
+        assert_eq!(catalog.link(&"b".repeat(64)).await.unwrap().unwrap().used_ms, Some(NOW + 8));
+        let audit = catalog.audit(None, 7, 20).await.unwrap();
+        let actions: Vec<&str> = audit.iter().map(|entry| entry.action.as_str()).collect();
+        assert_eq!(actions.iter().filter(|action| **action == "session.ended").count(), 2, "{actions:?}");
     }
 }
 

@@ -38,7 +38,8 @@ pub(crate) async fn list(
     json::answer(StatusCode::OK, &Inventory { datasets })
 }
 
-/// `PUT /api/staff/inventory/datasets/{name}`: what is not said stays as it is.
+/// `PUT /api/staff/inventory/datasets/{name}`: what is not said stays as it is. With `version` it is said of that version of
+/// the entry, and of no other.
 pub(crate) async fn set(
     State(site): State<Arc<Site>>,
     member: Member,
@@ -58,12 +59,13 @@ pub(crate) async fn set(
     let name = known(&name)?;
     let publisher = &site.staff.publisher;
     let before = publisher.inventory_entry(&member.principal, &name, site.now_ms()).await.map_err(failed)?;
-    let entry = before.unwrap_or_else(|| InventoryEntry::named(name)).saying(&said).map_err(|complaint| {
+    let entry = before.unwrap_or_else(|| InventoryEntry::named(name.clone())).saying(&said).map_err(|complaint| {
         let plain: String = complaint.chars().filter(|c| !c.is_control()).take(400).collect();
         Refusal::new(ProblemKind::InvalidRequest, format!("The entry cannot be read: {plain}."))
     })?;
     let changed = publisher.set_inventory(&member.principal, &entry, site.now_ms()).await.map_err(failed)?;
-    json::answer(StatusCode::OK, &Set { changed, entry })
+    let kept = publisher.inventory_entry(&member.principal, &name, site.now_ms()).await.map_err(failed)?;
+    json::answer(StatusCode::OK, &Set { changed, entry: kept.unwrap_or(entry) })
 }
 
 /// `POST /api/staff/inventory/import?dry_run=true`: a CSV file.

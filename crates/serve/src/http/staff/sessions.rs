@@ -81,17 +81,24 @@ pub(crate) async fn list(
     json::answer(StatusCode::OK, &Sessions::of(found.map_err(|error| problem_of_publish(&error))?, now_ms))
 }
 
-/// `DELETE /api/staff/sessions?name=…`: all sessions of a person.
+/// `DELETE /api/staff/sessions?name=…` or `?all=true`: all sessions of a person, or of everybody.
 pub(crate) async fn end_all(
     State(site): State<Arc<Site>>,
     member: Member,
     mut query: Parameters,
 ) -> Result<Response, Refusal> {
     let name = query.take_filled("name");
-    query.finish("name")?;
-    let missing = || Refusal::new(ProblemKind::InvalidRequest, "Whose sessions are to end? ?name=…");
-    let (name, now_ms) = (name.ok_or_else(missing)?, site.now_ms());
-    let ended = site.staff.publisher.end_sessions_of(&member.principal, &name, now_ms).await;
+    let all = query.take_bool("all")?.unwrap_or(false);
+    query.finish("name, all")?;
+    let (publisher, now_ms) = (&site.staff.publisher, site.now_ms());
+    let ended = match (name, all) {
+        (Some(name), false) => publisher.end_sessions_of(&member.principal, &name, now_ms).await,
+        (None, true) => publisher.end_all_sessions(&member.principal, now_ms).await,
+        _ => {
+            let detail = "Whose sessions are to end? Either ?name=… or ?all=true.";
+            return Err(Refusal::new(ProblemKind::InvalidRequest, detail));
+        }
+    };
     json::answer(StatusCode::OK, &Sessions::of(ended.map_err(|error| problem_of_publish(&error))?, now_ms))
 }
 

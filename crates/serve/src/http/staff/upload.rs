@@ -12,6 +12,7 @@ use futures::{Stream, StreamExt};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use portico_model::dataset::DatasetMetadata;
 use portico_model::limits::StaffLimits;
+use portico_model::name::DatasetName;
 use portico_model::policy::Principal;
 use portico_model::problem::{Problem, ProblemKind};
 use portico_publish::{PublishError, ReadOptions, Revision, StageRequest};
@@ -74,7 +75,8 @@ impl Said {
 /// A file that somebody may stage, before its first byte has come.
 pub(crate) struct Proposal<'a> {
     principal: &'a Principal,
-    metadata: DatasetMetadata,
+    name: DatasetName,
+    said: Said,
     file_name: String,
 }
 
@@ -90,23 +92,30 @@ impl<'a> Proposal<'a> {
         if file_name.len() > TEXT_BYTES_MAX || file_name.chars().any(char::is_control) {
             return Err(invalid("The file's name is too long, or no name."));
         }
-        let known = site.store.catalog.dataset(&name).await?;
-        let mut metadata = known.map_or_else(|| DatasetMetadata::named(name), |record| record.metadata);
-        for (field, text) in said.0 {
-            if text.len() > TEXT_BYTES_MAX {
-                return Err(invalid(&format!("{field} has more than {TEXT_BYTES_MAX} bytes.")));
-            }
-            *match field {
+        if let Some((field, _)) = said.0.iter().find(|(_, text)| text.len() > TEXT_BYTES_MAX) {
+            return Err(invalid(&format!("{field} has more than {TEXT_BYTES_MAX} bytes.")));
+        }
+        let proposal = Self { principal, name, said, file_name: file_name.to_owned() };
+        let metadata = proposal.metadata(site).await?;
+        site.staff.publisher.may_stage(principal, &metadata, site.now_ms()).await.map_err(failed)?;
+        Ok(proposal)
+    }
+
+    /// What the dataset would be, by what is known of it now.
+    async fn metadata(&self, site: &Site) -> Result<DatasetMetadata, Refusal> {
+        let known = site.store.catalog.dataset(&self.name).await?;
+        let mut metadata = known.map_or_else(|| DatasetMetadata::named(self.name.clone()), |record| record.metadata);
+        for (field, text) in &self.said.0 {
+            text.clone_into(match *field {
                 "title" => &mut metadata.title,
                 "description" => &mut metadata.description,
                 "department" => &mut metadata.department,
                 "steward_name" => &mut metadata.steward_name,
                 "steward_email" => &mut metadata.steward_email,
                 _ => &mut metadata.license,
-            } = text;
+            });
         }
-        site.staff.publisher.may_stage(principal, &metadata, site.now_ms()).await.map_err(failed)?;
-        Ok(Self { principal, metadata, file_name: file_name.to_owned() })
+        Ok(metadata)
     }
 
     /// Receives the file and puts it into staging.
@@ -120,7 +129,9 @@ impl<'a> Proposal<'a> {
         let file = scratch.path().join("file");
         save(&file, bytes, &site.limits.staff).await?;
         let base = self.file_name.rsplit(['/', '\\']).next().unwrap_or_default();
-        let request = StageRequest { metadata: self.metadata, file, options: ReadOptions::named(base) };
+        // It took its time to come: what was edited meanwhile is not to be taken back.
+        let metadata = self.metadata(site).await?;
+        let request = StageRequest { metadata, file, options: ReadOptions::named(base) };
         site.staff.publisher.stage(self.principal, request, site.now_ms()).await.map_err(failed)
     }
 }

@@ -7,7 +7,9 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use portico_model::finding::{Finding, Severity};
 use portico_model::policy::Action;
+use portico_model::revision::RevisionState;
 use portico_publish::{PublishError, Revision, Rows};
+use portico_store::ScheduleRecord;
 use serde_json::{Map, Value};
 
 use super::answer;
@@ -133,7 +135,23 @@ pub(crate) async fn show(
         true => Some(publisher.first_rows(&member.principal, id, now_ms).await.map_err(failed)?),
         false => None,
     };
-    answer(&page(&site, &member, revision, (&steps, rows)))
+    let waits = match revision.state == RevisionState::Scheduled {
+        true => publisher.scheduled(&member.principal, now_ms).await.map_err(failed)?,
+        false => Vec::new(),
+    };
+    let waits = waits.into_iter().find(|waits| waits.revision.id == id);
+    let mut page = page(&site, &member, revision, (&steps, rows));
+    page.said.extend(waits.into_iter().flat_map(|waits| waiting(waits.schedule)));
+    answer(&page)
+}
+
+/// When it is to be released, who said so, and what has come in between.
+fn waiting(schedule: ScheduleRecord) -> Vec<String> {
+    let ScheduleRecord { release_at_ms, scheduled_by, announced, failure, .. } = schedule;
+    let known = if announced { "The public is told of it." } else { "The public is not told of it before." };
+    let mut said = vec![format!("To be released at {}, says {scheduled_by}. {known}", timestamp(release_at_ms))];
+    said.extend(failure.map(|failure| format!("It is late: {failure}")));
+    said
 }
 
 fn line(revision: Revision) -> Line {
