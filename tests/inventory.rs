@@ -433,6 +433,37 @@ async fn what_is_public_stays_listed_when_a_file_says_more_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_word_on_a_public_dataset_keeps_nothing_of_what_it_says() {
+    let world = World::new().await;
+    let publisher = &world.publisher;
+    let version = world.publish("street-trees", "trees.csv", TREES).await;
+    let name = DatasetName::parse("street-trees").unwrap();
+    let entry = publisher.inventory_entry(&world.operator, &name, NOW_MS).await.unwrap().unwrap();
+    let urgent = portico_model::inventory::InventoryEntry { priority: 4, ..entry };
+    publisher.set_inventory(&world.operator, &urgent, NOW_MS).await.unwrap();
+    let public = async || {
+        let scratch = tempfile::tempdir().unwrap();
+        let file = publisher.inventory_file(&MetadataPatch::default(), scratch.path()).await.unwrap().file;
+        std::fs::read_to_string(file).unwrap()
+    };
+    assert!(public().await.contains("The street-trees"));
+    // The dataset says something else, and then is no more: so it is with its line.
+    let said = MetadataPatch { title: Some("Trees of streets".to_owned()), ..MetadataPatch::default() };
+    let edited = publisher.edit(&world.operator, &name, &said, NOW_MS).await.unwrap();
+    let portico_publish::Edited::Proposed(edit) = edited else { panic!("{edited:?}") };
+    publisher.approve_edit(&world.operator, &name, &edit.digest, NOW_MS).await.unwrap();
+    let changed = public().await;
+    assert!(changed.contains("Trees of streets") && !changed.contains("The street-trees"), "{changed}");
+    publisher.withdraw(&world.operator, &version, "It named people.", NOW_MS).await.unwrap();
+    let gone = public().await;
+    assert!(!gone.contains("rees"), "{gone}");
+    // Staff go on seeing what they have.
+    let lines = publisher.inventory(&world.operator, NOW_MS).await.unwrap();
+    let line = lines.iter().find(|line| line.entry.name == name).unwrap();
+    assert_eq!((line.entry.listed, line.entry.priority, &*line.entry.title), (false, 4, "Trees of streets"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_portal_says_what_nobody_has_said_of_a_dataset() {
     let world = World::new().await;
     let defaults = MetadataDefaults {
