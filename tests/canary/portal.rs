@@ -18,6 +18,7 @@ use portico_store::UseCount;
 use crate::world::{NOW_MS, World};
 
 mod inventory;
+mod sources;
 
 /// When staff worked; the public asks at the world's own time.
 const WORK_MS: i64 = NOW_MS - 60_000;
@@ -117,6 +118,7 @@ pub(crate) async fn build(world: &World, secrets: &Secrets, more: bool) {
     office.by_staff().await;
     office.over_http().await;
     office.requests().await;
+    office.sources().await;
     office.report().await;
     if more {
         office.more().await;
