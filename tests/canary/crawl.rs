@@ -111,6 +111,7 @@ pub(crate) fn asks(secrets: &[&Secrets]) -> Vec<Ask> {
         Ask { shows: ask.shows && whole, ..ask }
     }));
     asks.extend(wishes(secrets));
+    asks.extend(at_a_browser(secrets));
     let hidden: Vec<String> = secrets.iter().flat_map(|secrets| secrets.hidden()).collect();
     for name in hidden.iter().map(String::as_str).chain(GONE).chain(["never-was"]) {
         asks.extend(of_hidden(name));
@@ -195,6 +196,28 @@ fn wishes(secrets: &[&Secrets]) -> Vec<Ask> {
         asks.push(post("/requests", "application/x-www-form-urlencoded", form.join("&")));
     }
     asks.extend(["/requests?received=true", "/api/requests", "/requests"].map(Ask::get));
+    asks
+}
+
+/// Somebody tries links and cookies that were good once, and others that never were.
+fn at_a_browser(secrets: &[&Secrets]) -> Vec<Ask> {
+    let here = |path: String| Ask { tls: true, ..Ask::get(path) }.with("host", "data.example");
+    let never = [String::new(), "0".repeat(63), "0123456789abcdef".repeat(4)];
+    let mut asks = Vec::new();
+    for link in secrets.iter().flat_map(|secrets| secrets.dead().links).chain(never.clone()) {
+        let path = format!("/staff/signin/link?link={link}");
+        asks.push(Ask::get(path.clone()));
+        asks.push(here(path.clone()));
+        asks.push(here(path).by("HEAD"));
+        let pressed = here("/staff/signin/link".to_owned()).by("POST").with("origin", "https://data.example");
+        let pressed = pressed.with("content-type", "application/x-www-form-urlencoded");
+        asks.push(Ask { body: format!("link={link}"), ..pressed });
+    }
+    for session in secrets.iter().flat_map(|secrets| secrets.dead().sessions).chain(never) {
+        for path in ["/staff", "/staff/revisions", "/api/staff/whoami", "/api/staff/sessions", "/api/staff/inventory"] {
+            asks.push(here(path.to_owned()).with("cookie", &format!("__Host-portico={session}")));
+        }
+    }
     asks
 }
 

@@ -18,6 +18,7 @@ use portico_store::UseCount;
 use crate::world::{NOW_MS, World};
 
 mod inventory;
+mod people;
 mod sources;
 
 /// When staff worked; the public asks at the world's own time.
@@ -43,13 +44,14 @@ pub(crate) struct Secrets {
     flavour: char,
     counts: [usize; 9],
     texts: Mutex<BTreeSet<String>>,
+    dead: Mutex<people::Dead>,
 }
 
 impl Secrets {
     /// Those of portal `a` or `b`.
     pub(crate) fn of(flavour: char) -> Self {
         let counts = COUNTS[usize::from(flavour == 'b')];
-        Self { flavour, counts, texts: Mutex::default() }
+        Self { flavour, counts, texts: Mutex::default(), dead: Mutex::default() }
     }
 
     /// The token of something restricted.
@@ -119,6 +121,8 @@ pub(crate) async fn build(world: &World, secrets: &Secrets, more: bool) {
     office.over_http().await;
     office.requests().await;
     office.sources().await;
+    office.people().await;
+    office.edits().await;
     office.report().await;
     if more {
         office.more().await;
