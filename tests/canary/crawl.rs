@@ -5,6 +5,8 @@ use futures::StreamExt as _;
 use http::Request;
 use http_body_util::BodyExt as _;
 use portico_model::format::FileKind;
+use portico_serve::Peer;
+use serde_json::json;
 use tower::ServiceExt as _;
 
 use super::portal::{GONE, PUBLIC, PUBLIC_COLUMN, Secrets};
@@ -25,6 +27,8 @@ pub(crate) struct Ask {
     pub(crate) body: String,
     /// Whether the answer has to hold public cells: the proof that they would be seen.
     pub(crate) shows: bool,
+    /// Whether it comes over TLS: nobody signs in otherwise.
+    pub(crate) tls: bool,
 }
 
 /// What came back.
@@ -42,7 +46,7 @@ pub(crate) struct Crawled {
 
 impl Ask {
     fn get(path: impl Into<String>) -> Self {
-        Self { method: "GET", path: path.into(), headers: Vec::new(), body: String::new(), shows: false }
+        Self { method: "GET", path: path.into(), headers: Vec::new(), body: String::new(), shows: false, tls: false }
     }
 
     fn sql(sql: &str, format: &str) -> Self {
@@ -68,7 +72,11 @@ impl Ask {
         for (name, value) in &self.headers {
             request = request.header(*name, value);
         }
-        request.body(Body::from(self.body.clone())).unwrap()
+        let mut request = request.body(Body::from(self.body.clone())).unwrap();
+        if self.tls {
+            request.extensions_mut().insert(Peer { address: "203.0.113.5".parse().unwrap(), tls: true });
+        }
+        request
     }
 }
 
@@ -98,6 +106,12 @@ pub(crate) fn asks(secrets: &[&Secrets]) -> Vec<Ask> {
     }
     // The portal's own, of what was asked before: it holds no public cell.
     asks.extend(of_public("usage").into_iter().map(|ask| Ask { shows: false, ..ask }));
+    asks.extend(of_public("inventory").into_iter().map(|ask| {
+        let whole = ask.path.starts_with("/datasets/inventory.") && !ask.path.contains(PUBLIC_COLUMN);
+        Ask { shows: ask.shows && whole, ..ask }
+    }));
+    asks.extend(wishes(secrets));
+    asks.extend(at_a_browser(secrets));
     let hidden: Vec<String> = secrets.iter().flat_map(|secrets| secrets.hidden()).collect();
     for name in hidden.iter().map(String::as_str).chain(GONE).chain(["never-was"]) {
         asks.extend(of_hidden(name));
@@ -153,11 +167,57 @@ fn of_the_portal() -> Vec<Ask> {
         asks.push(Ask { body: body.to_owned(), ..comment.clone() });
     }
     for path in ["/requests", "/api/requests"] {
-        asks.push(Ask::get(path));
+        asks.push(Ask::get(path).showing());
         asks.push(Ask::get(path).by("POST").with("content-type", "application/json"));
     }
     asks.push(Ask::get("/sql/01arz3ndektsv4rrffq69g5fav").by("DELETE"));
     asks.push(Ask::get("/sql").by("PATCH"));
+    asks
+}
+
+/// Strangers ask for what nobody has asked for, for what somebody has, and badly.
+fn wishes(secrets: &[&Secrets]) -> Vec<Ask> {
+    let wishes = secrets.iter().map(|secrets| secrets.wish());
+    let wishes = wishes.chain([portico_publish::Wish { title: "Hydrants".to_owned(), ..Default::default() }]);
+    let mut asks = Vec::new();
+    for wish in wishes {
+        let fields = [
+            ("title", &wish.title),
+            ("details", &wish.details),
+            ("department", &wish.department),
+            ("contact", &wish.contact),
+        ];
+        let form: Vec<String> =
+            fields.iter().map(|(name, value)| format!("{name}={}", value.replace('@', "%40"))).collect();
+        let json = json!(fields.into_iter().collect::<std::collections::BTreeMap<_, _>>()).to_string();
+        let post =
+            |path: &str, kind: &str, body: String| Ask { body, ..Ask::get(path).by("POST").with("content-type", kind) };
+        asks.push(post("/api/requests", "application/json", json));
+        asks.push(post("/requests", "application/x-www-form-urlencoded", form.join("&")));
+    }
+    asks.extend(["/requests?received=true", "/api/requests", "/requests"].map(Ask::get));
+    asks
+}
+
+/// Somebody tries links and cookies that were good once, and others that never were.
+fn at_a_browser(secrets: &[&Secrets]) -> Vec<Ask> {
+    let here = |path: String| Ask { tls: true, ..Ask::get(path) }.with("host", "data.example");
+    let never = [String::new(), "0".repeat(63), "0123456789abcdef".repeat(4)];
+    let mut asks = Vec::new();
+    for link in secrets.iter().flat_map(|secrets| secrets.dead().links).chain(never.clone()) {
+        let path = format!("/staff/signin/link?link={link}");
+        asks.push(Ask::get(path.clone()));
+        asks.push(here(path.clone()));
+        asks.push(here(path).by("HEAD"));
+        let pressed = here("/staff/signin/link".to_owned()).by("POST").with("origin", "https://data.example");
+        let pressed = pressed.with("content-type", "application/x-www-form-urlencoded");
+        asks.push(Ask { body: format!("link={link}"), ..pressed });
+    }
+    for session in secrets.iter().flat_map(|secrets| secrets.dead().sessions).chain(never) {
+        for path in ["/staff", "/staff/revisions", "/api/staff/whoami", "/api/staff/sessions", "/api/staff/inventory"] {
+            asks.push(here(path.to_owned()).with("cookie", &format!("__Host-portico={session}")));
+        }
+    }
     asks
 }
 
@@ -261,17 +321,21 @@ fn statements(secrets: &[&Secrets]) -> Vec<Ask> {
 }
 
 /// Every route of the description that is for staff, without a token and with one that is none.
-pub(crate) fn staff_asks(openapi: &serde_json::Value) -> Vec<Ask> {
+pub(crate) fn staff_asks(openapi: &serde_json::Value, secrets: &[&Secrets]) -> Vec<Ask> {
     let mut asks = Vec::new();
+    let mut names = vec!["trees".to_owned(), "never-was".to_owned()];
+    names.extend(secrets.iter().flat_map(|secrets| secrets.hidden()).filter(|name| name.ends_with("held")));
     for (method, path) in operations(openapi) {
         if !path.starts_with("/api/staff/") && path.split('/').nth(1) != Some("staff") {
             continue;
         }
-        let uri = path.replace("{name}", "trees").replace("{version}", "2").replace("{year}", "2026");
-        let uri = uri.replace("{step}", "approve");
-        let ask = Ask::get(uri.replace("{id}", "01ARZ3NDEKTSV4RRFFQ69G5FAV")).by(method);
-        asks.push(ask.clone());
-        asks.push(ask.with("authorization", &format!("Bearer portico_{}", "0".repeat(72))));
+        let uri = path.replace("{step}", "approve").replace("{version}", "2").replace("{year}", "2026");
+        let uri = uri.replace("{id}", "01ARZ3NDEKTSV4RRFFQ69G5FAV");
+        for name in &names[..if uri.contains("{name}") { names.len() } else { 1 }] {
+            let ask = Ask::get(uri.replace("{name}", name)).by(method);
+            asks.push(ask.clone());
+            asks.push(ask.with("authorization", &format!("Bearer portico_{}", "0".repeat(72))));
+        }
     }
     asks
 }

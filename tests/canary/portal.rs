@@ -17,6 +17,10 @@ use portico_store::UseCount;
 
 use crate::world::{NOW_MS, World};
 
+mod inventory;
+mod people;
+mod sources;
+
 /// When staff worked; the public asks at the world's own time.
 const WORK_MS: i64 = NOW_MS - 60_000;
 /// Numbers of rows that nothing else has: primes.
@@ -40,13 +44,14 @@ pub(crate) struct Secrets {
     flavour: char,
     counts: [usize; 9],
     texts: Mutex<BTreeSet<String>>,
+    dead: Mutex<people::Dead>,
 }
 
 impl Secrets {
     /// Those of portal `a` or `b`.
     pub(crate) fn of(flavour: char) -> Self {
         let counts = COUNTS[usize::from(flavour == 'b')];
-        Self { flavour, counts, texts: Mutex::default() }
+        Self { flavour, counts, texts: Mutex::default(), dead: Mutex::default() }
     }
 
     /// The token of something restricted.
@@ -70,13 +75,26 @@ impl Secrets {
 
     /// Names of datasets that nobody may hear of.
     pub(crate) fn hidden(&self) -> Vec<String> {
-        let names = ["staged", "blocked", "inreview", "returned", "discarded", "quiet", "overhttp", "extrastaged"];
+        let names = [
+            "staged",
+            "blocked",
+            "inreview",
+            "returned",
+            "discarded",
+            "quiet",
+            "overhttp",
+            "extrastaged",
+            "held",
+            "titled",
+            "heldmore",
+            "sourced",
+        ];
         names.iter().map(|name| format!("zq{}name{name}", self.flavour)).collect()
     }
 
     /// Names of columns that nobody may hear of, one letter short: what is nearly right is where hints come from.
     pub(crate) fn near_columns(&self) -> Vec<String> {
-        let names = ["droppedcolumn", "withdrawncolumn", "purgedcolumn", "plannedcolumn"];
+        let names = ["droppedcolumn", "withdrawncolumn", "purgedcolumn", "plannedcolumn", "sourcecolumn"];
         names.iter().map(|name| format!("zq{}{}", self.flavour, name.strip_suffix('n').unwrap())).collect()
     }
 }
@@ -96,13 +114,19 @@ pub(crate) async fn build(world: &World, secrets: &Secrets, more: bool) {
     let office = Office { world, secrets, operator, scratch };
     office.trees().await;
     office.places().await;
+    office.inventory().await;
     office.gone().await;
     office.hidden().await;
     office.by_staff().await;
     office.over_http().await;
+    office.requests().await;
+    office.sources().await;
+    office.people().await;
+    office.edits().await;
     office.report().await;
     if more {
         office.more().await;
+        office.more_requests().await;
     }
 }
 
@@ -278,6 +302,8 @@ impl Office<'_> {
         let said = self.secret_metadata("places", "planned");
         let rows = column(&s.text("plannedcolumn"), &s.text("plannedcell"), s.counts[3]);
         let planned = self.approve(said, (&format!("{}.csv", s.text("plannedfile")), &rows), "").await;
+        self.world.publisher.look(&self.operator, &planned.id, WORK_MS).await.unwrap();
+        self.world.publisher.difference(&self.operator, &planned.id, WORK_MS).await.unwrap();
         let at_ms = NOW_MS + 3_600_000;
         self.world.publisher.schedule(&self.operator, &planned.id, (at_ms, None), WORK_MS).await.unwrap();
     }
@@ -297,10 +323,12 @@ impl Office<'_> {
         let first = VersionRef { dataset: DatasetName::parse("trees").unwrap(), version: 1 };
         self.looked_at(&first, PUBLIC_COLUMN).await;
         assert_eq!(publisher.refresh_usage(WORK_MS).await.unwrap().unwrap().to_string(), "usage@1");
+        self.touch_and_publish().await;
         for (version, purge) in versions {
             self.withdraw(&version, purge).await;
         }
         assert_eq!(publisher.refresh_usage(WORK_MS).await.unwrap().unwrap().to_string(), "usage@2");
+        self.publish_again().await;
     }
 
     /// The public used it while it was public.

@@ -68,7 +68,8 @@ pub(super) async fn january_a_stranger_asks_for_the_trees(city: &City) {
     assert_eq!(received.status, StatusCode::CREATED, "{}", received.text());
     let public = async || city.world.get("/api/requests").await.text() + &city.world.get("/requests").await.text();
     assert!(!public().await.contains("the trees stand"), "nobody has read it yet");
-    let path = format!("requests/{}", id(&received.json()));
+    let waiting = city.fine(&people.odette, "GET", "requests", Value::Null).await;
+    let path = format!("requests/{}", id(&waiting["requests"][0]));
     let answer = json!({ "status": "planned", "dataset": "street-trees", "shown": true, "answer": "In March" });
     assert_eq!(city.refused(&people.acme, "PUT", &path, answer.clone()).await.0, 403);
     city.fine(&people.odette, "PUT", &path, answer).await;

@@ -46,7 +46,13 @@ impl Publisher {
     /// # Errors
     /// Those of the catalog.
     pub async fn inventory(&self, principal: &Principal, now_ms: i64) -> Result<Vec<InventoryLine>, PublishError> {
-        let mut lines: Vec<InventoryLine> = self.lines().await?.into_iter().map(|(line, _)| line).collect();
+        let seen = |(mut line, record): (InventoryLine, Option<DatasetRecord>)| {
+            if let Some(record) = record {
+                line.entry = whole(line.entry, &record);
+            }
+            line
+        };
+        let mut lines: Vec<InventoryLine> = self.lines().await?.into_iter().map(seen).collect();
         lines.retain(|line| self.permit_entry(principal, Action::See, &line.entry, now_ms).is_ok());
         lines.sort_by(|left, right| {
             right.urgency.cmp(&left.urgency).then_with(|| left.entry.name.cmp(&right.entry.name))
@@ -75,7 +81,8 @@ impl Publisher {
         Ok(changed > 0)
     }
 
-    /// One entry, to be changed; what nobody has entered says what the portal knows of the dataset.
+    /// One entry, to be changed. It holds what somebody has said and nothing of what the portal knows of its own dataset by
+    /// itself: that would stay, and stay listed, when the dataset says something else or is public no more.
     ///
     /// # Errors
     /// [`PublishError::UnknownDataset`] for what is not in the principal's scope.
@@ -88,7 +95,7 @@ impl Publisher {
         let entry = match self.store.catalog.inventory_entry(name).await? {
             Some(entry) => entry,
             None => match self.store.catalog.dataset(name).await? {
-                Some(record) => implied(&record),
+                Some(record) => unsaid(&record),
                 None => return Ok(None),
             },
         };
@@ -156,6 +163,41 @@ impl Publisher {
         lines.sort_by(|(left, _), (right, _)| left.entry.name.cmp(&right.entry.name));
         Ok(lines)
     }
+}
+
+/// What staff see of an entry whose dataset the portal has: of one that is public, what the public reads; of another, what
+/// nobody has said. What is public is listed.
+fn whole(entry: InventoryEntry, record: &DatasetRecord) -> InventoryEntry {
+    let public = record.current.is_some();
+    let known = implied(record);
+    let of = |said: String, known: String| if said.is_empty() { known } else { said };
+    let untitled = entry.title.is_empty() || entry.title == entry.name.as_str();
+    let entry = InventoryEntry {
+        title: if untitled { known.title.clone() } else { entry.title },
+        description: of(entry.description, known.description.clone()),
+        department: of(entry.department, known.department.clone()),
+        steward_name: of(entry.steward_name, known.steward_name.clone()),
+        steward_email: of(entry.steward_email, known.steward_email.clone()),
+        source_system: of(entry.source_system, known.source_system.clone()),
+        listed: entry.listed || public,
+        ..entry
+    };
+    if public { described(entry, record) } else { entry }
+}
+
+/// An entry with what the dataset says of itself in place of what was said before it was public.
+fn described(entry: InventoryEntry, record: &DatasetRecord) -> InventoryEntry {
+    let InventoryEntry { title, description, department, steward_name, steward_email, source_system, .. } =
+        implied(record);
+    let source_system = if source_system.is_empty() { entry.source_system.clone() } else { source_system };
+    InventoryEntry { title, description, department, steward_name, steward_email, source_system, ..entry }
+}
+
+/// The entry of a dataset that nobody has entered, before anything is said of it.
+fn unsaid(record: &DatasetRecord) -> InventoryEntry {
+    // The department says in whose scope it is.
+    let department = record.metadata.department.clone();
+    InventoryEntry { department, ..InventoryEntry::named(record.metadata.name.clone()) }
 }
 
 /// What the portal knows of a dataset that nobody has entered. It is listed by being public, and not before.

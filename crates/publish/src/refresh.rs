@@ -107,7 +107,7 @@ impl Publisher {
                 let passed = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
                 let until_ms = now_ms.saturating_add(passed).saturating_add(HELD_MS);
                 if !catalog.hold_refresh(dataset, &id, until_ms).await? {
-                    tracing::warn!(%dataset, "somebody else reads the source by now");
+                    tracing::warn!(run = id, "somebody else reads the source by now");
                     return Ok(None);
                 }
             }
@@ -400,7 +400,8 @@ impl Publisher {
         let (mut after, outcome) = match ran {
             Ok(outcome) => (succeeded(before, &outcome, (scheduled, now_ms)), outcome),
             Err(error) => {
-                tracing::warn!(%dataset, ?error, "a refresh failed");
+                // Nobody may have heard of the dataset yet, in logs either: the run is in its source's history.
+                tracing::warn!(run = id, ?error, "a refresh failed");
                 (self.failed(before, (scheduled, now_ms)), Outcome::failed(&error))
             }
         };

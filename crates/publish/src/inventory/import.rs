@@ -8,7 +8,7 @@ use portico_model::name::DatasetName;
 use portico_model::policy::Principal;
 use serde::{Deserialize, Serialize};
 
-use super::implied;
+use super::unsaid;
 use crate::error::PublishError;
 use crate::publisher::Publisher;
 
@@ -130,9 +130,9 @@ impl Publisher {
         let before = self.store.catalog.inventory_entry(&name).await?;
         let mut entry = match &before {
             Some(entry) => entry.clone(),
-            // What the portal knows of its own dataset stays known, and what is public stays listed.
+            // What the portal knows of its own dataset it goes on knowing by itself.
             None => match self.store.catalog.dataset(&name).await? {
-                Some(record) => implied(&record),
+                Some(record) => unsaid(&record),
                 None => InventoryEntry::named(name),
             },
         };

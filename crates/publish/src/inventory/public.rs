@@ -7,7 +7,7 @@ use portico_model::inventory::{InventoryEntry, InventoryStatus};
 use portico_model::name::DatasetName;
 use portico_store::DatasetRecord;
 
-use super::{InventoryLine, implied};
+use super::{InventoryLine, described, implied};
 use crate::error::PublishError;
 use crate::publisher::Publisher;
 
@@ -99,7 +99,9 @@ impl Publisher {
         let entry = match (public, line.entry.listed) {
             // What is public is public; what its entry says besides is not, unless it is listed.
             (Some(record), false) => InventoryEntry { status: InventoryStatus::Published, ..implied(record) },
-            (_, true) => line.entry,
+            // A dataset that is public says itself what it is, and says it otherwise when that is approved.
+            (Some(record), true) => described(line.entry, record),
+            (None, true) => line.entry,
             (None, false) => return Ok(None),
         };
         if public.is_none() && !entry.public_title.is_empty() {

@@ -82,7 +82,6 @@ pub(crate) async fn receive(
 ) -> Result<Response, Refusal> {
     #[derive(Serialize)]
     struct Received {
-        id: String,
         status: RequestStatus,
     }
 
@@ -90,7 +89,8 @@ pub(crate) async fn receive(
     let wish: Wish = json::read(&site, &headers, body).await?;
     count(&site, &caller.address_block)?;
     let request = take(&site, &caller.principal, wish).await?;
-    let text = serde_json::to_vec(&Received { id: request.id, status: request.status });
+    // Without its id: sent again, that would tell whether and when somebody else has asked for the same.
+    let text = serde_json::to_vec(&Received { status: request.status });
     let text = text.map_err(|_| Problem::internal())?;
     let reply = Reply::new(StatusCode::CREATED).header(header::CONTENT_TYPE, "application/json");
     Ok(reply.cache(CachePolicy::Never).bytes(text))
