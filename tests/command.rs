@@ -85,6 +85,31 @@ fn what_is_said_on_the_command_line_is_checked() {
 }
 
 #[test]
+fn a_page_is_written_and_given_back_its_text_by_command() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path();
+    std::fs::write(directory.join("t.csv"), "a\n1\n").unwrap();
+    std::fs::write(directory.join("t.toml"), "[[field]]\nname = \"a\"\ndescription = \"A number\"\n").unwrap();
+    let publish = ["publish", "t.csv", "--dataset", "t", "--schema", "t.toml", "--data", "p"];
+    check(directory, &[&publish[..], &STEWARD, &SAID].concat(), 0, "released t@1");
+    let page = |step: &[&'static str]| [&["page"], step, &["--data", "p"]].concat();
+    check(directory, &page(&["show", "terms"]), 0, "terms version 0: Terms of use");
+    check(directory, &page(&["show", "nothing"]), 1, "there are principles, terms, licences, handbook");
+    std::fs::write(directory.join("one.md"), "As it *is*.\n").unwrap();
+    std::fs::write(directory.join("two.md"), "Otherwise.\n").unwrap();
+    for _ in 0..2 {
+        check(directory, &page(&["set", "terms", "--file", "one.md", "--version", "0"]), 0, "terms has version 1");
+    }
+    check(directory, &page(&["set", "terms", "--file", "two.md", "--version", "0"]), 1, "version 1 by now");
+    check(directory, &page(&["set", "terms", "--file", "two.md"]), 1, "--version");
+    check(directory, &page(&["show", "terms"]), 0, "As it *is*.");
+    check(directory, &page(&["reset", "terms", "--version", "1"]), 0, "terms has version 2");
+    check(directory, &page(&["history", "terms"]), 0, "(the text of a new portal)");
+    check(directory, &page(&["show", "terms", "--version", "1"]), 0, "As it *is*.");
+    check(directory, &["scrub", "--data", "p"], 0, "");
+}
+
+#[test]
 fn a_release_that_lacks_something_is_refused_with_the_list() {
     let place = tempfile::tempdir().unwrap();
     let directory = place.path();

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 mod inventory;
 mod metadata;
+mod page;
 mod preview;
 mod reading;
 mod records;
@@ -16,6 +17,7 @@ mod source;
 
 pub(crate) use inventory::{Inventory, InventoryStep, Request, RequestStep};
 pub(crate) use metadata::{EditStep, Metadata};
+pub(crate) use page::{Page, PageStep};
 pub(crate) use preview::{Preview, Rows};
 pub(crate) use reading::Reading;
 pub(crate) use records::{AfterWithdrawal, Audit, AuditFormat, AuditStep, Report, ReportStep};
@@ -62,6 +64,8 @@ pub(crate) enum Command {
     Audit(Audit),
     /// The annual report: draft it, publish it, read what the public says
     Report(Report),
+    /// The portal's own pages: principles, terms, licences, handbook
+    Page(Page),
     /// Ask one question and print the answer
     Query(Query),
     /// Show the effective configuration, try storage, catalog and a worker, say what is wrong

@@ -16,6 +16,7 @@ mod demo;
 mod describe;
 mod identity;
 mod inventory;
+mod page;
 mod parts;
 mod preview;
 mod publish;
@@ -99,6 +100,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Session(said) => session::run(said).await,
         Command::Audit(said) => audit::run(said).await,
         Command::Report(said) => report::run(said).await,
+        Command::Page(said) => page::run(said).await,
         Command::Query(query) => query::run(query).await,
         Command::Check(check) => check::run(check).await,
         Command::Sweep(sweep) => sweep::run(sweep).await,

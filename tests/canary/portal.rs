@@ -10,10 +10,11 @@ use http::{Request, StatusCode};
 use portico_intake::dictionary::Dictionary;
 use portico_intake::options::ReadOptions;
 use portico_model::dataset::{ColumnDescription, DatasetMetadata};
+use portico_model::limits::PageLimits;
 use portico_model::name::{DatasetName, VersionRef};
 use portico_model::policy::{Principal, Role, Scope};
-use portico_publish::{Revision, StageRequest, TokenRequest};
-use portico_store::UseCount;
+use portico_publish::{PageName, Revision, StageRequest, TokenRequest};
+use portico_store::{PageText, UseCount};
 
 use crate::world::{NOW_MS, World};
 
@@ -124,6 +125,7 @@ pub(crate) async fn build(world: &World, secrets: &Secrets, more: bool) {
     office.people().await;
     office.edits().await;
     office.report().await;
+    office.pages().await;
     if more {
         office.more().await;
         office.more_requests().await;
@@ -140,6 +142,16 @@ fn column(name: &str, cell: &str, rows: usize) -> Vec<u8> {
 }
 
 impl Office<'_> {
+    /// Something was written on a page by mistake, and taken back.
+    async fn pages(&self) {
+        let said = PageText { title: self.secrets.text("pagetitle"), text: self.secrets.text("pagetext") };
+        for (version, said) in [(0, Some(said)), (1, None)] {
+            let (publisher, limits) = (&self.world.publisher, PageLimits::default());
+            let terms = (PageName::Terms, version);
+            publisher.write_page(&self.operator, terms, said, &limits, WORK_MS).await.unwrap();
+        }
+    }
+
     fn metadata(&self, name: &str, title: &str) -> DatasetMetadata {
         DatasetMetadata {
             title: title.to_owned(),

@@ -25,6 +25,8 @@ pub struct Limits {
     pub staff: StaffLimits,
     /// What the public may ask to have published.
     pub requests: RequestLimits,
+    /// What the team may write on the portal's own pages.
+    pub pages: PageLimits,
     /// Releases at a time that was set.
     pub schedule: ScheduleLimits,
     /// What is read by itself from elsewhere.
@@ -366,6 +368,25 @@ pub struct RequestLimits {
 impl Default for RequestLimits {
     fn default() -> Self {
         Self { title_chars: 200, details_chars: 4_000, per_address_hour: 10, unread: 1_000 }
+    }
+}
+
+/// What the team may write on the portal's own pages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PageLimits {
+    /// Characters of a heading: a line.
+    pub heading_chars: u64,
+    /// Bytes of a page: some twenty sheets of paper, rendered anew for each reader.
+    pub page_bytes: u64,
+    /// Texts of each page that are kept, the current one included: years of edits. Older ones go, and the audit log has their
+    /// digests.
+    pub page_versions: u64,
+}
+
+impl Default for PageLimits {
+    fn default() -> Self {
+        Self { heading_chars: 200, page_bytes: 64 * KIB, page_versions: 500 }
     }
 }
 

@@ -68,6 +68,8 @@ pub enum Action {
     WriteReport,
     /// Freeze the annual report and open it to public comment.
     PublishReport,
+    /// Write the portal's own pages: principles, terms of use, licences, handbook.
+    EditPages,
     /// Say where a dataset's data come from, and when they are read again.
     DeclareSource,
     /// Consent for good to what a source brings, as long as it is what it was.
@@ -78,7 +80,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Read,
         Self::See,
         Self::Stage,
@@ -105,6 +107,7 @@ impl Action {
         Self::DeclareSource,
         Self::ApproveSource,
         Self::RunSource,
+        Self::EditPages,
     ];
 
     /// What is done, as a person says it after "may not".
@@ -134,6 +137,7 @@ impl Action {
             Self::ManageTokens => "manage tokens",
             Self::WriteReport => "write the annual report",
             Self::PublishReport => "publish the annual report",
+            Self::EditPages => "edit the portal's pages",
             Self::DeclareSource => "declare a source",
             Self::ApproveSource => "approve a source",
             Self::RunSource => "run a source",
@@ -160,6 +164,7 @@ impl Action {
             }
             Self::ReadAudit => &[Role::Steward, Role::OpenData, Role::Cio, Role::Admin],
             Self::ManageTokens => &[Role::Admin],
+            Self::EditPages => &[Role::OpenData, Role::Cio, Role::Admin],
             Self::DeclareSource => &[Role::Steward, Role::OpenData],
             Self::ApproveSource => &[Role::Cio],
             Self::RunSource => &[Role::Steward, Role::OpenData, Role::Cio],
@@ -335,7 +340,8 @@ fn check_state(action: Action, subject: &Subject, alone: bool) -> Result<(), Sto
             | Action::ReadAudit
             | Action::AnswerRequests
             | Action::WriteReport
-            | Action::PublishReport,
+            | Action::PublishReport
+            | Action::EditPages,
         ) => true,
         (
             Subject::Dataset { .. },
@@ -404,7 +410,8 @@ fn step_begins(action: Action, facts: &RevisionFacts, alone: bool) -> bool {
         | Action::PublishReport
         | Action::DeclareSource
         | Action::ApproveSource
-        | Action::RunSource => false,
+        | Action::RunSource
+        | Action::EditPages => false,
     }
 }
 

@@ -74,6 +74,9 @@ pub enum PublishError {
     /// An entry or a file of the inventory that is none.
     #[error("{}", .0.join("; "))]
     BadEntry(Vec<String>),
+    /// A text that is none for a page.
+    #[error("{}", .0.join("; "))]
+    BadPage(Vec<String>),
     /// A request of the public that is none, or an answer to one.
     #[error("{}", .0.join("; "))]
     BadRequest(Vec<String>),
@@ -162,6 +165,7 @@ impl PublishError {
             | Self::Unconfirmed(_)
             | Self::BadEntry(_)
             | Self::BadRequest(_)
+            | Self::BadPage(_)
             | Self::BadSource(_)
             | Self::BadMetadata(_) => ProblemKind::InvalidRequest,
             Self::UnknownSortColumn(_)
@@ -227,7 +231,8 @@ fn begins(action: Action) -> &'static str {
         | Action::ReadAudit
         | Action::ManageTokens
         | Action::WriteReport
-        | Action::PublishReport => "that is for another subject",
+        | Action::PublishReport
+        | Action::EditPages => "that is for another subject",
     }
 }
 

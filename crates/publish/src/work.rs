@@ -106,6 +106,7 @@ fn is_done(action: Action, record: &RevisionRecord) -> bool {
         | Action::ConfirmPurge
         | Action::WriteReport
         | Action::PublishReport
+        | Action::EditPages
         | Action::Preview
         | Action::ReadAudit
         | Action::ManageTokens => false,

@@ -14,7 +14,7 @@ use chrono::{DateTime, SecondsFormat};
 
 pub(crate) use calendar::{CalendarDocument, CalendarEntry, CalendarKind, calendar};
 pub(crate) use changes::changes;
-pub(crate) use dataset::{ColumnDocument, DatasetDocument, VersionEntry, dataset, dataset_at, versions};
+pub(crate) use dataset::{ColumnDocument, DatasetDocument, VersionEntry, dataset, dataset_at, license_url, versions};
 pub(crate) use search::{DatasetEntry, Facet, SearchDocument, SearchRequest, search};
 pub(crate) use version::{DownloadDocument, version};
 

@@ -1,4 +1,5 @@
-//! Pages for people: a list of datasets, a page for each dataset and version, the release calendar and the problems.
+//! Pages for people: a list of datasets, a page for each dataset and version, the release calendar, the problems, and what
+//! the team writes.
 //!
 //! Each page is a struct that holds everything its template may see, shaped by pure functions from the documents of
 //! the catalog. There are no scripts, and the policy of the pages lets none run, whatever a dataset's title says.
@@ -8,6 +9,8 @@ mod calendar;
 mod dataset;
 mod examples;
 mod list;
+mod markdown;
+mod own;
 mod problem;
 mod report;
 mod requests;
@@ -21,6 +24,7 @@ pub(crate) use assets::asset;
 pub(crate) use calendar::calendar;
 pub(crate) use dataset::dataset;
 pub(crate) use list::list;
+pub(crate) use own::{handbook, licences, principles, terms};
 pub(crate) use problem::{problem, problems};
 pub(crate) use report::report;
 pub(crate) use requests::list as requests;

@@ -23,7 +23,7 @@ use crate::finish::{self, finish, is_grpc};
 use crate::flight;
 use crate::http::asker::{Asker, Visit};
 use crate::http::downloads::{self, Named, Wanted};
-use crate::http::{calendar, datasets, names, parts, records, requests, service, sql, staff};
+use crate::http::{calendar, datasets, names, own_pages, parts, records, requests, service, sql, staff};
 use crate::observe::observe;
 use crate::pages;
 use crate::problem::{Refusal, problem_of_status};
@@ -118,6 +118,8 @@ fn api_routes() -> Vec<Route> {
         route("/api/reports/{year}", &["/api/reports/{year}"], get(records::report)),
         route("/api/reports/{year}/comments", &["/api/reports/{year}/comments"], post(records::comment))
             .with_methods("POST, OPTIONS"),
+        route("/api/pages", &["/api/pages"], get(own_pages::list)),
+        route("/api/pages/{name}", &["/api/pages/{name}"], get(own_pages::show)),
         route("/api/limits", &["/api/limits"], get(service::limits)),
         route("/openapi.json", &["/openapi.json"], get(service::openapi)),
         route("/robots.txt", &["/robots.txt"], get(service::robots)),
@@ -134,6 +136,10 @@ fn page_routes() -> Vec<Route> {
             .with_methods("GET, HEAD, POST, OPTIONS"),
         route("/calendar", &["/calendar"], get(pages::calendar)),
         route("/reports/{year}", &["/reports/{year}"], get(records::page)),
+        route("/principles", &["/principles"], get(pages::principles)),
+        route("/terms", &["/terms"], get(pages::terms)),
+        route("/licences", &["/licences"], get(pages::licences)),
+        route("/handbook", &["/handbook"], get(pages::handbook)),
         route("/docs/problems", &["/docs/problems"], get(pages::problems)),
         route("/assets/{leaf}", &["/assets/{file}"], get(pages::asset)),
     ]
@@ -228,6 +234,9 @@ fn signin_routes() -> Vec<Route> {
         route("/staff/signin/link", &["/staff/signin/link"], get(page::link).post(signin::use_link))
             .with_methods("GET, HEAD, POST, OPTIONS"),
         form("/staff/signout", &["/staff/signout"], post(signin::sign_out)),
+        route("/staff/pages", &["/staff/pages"], get(page::pages)),
+        route("/staff/pages/{name}", &["/staff/pages/{name}"], get(page::page).post(page::write))
+            .with_methods("GET, HEAD, POST, OPTIONS"),
         route("/staff/revisions", &["/staff/revisions"], get(page::list)),
         route("/staff/revisions/{id}", &["/staff/revisions/{id}"], get(page::show)),
         form("/staff/revisions/{id}/{step}", &["/staff/revisions/{id}/{step}"], post(page::step)),
@@ -236,7 +245,7 @@ fn signin_routes() -> Vec<Route> {
 
 /// What staff know of datasets besides their data. Every handler asks for a token first.
 fn record_routes() -> Vec<Route> {
-    use staff::{inventory, metadata, requests};
+    use staff::{inventory, metadata, pages, requests};
     let step = |pattern: &'static str, documented: &'static [&'static str], answers| {
         route(pattern, documented, answers).with_methods("POST, OPTIONS")
     };
@@ -263,6 +272,12 @@ fn record_routes() -> Vec<Route> {
         route("/api/staff/inventory/datasets/{name}", &["/api/staff/inventory/datasets/{name}"], put(inventory::set))
             .with_methods("PUT, OPTIONS"),
         route("/api/staff/requests", &["/api/staff/requests"], get(requests::list)),
+        route(
+            "/api/staff/pages/{name}",
+            &["/api/staff/pages/{name}"],
+            get(pages::show).put(pages::write).delete(pages::reset),
+        )
+        .with_methods("GET, HEAD, PUT, DELETE, OPTIONS"),
         route("/api/staff/requests/{id}", &["/api/staff/requests/{id}"], put(requests::answer))
             .with_methods("PUT, OPTIONS"),
     ]

@@ -106,6 +106,7 @@ impl Scrub<'_> {
         for report in self.or_wrong("the reports", catalog.reports().await)?.unwrap_or_default() {
             self.or_wrong("the comments on reports", catalog.comments(report.year, None, i64::MAX).await)?;
         }
+        self.or_wrong("the portal's own pages", catalog.page_history(None).await)?;
         self.seen.audit_rows = rows.and_then(|rows| u64::try_from(rows).ok()).unwrap_or_default();
         let total = self.or_wrong("the catalog", catalog.released_bytes().await)?;
         (self.said)(ScrubEvent::Total(total.unwrap_or_default()));

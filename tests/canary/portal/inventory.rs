@@ -158,6 +158,7 @@ impl Office<'_> {
                 shown: Some(true),
                 title: Some(format!("{PUBLIC_CELL} benches {nth}")),
                 details: Some("Where they stand.".to_owned()),
+                department: None,
                 delete_contact: false,
             };
             self.answer(&id, said, at_ms + 20).await;

@@ -54,7 +54,11 @@ impl Office<'_> {
         let (steward, cio) = (self.person("sourcesteward", Role::Steward), self.person("sourcecio", Role::Cio));
         let sourced = s.text("namesourced");
         self.stage(&self.operator, self.secret_metadata(&sourced, "sourced"), ("s.csv", b"id\n1\n"), "").await;
-        let file = |file: &str| Origin::Directory { directory: s.text("directory"), file: s.text(file) + "*.csv" };
+        let file = |file: &str| Origin::Directory {
+            directory: s.text("directory"),
+            file: s.text(file) + "*.csv",
+            union: false,
+        };
         let origins = [
             ("trees".to_owned(), file("dropped"), Some("held")),
             (sourced, file("missing"), Some("failed")),

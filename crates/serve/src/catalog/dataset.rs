@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::catalog::timestamp;
 use crate::catalog::version::{DownloadDocument, downloads};
+use crate::http::terms::TERMS;
 use crate::problem::Refusal;
 use crate::released::{self, Opened};
 use crate::site::Site;
@@ -30,7 +31,7 @@ pub(crate) struct DatasetDocument {
     /// Whom to ask: the steward, unless somebody else is named.
     pub(crate) contact: Contact,
     pub(crate) license: License,
-    /// Terms of use besides the licence: a text or a URL.
+    /// Terms of use besides the licence: the dataset's own, a text or a URL; otherwise where the portal's are.
     pub(crate) terms: String,
     pub(crate) keywords: Vec<String>,
     pub(crate) themes: Vec<String>,
@@ -93,6 +94,12 @@ pub(crate) struct License {
     /// SPDX identifier; empty when nobody said.
     pub(crate) id: String,
     pub(crate) url: Option<String>,
+}
+
+impl License {
+    pub(super) fn of(metadata: &DatasetMetadata) -> Self {
+        Self { id: metadata.license.clone(), url: license_url(&metadata.license) }
+    }
 }
 
 /// One column: what it means and what it holds.
@@ -212,6 +219,7 @@ fn describe(site: &Site, opened: Opened, versions: Vec<VersionEntry>) -> Dataset
     let (metadata, record) = (opened.dataset.metadata, opened.record);
     let names: Vec<&str> = record.manifest.schema.fields().iter().map(|field| field.name().as_str()).collect();
     let metadata_completeness = metadata.completeness(&names);
+    let (license, terms) = (License::of(&metadata), terms(site, &metadata));
     DatasetDocument {
         name: metadata.name.to_string(),
         sql_name: metadata.name.sql_name(),
@@ -221,8 +229,8 @@ fn describe(site: &Site, opened: Opened, versions: Vec<VersionEntry>) -> Dataset
         contact: contact(&metadata.contact_name, &metadata.contact_email)
             .unwrap_or_else(|| Contact { name: metadata.steward_name.clone(), email: metadata.steward_email.clone() }),
         steward: Steward { name: metadata.steward_name, email: metadata.steward_email },
-        license: License { url: license_url(&metadata.license), id: metadata.license },
-        terms: metadata.terms,
+        license,
+        terms,
         keywords: metadata.keywords,
         themes: metadata.themes,
         update_frequency: metadata.update_frequency,
@@ -299,8 +307,13 @@ fn profile(column: &ColumnProfile) -> ProfileDocument {
     }
 }
 
+/// What goes for a dataset besides its licence.
+pub(super) fn terms(site: &Site, metadata: &DatasetMetadata) -> String {
+    if metadata.terms.trim().is_empty() { site.url(TERMS) } else { metadata.terms.clone() }
+}
+
 /// The page of a licence by its SPDX identifier; none for anything else, so that no text becomes a link.
-pub(super) fn license_url(id: &str) -> Option<String> {
+pub(crate) fn license_url(id: &str) -> Option<String> {
     let plain = !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'+'));
     plain.then(|| format!("https://spdx.org/licenses/{id}.html"))
 }

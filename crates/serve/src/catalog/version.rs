@@ -10,6 +10,7 @@ use portico_model::policy::Principal;
 use portico_store::VersionRecord;
 use serde::Serialize;
 
+use super::dataset::{self, License};
 use crate::catalog::timestamp;
 use crate::http::downloads::version_path;
 use crate::problem::Refusal;
@@ -30,6 +31,9 @@ pub(crate) struct VersionDocument {
     pub(crate) current: bool,
     pub(crate) rows: u64,
     pub(crate) bytes: u64,
+    pub(crate) license: License,
+    /// Terms of use besides the licence: the dataset's own, a text or a URL; otherwise where the portal's are.
+    pub(crate) terms: String,
     /// Columns that the rows are sorted by.
     pub(crate) sort_key: Vec<String>,
     pub(crate) schema: Vec<FieldDocument>,
@@ -77,26 +81,28 @@ pub(crate) async fn version(
 ) -> Result<VersionDocument, Refusal> {
     let opened = released::open(site, principal, name, Some(number)).await?;
     let record = &opened.record;
-    let (dataset, number) = (&record.version.dataset, record.version.version);
+    let (name, number) = (&record.version.dataset, record.version.version);
     let files = record.manifest.files.iter().enumerate().map(|(i, file)| FileDocument {
-        url: site.url(&format!("/datasets/{dataset}/versions/{number}/parts/{i}.parquet")),
+        url: site.url(&format!("/datasets/{name}/versions/{number}/parts/{i}.parquet")),
         rows: file.rows,
         bytes: file.bytes,
         sha256: file.sha256.clone(),
         row_groups: file.row_groups.clone(),
     });
     Ok(VersionDocument {
-        dataset: dataset.to_string(),
+        dataset: name.to_string(),
         version: number,
         released: timestamp(record.released_ms),
         current: Some(number) == opened.current,
         rows: record.manifest.rows,
         bytes: record.manifest.bytes,
+        license: License::of(&opened.dataset.metadata),
+        terms: dataset::terms(site, &opened.dataset.metadata),
         sort_key: record.manifest.sort_key.clone(),
         schema: fields(&record.manifest.schema),
         files: files.collect(),
         downloads: downloads(site, record),
-        url: site.url(&format!("/datasets/{dataset}/versions/{number}")),
+        url: site.url(&format!("/datasets/{name}/versions/{number}")),
     })
 }
 

@@ -27,6 +27,7 @@ use crate::http::names;
 use crate::http::parameters::Parameters;
 use crate::http::ranges::{self, Part};
 use crate::http::reply::{self, Reply};
+use crate::http::terms;
 use crate::problem::Refusal;
 use crate::site::Site;
 
@@ -102,10 +103,11 @@ pub(crate) async fn respond(
     (method, headers): (&Method, &HeaderMap),
 ) -> Result<Response, Refusal> {
     let head_only = method == Method::HEAD;
+    let links = &terms::links(site, [export.version.dataset.clone()]).await?;
     let etag = format!("\"{}\"", export.etag);
     let modified = Some(export.last_modified_ms);
     if conditional::evaluate(headers, &etag, modified)? == Condition::NotModified {
-        return Ok(describe(site, &export, target, StatusCode::NOT_MODIFIED).empty());
+        return Ok(describe(site, &export, (target, links), StatusCode::NOT_MODIFIED).empty());
     }
     let asked = ranges::asked(headers).filter(|_| !head_only && conditional::range_applies(headers, &etag, modified));
     if head_only || asked.is_some() {
@@ -124,7 +126,7 @@ pub(crate) async fn respond(
         }
         Part::Unsatisfiable => return Err(outside(export.length.unwrap_or(0))),
     };
-    let reply = describe(site, &export, target, status)
+    let reply = describe(site, &export, (target, links), status)
         .header(header::CONTENT_TYPE, export.kind.content_type())
         .header(header::CONTENT_DISPOSITION, names::disposition(target.inline, &export.file_name));
     let Some(stream) = stream else { return Ok(reply.head(export.length)) };
@@ -135,13 +137,14 @@ pub(crate) async fn respond(
 }
 
 /// The headers that `200`, `206`, `304` and `HEAD` share.
-fn describe(site: &Site, export: &Export, target: &Target, status: StatusCode) -> Reply {
+fn describe(site: &Site, export: &Export, (target, links): (&Target, &[String]), status: StatusCode) -> Reply {
     Reply::new(status)
         .header(header::ETAG, format!("\"{}\"", export.etag))
         .header(header::LAST_MODIFIED, conditional::http_date(export.last_modified_ms))
         .header(header::ACCEPT_RANGES, "bytes")
         .header_opt(REPR_DIGEST, export.sha256.as_deref().and_then(repr_digest))
         .header(header::LINK, names::link(&site.url(&target.location), "cite-as"))
+        .headers(header::LINK, links)
         .header(header::CONTENT_LOCATION, &target.location)
         .header(X_VERSION, export.version.version.to_string())
         .header_opt(X_ROWS, export.rows.map(|rows| rows.to_string()))

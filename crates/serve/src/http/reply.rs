@@ -47,6 +47,11 @@ impl Reply {
         }
     }
 
+    /// Sets a header once for each value.
+    pub(crate) fn headers(self, name: HeaderName, values: &[String]) -> Self {
+        values.iter().fold(self, |reply, value| reply.header(name.clone(), value))
+    }
+
     /// Sets the policy for caches.
     pub(crate) fn cache(self, policy: CachePolicy) -> Self {
         self.header(header::CACHE_CONTROL, policy.header())

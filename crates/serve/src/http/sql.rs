@@ -11,7 +11,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use portico_model::format::Format;
-use portico_model::name::VersionNumber;
+use portico_model::name::{DatasetName, VersionNumber};
 use portico_model::order::Work;
 use portico_model::problem::Problem;
 use portico_query::answer::{Ask, Caller, Question};
@@ -24,7 +24,7 @@ use crate::http::negotiate::{self, Coding};
 use crate::http::parameters::Parameters;
 use crate::http::reply::{self, Reply};
 use crate::http::sql_request::SqlRequest;
-use crate::http::{body, names, options, sql_answer};
+use crate::http::{body, names, options, sql_answer, terms};
 use crate::problem::Refusal;
 use crate::rates::Meter;
 use crate::site::Site;
@@ -154,13 +154,17 @@ async fn respond(
     head_only: bool,
 ) -> Result<Response, Refusal> {
     let coding = coding(request.kind.format, headers);
+    let datasets = question.versions.keys().filter_map(|name| DatasetName::from_sql_name(name.split('@').next()?).ok());
+    let links = &terms::links(site, datasets.collect::<Vec<_>>()).await?;
     let etag = question.cacheable.then(|| tag(&question.etag, coding));
     if let Some(etag) = &etag
         && conditional::evaluate(headers, etag, None)? == Condition::NotModified
     {
-        return Ok(describe(site, request, &question, StatusCode::NOT_MODIFIED).header(header::ETAG, etag).empty());
+        return Ok(describe(site, request, (&question, links), StatusCode::NOT_MODIFIED)
+            .header(header::ETAG, etag)
+            .empty());
     }
-    let reply = describe(site, request, &question, StatusCode::OK)
+    let reply = describe(site, request, (&question, links), StatusCode::OK)
         .header_opt(header::ETAG, etag)
         .header(header::CONTENT_TYPE, request.kind.content_type())
         .header(header::CONTENT_DISPOSITION, names::disposition(!request.download, &file_name(request.kind.format)))
@@ -173,7 +177,7 @@ async fn respond(
 }
 
 /// The headers that an answer and its `304` share.
-fn describe(site: &Site, request: &SqlRequest, question: &Question, status: StatusCode) -> Reply {
+fn describe(site: &Site, request: &SqlRequest, (question, links): (&Question, &[String]), status: StatusCode) -> Reply {
     let policy = if question.cacheable { CachePolicy::Revalidate } else { CachePolicy::Never };
     // A dataset that is read in several versions has their numbers in its names already.
     let version = |(name, version): (&String, &VersionNumber)| {
@@ -185,6 +189,7 @@ fn describe(site: &Site, request: &SqlRequest, question: &Question, status: Stat
         .header(X_QUERY_ID, &question.query_id)
         .header_opt(X_VERSIONS, (!versions.is_empty()).then(|| versions.join(", ")))
         .header_opt(header::LINK, link.filter(|_| question.cacheable))
+        .headers(header::LINK, links)
         .header(header::VARY, if request.format_named { "accept-encoding" } else { "accept, accept-encoding" })
         .cache(policy)
 }

@@ -10,6 +10,7 @@
 //! GET, PUT /api/staff/datasets/{name}/metadata   POST …/metadata/approve  decline
 //! GET  /api/staff/inventory     PUT /api/staff/inventory/datasets/{name}        POST /api/staff/inventory/import  publish
 //! GET  /api/staff/requests      PUT /api/staff/requests/{id}
+//! GET, PUT, DELETE /api/staff/pages/{name}
 //! GET, PUT /api/staff/datasets/{name}/source     POST …/source/approve  run  pause
 //! GET  /api/staff/schedules
 //! GET  /api/staff/reports      POST …/{year}/draft  publish      GET …/{year}/comments      POST /api/staff/comments/{id}/moderate
@@ -31,6 +32,7 @@ pub(crate) mod inventory;
 pub(crate) mod json;
 pub(crate) mod metadata;
 pub(crate) mod origin;
+pub(crate) mod pages;
 pub(crate) mod preview;
 pub(crate) mod purge;
 pub(crate) mod reports;

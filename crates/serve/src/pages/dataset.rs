@@ -12,6 +12,7 @@ use super::text::{day, grouped, percent, short, size};
 use super::{Frame, answer};
 use crate::catalog::{self, ColumnDocument, DatasetDocument, DownloadDocument, SearchRequest, VersionEntry};
 use crate::http::asker::Visit;
+use crate::http::terms::TERMS;
 use crate::problem::Refusal;
 use crate::site::Site;
 
@@ -116,7 +117,7 @@ fn page(site: &Site, document: DatasetDocument, base: &str) -> DatasetPage {
         quality: quality(&document),
         sort_key: document.sort_key.join(", "),
         contact: contact(&document.contact.email),
-        about: about(&document),
+        about: about(&document, &site.url(TERMS)),
         completeness: document.metadata_completeness.score,
         license_url: document.license.url.clone().unwrap_or_default(),
         keywords: document.keywords.iter().map(|text| keyword(text)).collect(),
@@ -144,7 +145,7 @@ fn paragraphs(text: &str) -> Vec<String> {
 }
 
 /// What the department says of the data, as far as it does.
-fn about(document: &DatasetDocument) -> Vec<(&'static str, String)> {
+fn about(document: &DatasetDocument, portal_terms: &str) -> Vec<(&'static str, String)> {
     let said = &document.assessment;
     let entries = [
         ("Covers", document.spatial_coverage.clone()),
@@ -157,7 +158,7 @@ fn about(document: &DatasetDocument) -> Vec<(&'static str, String)> {
         ("Limits", said.limitations.clone()),
         ("Themes", document.themes.join(", ")),
         ("Languages", document.languages.join(", ")),
-        ("Terms of use", document.terms.clone()),
+        ("Its own terms", if document.terms == portal_terms { String::new() } else { document.terms.clone() }),
     ];
     entries.into_iter().filter(|(_, text)| !text.trim().is_empty()).collect()
 }

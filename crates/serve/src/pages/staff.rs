@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! GET /staff     GET /staff/signin/link     GET /staff/revisions[/{id}]     POST /staff/revisions/{id}/{step}
+//! GET /staff/pages     GET, POST /staff/pages/{name}
 //! ```
 //!
 //! They call the same functions as the staff API and show nothing that it does not tell. They have no scripts, and lie in
 //! no cache.
 
+mod pages;
 mod revisions;
 mod steps;
 
@@ -20,6 +22,7 @@ use portico_model::policy::{Action, Role, Scope};
 use portico_model::problem::Problem;
 use portico_publish::LinkText;
 
+pub(crate) use pages::{page, pages, write};
 pub(crate) use revisions::{list, show};
 pub(crate) use steps::step;
 
@@ -53,6 +56,8 @@ struct HomePage {
     session: bool,
     /// Whether revisions concern this person.
     revisions: bool,
+    /// Whether this person writes the portal's pages.
+    pages: bool,
 }
 
 struct RoleLine {
@@ -90,6 +95,7 @@ pub(crate) async fn home(
         csrf: member.csrf().to_owned(),
         session: matches!(member.credential, Credential::Session { .. }),
         revisions: member.roles.iter().any(|role| Action::See.roles().contains(role)),
+        pages: member.roles.iter().any(|role| Action::EditPages.roles().contains(role)),
         name: member.name,
     })
 }

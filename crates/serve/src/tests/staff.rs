@@ -30,7 +30,7 @@ pub(super) enum Who {
 /// The expectation, one line for each route and method.
 pub(super) fn expected(pattern: &str, method: &str) -> Option<Who> {
     use Action::{
-        AnswerRequests, Approve, ApproveSource, AskPurge, DeclareSource, Describe, Discard, KeepInventory,
+        AnswerRequests, Approve, ApproveSource, AskPurge, DeclareSource, Describe, Discard, EditPages, KeepInventory,
         ManageTokens, Preview, PublishReport, ReadAudit, Recommend, Release, Return, RunSource, Schedule, Screen, See,
         Stage, Submit, Withdraw, WriteReport,
     };
@@ -45,6 +45,11 @@ pub(super) fn expected(pattern: &str, method: &str) -> Option<Who> {
         ("GET", "/api/usage" | "/api/reports" | "/api/reports/{year}" | "/reports/{year}") => Who::Anyone,
         ("POST", "/api/reports/{year}/comments") => Who::Anyone,
         ("GET", "/api/limits" | "/openapi.json" | "/robots.txt" | "/healthz" | "/readyz") => Who::Anyone,
+        ("GET", "/principles" | "/terms" | "/licences" | "/handbook" | "/api/pages" | "/api/pages/{name}") => {
+            Who::Anyone
+        }
+        ("GET" | "PUT" | "DELETE", "/api/staff/pages/{name}") => Who::May(EditPages),
+        ("GET" | "POST", "/staff/pages/{name}") | ("GET", "/staff/pages") => Who::May(EditPages),
         ("GET", "/api/staff/whoami" | "/api/staff/datasets" | "/api/staff/inventory") => Who::Member,
         ("GET", "/api/staff/datasets/{name}/metadata") => Who::May(See),
         ("PUT", "/api/staff/datasets/{name}/metadata") => Who::May(Describe),
@@ -98,6 +103,7 @@ pub(super) fn expected(pattern: &str, method: &str) -> Option<Who> {
 /// A path of the route that leads to something.
 pub(super) fn concrete(pattern: &str) -> String {
     [
+        ("/pages/{name}", "/pages/terms"),
         ("{leaf}", "street-trees"),
         ("{name}", "street-trees"),
         ("{version}", "7"),
@@ -114,6 +120,9 @@ pub(super) fn concrete(pattern: &str) -> String {
 pub(super) fn body(pattern: &str) -> &'static str {
     if pattern.starts_with("/staff") {
         return "";
+    }
+    if pattern == "/api/staff/pages/{name}" {
+        return r#"{"title":"Terms","text":"As it is.","version":0}"#;
     }
     match pattern.rsplit('/').next().unwrap() {
         "review" => r#"{"recommend":{"digest":"d"}}"#,
@@ -271,7 +280,7 @@ async fn what_is_out_of_scope_is_not_told_from_what_is_not_there() {
         let token = token(&staffed.world, role, elsewhere.clone()).await;
         for (pattern, method) in routes(&staffed.world).await {
             // What concerns the portal as a whole is in nobody's scope.
-            let whole = ["/tokens/", "/sessions/", "/reports/", "/comments/", "/requests/"]
+            let whole = ["/tokens/", "/sessions/", "/reports/", "/comments/", "/requests/", "/pages/"]
                 .iter()
                 .any(|part| pattern.contains(part));
             if !pattern.starts_with("/api/staff/") || !pattern.contains('{') || whole {

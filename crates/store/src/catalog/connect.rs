@@ -10,7 +10,7 @@ use super::seals;
 use crate::error::StoreError;
 
 /// The steps that made the tables what they are, in order; a step is never changed once released.
-const STEPS: [(i64, &str); 9] = [
+const STEPS: [(i64, &str); 10] = [
     (1, include_str!("../../migrations/0001_catalog.sql")),
     (SEALS, include_str!("../../migrations/0002_seals.sql")),
     (3, include_str!("../../migrations/0003_tokens.sql")),
@@ -20,6 +20,7 @@ const STEPS: [(i64, &str); 9] = [
     (7, include_str!("../../migrations/0007_signin.sql")),
     (8, include_str!("../../migrations/0008_inventory.sql")),
     (9, include_str!("../../migrations/0009_sources.sql")),
+    (10, include_str!("../../migrations/0010_pages.sql")),
 ];
 /// The step after which every row has a seal.
 const SEALS: i64 = 2;

@@ -28,7 +28,7 @@ struct Table {
 
 /// The tables in an order in which every row finds what it refers to. Leases are nobody's but the living's, and so are
 /// sessions and sign-in links: whoever restores a portal lets nobody in who was signed in at that time.
-const TABLES: [Table; 21] = [
+const TABLES: [Table; 22] = [
     Table {
         name: "dataset",
         select: "SELECT name, root, metadata, name_order, search_text, department, department_key, current_version, \
@@ -146,6 +146,13 @@ const TABLES: [Table; 21] = [
         insert: "INSERT INTO report_comment (id, year, at_ms, state, record, seal) VALUES ($1, $2, $3, $4, $5, $6)",
         columns: "tnnttt",
         sealed: Some(&seals::REPORT_COMMENT),
+    },
+    Table {
+        name: "page",
+        select: "SELECT name, number, record, seal FROM page ORDER BY name, number",
+        insert: "INSERT INTO page (name, number, record, seal) VALUES ($1, $2, $3, $4)",
+        columns: "tntt",
+        sealed: Some(&seals::PAGE),
     },
     Table {
         name: "source",

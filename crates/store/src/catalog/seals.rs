@@ -99,6 +99,14 @@ macro_rules! report_columns {
 }
 pub(super) use report_columns;
 
+/// The columns of a page that its seal covers, and the seal.
+macro_rules! page_columns {
+    () => {
+        "name, number, record, seal"
+    };
+}
+pub(super) use page_columns;
+
 /// The columns of a comment that its seal covers, and the seal.
 macro_rules! report_comment_columns {
     () => {
@@ -213,6 +221,9 @@ pub(super) const REPORT_COMMENT: Sealed = Sealed {
         ("record", Kind::Text),
     ],
 };
+
+pub(super) const PAGE: Sealed =
+    Sealed { table: "page", columns: &[("name", Kind::Text), ("number", Kind::Number), ("record", Kind::Text)] };
 
 /// The seal of a row that is about to be written with these values, in the order of its sealed columns.
 pub(super) fn of_values<const N: usize>(sealed: &Sealed, values: [Value; N]) -> String {

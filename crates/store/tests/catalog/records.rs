@@ -3,7 +3,7 @@
 use portico_model::name::VersionRef;
 use portico_model::policy::VersionState;
 use portico_store::{
-    CommentRecord, CommentState, Erasure, Needles, PurgeReport, ReportRecord, StoreError, UseCount, month_of,
+    CommentRecord, CommentState, Erasure, Needles, PageText, PurgeReport, ReportRecord, StoreError, UseCount, month_of,
 };
 
 use crate::sample::{NOW, name, release, released};
@@ -168,5 +168,39 @@ async fn a_published_report_stays_and_comments_have_one_state() {
         assert_eq!(catalog.comments(2026, Some(CommentState::Accepted), 10).await.unwrap(), [seen], "{}", world.name);
         assert_eq!(catalog.comments(2026, None, 10).await.unwrap().len(), 2);
         catalog.verify_audit().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_page_says_what_was_written_last_and_keeps_what_it_said() {
+    for world in worlds().await {
+        let catalog = &world.catalog;
+        let said = |text: &str| Some(PageText { title: "Terms".into(), text: text.into() });
+        assert_eq!(catalog.page("terms").await.unwrap(), None, "{}", world.name);
+        let first = catalog.put_page("terms", (said("one"), 0), 3, ("ana", NOW)).await.unwrap();
+        assert_eq!((first.number, first.by.as_str(), first.at_ms), (1, "ana", NOW));
+        // Said twice it is said once; what somebody else has written meanwhile is not written over.
+        assert_eq!(catalog.put_page("terms", (said("one"), 0), 3, ("bo", NOW + 1)).await.unwrap(), first);
+        let late = catalog.put_page("terms", (said("two"), 0), 3, ("bo", NOW)).await;
+        assert!(matches!(late, Err(StoreError::Conflict { .. })), "{}: {late:?}", world.name);
+        let (one, other) = tokio::join!(
+            catalog.put_page("terms", (said("two"), 1), 3, ("bo", NOW)),
+            catalog.put_page("terms", (said("three"), 1), 3, ("cy", NOW)),
+        );
+        assert!(one.is_ok() != other.is_ok(), "{}: {one:?} {other:?}", world.name);
+        catalog.put_page("terms", (None, 2), 3, ("ana", NOW)).await.unwrap();
+        catalog.put_page("terms", (said("four\u{0}"), 3), 3, ("ana", NOW)).await.unwrap();
+        catalog.put_page("handbook", (said("five"), 0), 3, ("ana", NOW)).await.unwrap();
+        let numbers: Vec<i64> =
+            catalog.page_history(Some("terms")).await.unwrap().iter().map(|page| page.number).collect();
+        assert_eq!(numbers, [4, 3, 2], "{}", world.name);
+        assert_eq!(catalog.page("terms").await.unwrap().unwrap().said, said("four\u{0}"), "{}", world.name);
+        assert_eq!(catalog.page_history(None).await.unwrap().len(), 4, "{}", world.name);
+        catalog.verify_audit().await.unwrap();
+        if world.name == "file" {
+            world.tamper("UPDATE page SET number = 9 WHERE number = 3").await;
+            let read = catalog.page("terms").await;
+            assert!(matches!(read, Err(StoreError::Corrupt { .. })), "{read:?}");
+        }
     }
 }
