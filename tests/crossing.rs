@@ -26,7 +26,8 @@ async fn whoever_changes_an_entry_that_was_changed_meanwhile_looks_at_it_again()
     assert_eq!(hidden["entry"]["version"], 2);
     // Ana has the page of before, on which it is listed.
     let whole = json!({ "listed": true, "description": "Who they are", "version": 1 });
-    assert_eq!(ana.refused("PUT", path, whole).await, (409, "conflict".into()));
+    assert_eq!(ana.refused("PUT", path, whole.clone()).await, (409, "conflict".into()));
+    assert!(ana.ask("PUT", path, whole).await.text().contains("ook at it again"));
     let line = odette.fine("GET", "inventory", Value::Null).await["datasets"][0].clone();
     assert_eq!((&line["listed"], &line["description"], &line["version"]), (&json!(false), &json!(""), &json!(2)));
     // A retry of what was done is no conflict; nor is what says nothing of a version, or a file.

@@ -62,6 +62,9 @@ pub enum PublishError {
     /// The source was declared otherwise after it was looked at.
     #[error("the source was declared otherwise after it was looked at: look at it again")]
     SourceChanged,
+    /// The inventory says otherwise by now than when it was looked at.
+    #[error("the inventory was changed after it was looked at: look at it again, and say anew what is to change")]
+    EntryChanged,
     /// Nothing could be fetched.
     #[error(transparent)]
     Fetch(#[from] crate::fetch::FetchError),
@@ -155,6 +158,7 @@ impl PublishError {
             | Self::DigestChanged
             | Self::StagedGone
             | Self::SourceChanged
+            | Self::EntryChanged
             | Self::CommentClosed => ProblemKind::Conflict,
             Self::Fetch(error) => error.kind(),
             Self::NotShown(_) => ProblemKind::ReleaseBlocked,

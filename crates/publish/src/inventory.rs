@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use portico_model::inventory::{InventoryEntry, InventoryStatus};
 use portico_model::name::{DatasetName, VersionNumber};
 use portico_model::policy::{Action, Principal};
-use portico_store::DatasetRecord;
+use portico_store::{DatasetRecord, StoreError};
 use serde::Serialize;
 
 use crate::error::PublishError;
@@ -63,7 +63,7 @@ impl Publisher {
     /// Enters a dataset, or says otherwise what is known of it. Answers whether anything was changed.
     ///
     /// # Errors
-    /// [`PublishError::BadEntry`]; the catalog's conflict when the entry is at another version than the one that it was made
+    /// [`PublishError::BadEntry`]; [`PublishError::EntryChanged`] when the entry is at another version than the one that it was made
     /// from; [`PublishError::UnknownDataset`] when what it is or would be is not in the principal's
     /// scope; [`PublishError::Denied`].
     pub async fn set_inventory(
@@ -77,8 +77,15 @@ impl Publisher {
         if !faults.is_empty() {
             return Err(PublishError::BadEntry(faults));
         }
-        let changed = self.store.catalog.put_inventory(std::slice::from_ref(entry), grant.principal(), now_ms).await?;
-        Ok(changed > 0)
+        Ok(self.put_entries(std::slice::from_ref(entry), grant.principal(), now_ms).await? > 0)
+    }
+
+    /// Writes entries that were made from what the inventory said; answers how many said something else.
+    async fn put_entries(&self, entries: &[InventoryEntry], principal: &str, now_ms: i64) -> Result<u64, PublishError> {
+        match self.store.catalog.put_inventory(entries, principal, now_ms).await {
+            Err(StoreError::Conflict { .. }) => Err(PublishError::EntryChanged),
+            done => Ok(done?),
+        }
     }
 
     /// One entry, to be changed. It holds what somebody has said and nothing of what the portal knows of its own dataset by

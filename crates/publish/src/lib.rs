@@ -101,5 +101,5 @@ pub use settings::{FetchSettings, Places, Sources};
 pub use source::{Declaration, Origin, Source, Tolerance};
 pub use sweep::Swept;
 pub use tokens::{TokenRequest, TokenText, random_secret};
-pub use transform::{Compiled, Expressions};
+pub use transform::{Compiled, Compute, Expressions};
 pub use usage::UsageRow;

@@ -34,8 +34,11 @@ pub struct Compiled {
     /// The type of its values: one that released files have.
     pub data_type: DataType,
     /// Its values for the rows of a batch, as many as there are rows.
-    pub compute: Box<dyn Fn(&RecordBatch) -> Result<ArrayRef, Problem>>,
+    pub compute: Compute,
 }
+
+/// What computes the values of a batch.
+pub type Compute = Box<dyn Fn(&RecordBatch) -> Result<ArrayRef, Problem>>;
 
 impl Expressions {
     /// For whoever has no engine: every expression is refused.

@@ -78,7 +78,8 @@ impl Publisher {
     /// Enters the datasets of a CSV file, all or none. A column that the file does not have leaves what is known as it is.
     ///
     /// # Errors
-    /// [`PublishError::BadEntry`] when it is no such file; errors of lines are in the answer.
+    /// [`PublishError::BadEntry`] when it is no such file; [`PublishError::EntryChanged`] when somebody else has changed an entry
+    /// meanwhile; errors of lines are in the answer.
     pub async fn import_inventory(
         &self,
         principal: &Principal,
@@ -106,7 +107,7 @@ impl Publisher {
             }
         }
         if import.errors.is_empty() && !dry_run {
-            self.store.catalog.put_inventory(&entries, principal.name(), now_ms).await?;
+            self.put_entries(&entries, principal.name(), now_ms).await?;
             import.done = true;
         }
         Ok(import)

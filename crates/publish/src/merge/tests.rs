@@ -13,8 +13,11 @@ fn rows(numbers: &[Option<f64>], word: &str) -> RecordBatch {
     RecordBatch::try_new(schema, columns).unwrap()
 }
 
-/// What becomes of a file's numbers beside the current ones: all rows, and the rules of what was found.
-fn merged(mode: Mode, current: &[Option<f64>], file: &[Option<f64>]) -> (Vec<(u64, String)>, Vec<(String, u64)>) {
+/// Rows with the bits of their numbers, and the rules of what was found with its counts.
+type Merged = (Vec<(u64, String)>, Vec<(String, u64)>);
+
+/// What becomes of a file's numbers beside the current ones.
+fn merged(mode: Mode, current: &[Option<f64>], file: &[Option<f64>]) -> Merged {
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("current.parquet");
     let current = rows(current, "old");

@@ -108,14 +108,10 @@ impl Fake {
             }
             "problem" => to_come.problem(ProblemKind::QueryFailed).await,
             "late-problem" => {
-                to_come.head(&order).await;
-                to_come.chunk(0, number(1)).await;
+                to_come.begin_with(&order, number(1)).await;
                 to_come.problem(ProblemKind::AnswerTooLarge).await;
             }
-            "no-tail" => {
-                to_come.head(&order).await;
-                to_come.chunk(0, number(1)).await;
-            }
+            "no-tail" => to_come.begin_with(&order, number(1)).await,
             "no-words" => to_come.send(Err(Status::unknown("it broke at /secret/path"))).await,
             "lost" if self.inner.lost.fetch_add(1, Ordering::SeqCst) < number(1) => {
                 to_come.send(Err(Status::unavailable("gone"))).await;
@@ -236,8 +232,12 @@ impl Script {
     }
 
     async fn begin(&self, order: &WorkOrder) {
+        self.begin_with(order, 5).await;
+    }
+
+    async fn begin_with(&self, order: &WorkOrder, size: usize) {
         self.head(order).await;
-        self.chunk(0, 5).await;
+        self.chunk(0, size).await;
     }
 
     /// Chunk `index`: its bytes are known, so that readers can be compared.
