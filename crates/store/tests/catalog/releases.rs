@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use portico_model::dataset::DatasetMetadata;
 use portico_model::name::VersionRef;
 use portico_model::policy::VersionState;
 use portico_model::revision::RevisionState;
@@ -29,8 +30,9 @@ async fn a_release_moves_everything_at_once_and_only_once() {
         let catalog = &world.catalog;
         approved(catalog, "trees", "01R").await;
         assert_eq!(catalog.next_version(&name("trees")).await.unwrap(), 1);
-        let mut first = record("01R", 1, 0);
-        first.metadata.title = "Street trees".into();
+        let first = record("01R", 1, 0);
+        let working = DatasetMetadata { title: "Said meanwhile".into(), ..first.metadata.clone() };
+        catalog.put_dataset(&working, "steward", NOW + 1).await.unwrap();
         assert_eq!(catalog.release(&first, "operator", NOW + 5).await.unwrap(), version(1), "{}", world.name);
         let rows = catalog.verify_audit().await.unwrap();
         assert_eq!(catalog.release(&first, "operator", NOW + 9).await.unwrap(), version(1), "{}", world.name);
@@ -39,7 +41,7 @@ async fn a_release_moves_everything_at_once_and_only_once() {
 
         let dataset = catalog.dataset(&name("trees")).await.unwrap().unwrap();
         assert_eq!((dataset.current, dataset.updated_ms), (Some(1), NOW + 5));
-        assert_eq!(dataset.metadata.title, "Street trees");
+        assert_eq!(dataset.metadata, first.metadata);
         let revision = catalog.revision("01R").await.unwrap().unwrap();
         assert_eq!((revision.state, revision.version), (RevisionState::Released, Some(1)));
         assert_eq!(catalog.version_of_revision("01R").await.unwrap(), Some(version(1)));
