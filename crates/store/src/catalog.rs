@@ -75,6 +75,8 @@ struct Inner {
     pool: AnyPool,
     /// The database's file, where it is one.
     file: Option<std::path::PathBuf>,
+    /// The same, once it was read besides the database.
+    raw: std::sync::OnceLock<Arc<std::fs::File>>,
     /// One writer at a time within this process: fairer than waiting in the database.
     writing: Arc<tokio::sync::Mutex<()>>,
     versions: Cache<(DatasetName, VersionNumber), Arc<records::Immutable>>,
@@ -98,7 +100,9 @@ impl Catalog {
         let versions = Cache::builder().weigher(weigh).max_capacity(VERSION_CACHE_BYTES).build();
         let writing = Arc::new(tokio::sync::Mutex::new(()));
         let interruption = interruption::Interruption::default();
-        Ok(Self { inner: Arc::new(Inner { kind, pool, file, writing, versions, interruption }) })
+        Ok(Self {
+            inner: Arc::new(Inner { kind, pool, file, raw: Default::default(), writing, versions, interruption }),
+        })
     }
 
     /// Asks the database a trivial question, for health checks.

@@ -1,7 +1,8 @@
 //! Looking for texts byte by byte: how it is shown that something is gone.
 
-use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use aho_corasick::AhoCorasick;
@@ -50,19 +51,15 @@ impl Needles {
         self.texts
     }
 
-    /// Looks through a local file; none is fine.
-    pub(crate) async fn search_file(&self, path: PathBuf) -> Result<u64, StoreError> {
+    /// Looks through a local file.
+    pub(crate) async fn search_file(&self, file: Arc<File>) -> Result<u64, StoreError> {
         let needles = self.clone();
         let search = move || {
-            let mut file = match std::fs::File::open(path) {
-                Ok(file) => file,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
-                Err(error) => return Err(StoreError::local_file(error)),
-            };
             let mut finder = Finder::new(&needles);
-            let mut buffer = vec![0; CHUNK_BYTES];
+            let (mut buffer, mut at) = (vec![0; CHUNK_BYTES], 0);
             loop {
-                let read = file.read(&mut buffer).map_err(StoreError::local_file)?;
+                let read = file.read_at(&mut buffer, at).map_err(StoreError::local_file)?;
+                at = at.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
                 match buffer.get(..read) {
                     Some(bytes) if !bytes.is_empty() => finder.look(bytes),
                     _ => return Ok(finder.found()),

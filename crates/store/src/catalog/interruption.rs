@@ -53,6 +53,7 @@ impl Catalog {
                 kind: *kind,
                 pool: pool.clone(),
                 file: file.clone(),
+                raw: std::sync::OnceLock::default(),
                 writing: Arc::clone(writing),
                 versions: versions.clone(),
                 interruption: Interruption(Some(interrupt)),

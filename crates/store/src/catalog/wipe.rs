@@ -1,5 +1,8 @@
 //! Making the database give up the bytes of what its rows no longer say, and looking for them afterwards.
 
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::{Executor, Row};
@@ -58,13 +61,29 @@ impl Catalog {
         let mut finder = Finder::new(needles);
         self.dump(&mut finder, &mut |_| Ok(())).await?;
         let mut found = finder.found();
-        if let Some(file) = &self.inner.file {
-            for suffix in ["", "-wal"] {
-                let mut path = file.as_os_str().to_owned();
-                path.push(suffix);
-                found = found.saturating_add(needles.search_file(path.into()).await?);
+        if let Some(path) = &self.inner.file {
+            found = found.saturating_add(needles.search_file(self.raw(path)?).await?);
+            let mut log = path.as_os_str().to_owned();
+            log.push("-wal");
+            match File::open(log) {
+                Ok(log) => found = found.saturating_add(needles.search_file(Arc::new(log)).await?),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(StoreError::local_file(error)),
             }
         }
         Ok(found)
+    }
+
+    /// The database's file, opened once and never closed. When a process closes a file, POSIX takes all of its locks on it,
+    /// SQLite's too (<https://sqlite.org/howtocorrupt.html>, section 2.2): another process that ends then believes that it
+    /// was the last, and removes the log that this one goes on writing to. What was acknowledged would be lost.
+    fn raw(&self, path: &Path) -> Result<Arc<File>, StoreError> {
+        if let Some(file) = self.inner.raw.get() {
+            return Ok(Arc::clone(file));
+        }
+        let file = Arc::new(File::open(path).map_err(StoreError::local_file)?);
+        std::mem::forget(Arc::clone(&file));
+        // Whoever opens it at the same time keeps another, which is not closed either.
+        Ok(Arc::clone(self.inner.raw.get_or_init(|| file)))
     }
 }

@@ -3,10 +3,11 @@
 use portico_model::name::VersionRef;
 use portico_model::policy::VersionState;
 use portico_store::{
-    CommentRecord, CommentState, Erasure, Needles, PageText, PurgeReport, ReportRecord, StoreError, UseCount, month_of,
+    Catalog, CommentRecord, CommentState, Erasure, Needles, PageText, PurgeReport, ReportRecord, StoreError, UseCount,
+    month_of,
 };
 
-use crate::sample::{NOW, name, release, released};
+use crate::sample::{NOW, metadata, name, release, released};
 use crate::{World, approved, worlds};
 
 const CANARY: &str = "canary-in-a-statistic";
@@ -202,5 +203,32 @@ async fn a_page_says_what_was_written_last_and_keeps_what_it_said() {
             let read = catalog.page("terms").await;
             assert!(matches!(read, Err(StoreError::Corrupt { .. })), "{read:?}");
         }
+    }
+}
+
+/// What the kernel knows of this process's locks on a file.
+fn locks_on(path: &std::path::Path) -> Vec<String> {
+    use std::os::unix::fs::MetadataExt as _;
+    let (inode, process) = (std::fs::metadata(path).unwrap().ino().to_string(), std::process::id().to_string());
+    let all = std::fs::read_to_string("/proc/locks").unwrap();
+    let ours = all.lines().filter(|lock| {
+        let words: Vec<&str> = lock.split_whitespace().collect();
+        words.get(4) == Some(&process.as_str()) && words.get(5).and_then(|file| file.rsplit(':').next()) == Some(&inode)
+    });
+    // Without their numbers, which change.
+    ours.map(|lock| lock.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")).collect()
+}
+
+#[tokio::test]
+async fn a_search_leaves_the_locks_of_the_database_where_they_are() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("catalog.sqlite");
+    let catalog = Catalog::open(&format!("sqlite://{}", file.display())).await.unwrap();
+    catalog.put_dataset(&metadata("trees"), "steward", NOW).await.unwrap();
+    let before = locks_on(&file);
+    assert!(!before.is_empty(), "whoever has the database open holds a lock on it");
+    for _ in 0..2 {
+        catalog.search(&Needles::new(["nowhere to be found"]).unwrap()).await.unwrap();
+        assert_eq!(locks_on(&file), before);
     }
 }
