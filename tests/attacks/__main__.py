@@ -47,14 +47,15 @@ def random_seeds():
 def outside(name, options, names):
     """Files that are programs of their own: they say `F5 | what | target | measured | pass | command` for each figure."""
     began = time.monotonic()
-    done = subprocess.run([sys.executable, "-m", f"attacks.{name}", *(["--short"] if options.short else []), *names],
-                          stdout=subprocess.PIPE, text=True, env={**os.environ, "PORTICO_BIN": binary()})
-    print(done.stdout)
     found = []
-    for line in done.stdout.splitlines():
-        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
-        if len(cells) >= 5 and cells[4].lower() in {"pass", "fail", "ok"}:
-            found.append(Figure(cells[0], cells[1], cells[2], cells[3], cells[4].lower() != "fail", f"tests/attack {name}"))
+    with subprocess.Popen([sys.executable, "-u", "-m", f"attacks.{name}", *(["--short"] if options.short else []), *names],
+                          stdout=subprocess.PIPE, text=True, env={**os.environ, "PORTICO_BIN": binary()}) as done:
+        # Told as it is measured: a run that somebody stops has told what it knew.
+        for line in done.stdout:
+            print(line, end="", flush=True)
+            cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+            if len(cells) >= 5 and cells[4].lower() in {"pass", "fail", "ok"}:
+                found.append(Figure(cells[0], cells[1], cells[2], cells[3], cells[4].lower() != "fail", f"tests/attack {name}"))
     if done.returncode != 0 or not found:
         found.append(Figure(name, "the whole file", "ends with 0", f"ended with {done.returncode} after "
                             f"{time.monotonic() - began:.0f} s", done.returncode == 0, f"tests/attack {name}"))
@@ -133,7 +134,9 @@ def with_portal(what, chosen, scratch):
                 case _:
                     figures = importlib.import_module("attacks.api").figures(
                         portal, 300 if chosen.short else chosen.cases, chosen.seed)
-            found += figures
+            for figure in figures:
+                print(f"  {figure.name}: {figure.measured}", flush=True)
+                found.append(figure)
         found.append(Figure("F1", "the server's process through all of it", "the same", "the same" if portal.alive() else
                             "it ended", portal.alive(), "tests/attack"))
     return found

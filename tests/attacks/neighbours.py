@@ -292,8 +292,13 @@ def overflow(portal):
 
 
 def figures(portal, minutes, short):
-    """F7, F8, F9, F18, S70."""
-    found = [bombs(portal, 3 if short else 100), overflow(portal), *latency(portal, minutes)]
+    """F7, F8, F9, F18, S70, each told as soon as it is known."""
+    yield bombs(portal, 3 if short else 100)
+    yield overflow(portal)
+    yield from latency(portal, minutes)
     if short:
-        return [*found, crowd(portal, 40, own_address=True)]
-    return [*found, downloads(portal, minutes), *(crowd(portal, CROWD, own) for own in (False, True))]
+        yield crowd(portal, 40, own_address=True)
+        return
+    yield downloads(portal, minutes)
+    for own in (False, True):
+        yield crowd(portal, CROWD, own)
