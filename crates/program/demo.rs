@@ -33,7 +33,7 @@ pub(crate) async fn run(demo: Demo) -> anyhow::Result<ExitCode> {
     config.server.listen = demo.listen;
     config.server.title = format!("{} Open Data", city.name);
 
-    let listener = serve::bind(&config).await?;
+    let listener = serve::bind(&config)?;
     let store = parts::open_store(&config).await?;
     let scratch = Scratch::open(&config)?;
     let publisher = parts::open_publisher(&config, &store, &scratch)?;

@@ -22,14 +22,15 @@ pub(crate) async fn run(serve: Serve) -> anyhow::Result<ExitCode> {
         config.server.listen = listen;
     }
     let store = parts::open_store(&config).await?;
-    let listener = bind(&config).await?;
+    let listener = bind(&config)?;
     serve_store(&config, store, listener, |_| {}).await
 }
 
 /// Binds first, so that an address in use is said before anything is built.
-pub(crate) async fn bind(config: &Config) -> anyhow::Result<TcpListener> {
+pub(crate) fn bind(config: &Config) -> anyhow::Result<TcpListener> {
     let listen = config.server.listen;
-    TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}: choose another with --listen"))
+    portico_serve::listen(listen, &config.limits.http)
+        .with_context(|| format!("cannot listen on {listen}: choose another with --listen"))
 }
 
 /// Serves a store on a listener; `greet` is told the address just before the ready line.
@@ -69,13 +70,15 @@ pub(crate) async fn serve_store(
     let router = portico_serve::router(site);
     let mut servers = tokio::task::JoinSet::new();
     if let Some(address) = config.server.metrics_listen {
-        let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+        let listener = portico_serve::listen(address, &config.limits.http)
+            .with_context(|| format!("cannot listen on {address}"))?;
         let (settings, stopped) = (ConnectionSettings { tls: None, ..connections.clone() }, stop.stopped());
         let router = portico_serve::metrics_router(metrics);
         servers.spawn(async move { portico_serve::run(listener, router, settings, stopped).await });
     }
     if let Some(address) = config.server.grpc_listen {
-        let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+        let listener = portico_serve::listen(address, &config.limits.http)
+            .with_context(|| format!("cannot listen on {address}"))?;
         let (settings, stopped, router) = (connections.clone(), stop.stopped(), router.clone());
         servers.spawn(async move { portico_serve::run(listener, router, settings, stopped).await });
     }

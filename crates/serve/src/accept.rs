@@ -34,7 +34,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use portico_model::limits::HttpLimits;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
@@ -120,6 +120,23 @@ impl Door {
         let is_crowded = crowded.is_some_and(|since| now.saturating_duration_since(since) < CROWDED_FOR);
         if is_crowded { CROWDED_TIME } else { DRAIN_TIME }
     }
+}
+
+/// Connections that the system holds for us at least before they are accepted.
+const BACKLOG_MIN: u32 = 128;
+
+/// Listens on an address. The system holds as many connections as there are places until they are accepted: where it
+/// holds fewer, it drops the last word of a handshake of a crowd, whose clients then wait for a second, or take
+/// themselves to be connected and hear nothing any more.
+///
+/// # Errors
+/// When the address is in use, or is none of this machine's.
+pub fn listen(address: SocketAddr, limits: &HttpLimits) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(u32::try_from(limits.connections).unwrap_or(u32::MAX).max(BACKLOG_MIN))
 }
 
 /// Serves `router` on `listener` until `shutdown` resolves; then stops accepting, lets requests under way finish

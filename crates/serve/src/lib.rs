@@ -41,7 +41,7 @@ mod tests;
 
 pub use crate::http::service::metrics_router;
 pub use crate::http::staff::signin::link_path;
-pub use accept::{ConnectionSettings, Peer, TlsError, address_block, run, tls_acceptor};
+pub use accept::{ConnectionSettings, Peer, TlsError, address_block, listen, run, tls_acceptor};
 pub use client::TrustedProxies;
 pub use identity::{Duty, Fetch, FetchError, Provider, ProviderSettings};
 pub use observe::RequestId;

@@ -42,7 +42,7 @@ async fn serve_with(
         .route("/never", get(never))
         .route("/endless", get(endless))
         .route("/read", post(read));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = listen(([127, 0, 0, 1], 0).into(), &settings.limits).unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let task = tokio::spawn(async move {
@@ -60,6 +60,21 @@ async fn exchange(address: SocketAddr, request: &str) -> String {
     let mut answer = String::new();
     let _ = stream.read_to_string(&mut answer).await;
     answer
+}
+
+#[tokio::test]
+async fn a_crowd_that_comes_at_once_is_held_until_it_is_accepted() {
+    let listener = listen(([127, 0, 0, 1], 0).into(), &HttpLimits::default()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut clients = Vec::new();
+    for _ in 0..400 {
+        // Nobody accepts: whom the system does not hold waits for its answer for ever.
+        let client = tokio::time::timeout(Duration::from_secs(20), TcpStream::connect(address)).await;
+        clients.push(client.unwrap().unwrap());
+    }
+    for _ in &clients {
+        tokio::time::timeout(Duration::from_secs(20), listener.accept()).await.unwrap().unwrap();
+    }
 }
 
 #[tokio::test]
