@@ -29,12 +29,11 @@ impl Cursor {
         &self.text
     }
 
-    /// The next byte that is not white space, without passing it. Record separators (RFC 8142) count as space.
+    /// The next byte that is not white space, without passing it.
     pub(crate) fn peek(&mut self) -> Result<Option<u8>, IntakeError> {
         loop {
             let rest = self.buffer.get(self.at..).unwrap_or_default();
-            let space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0x1E);
-            match rest.iter().position(|byte| !space(byte)) {
+            match rest.iter().position(|byte| !is_space(*byte)) {
                 Some(skip) => {
                     self.at += skip;
                     return Ok(self.buffer.get(self.at).copied());
@@ -154,7 +153,8 @@ impl Cursor {
     fn skip_scalar(&mut self) -> Result<(), IntakeError> {
         loop {
             let rest = self.buffer.get(self.at..).unwrap_or_default();
-            let stop = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b',' | b'}' | b']' | b':' | 0x1E);
+            // Never the first byte, or nobody would get on: what is space here is space to `peek`.
+            let stop = |byte: &u8| is_space(*byte) || matches!(byte, b',' | b'}' | b']' | b':');
             match rest.iter().position(stop) {
                 Some(skip) => {
                     self.at += skip;
@@ -187,6 +187,11 @@ impl Cursor {
         }
         Ok(!self.ended)
     }
+}
+
+/// White space of JSON (RFC 8259), and record separators (RFC 8142).
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0x1E)
 }
 
 fn cut_short() -> IntakeError {
