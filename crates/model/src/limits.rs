@@ -201,7 +201,7 @@ pub struct HttpLimits {
     pub streams: u64,
     /// Time for requests under way when the server stops, in milliseconds.
     pub grace_ms: u64,
-    /// Datasets on one page of a listing.
+    /// Datasets, or versions of one, on one page of a listing.
     pub page_rows: u64,
     /// Comments on annual reports from one address block in an hour: a family, or an office. 0 is no limit.
     pub comments_per_hour: u64,
