@@ -128,12 +128,6 @@ impl Fake {
                 }
                 to_come.tail(number(1)).await;
             }
-            // A worker that is not ours any more, and fills the server's memory.
-            "announce" => {
-                to_come.head(&order).await;
-                to_come.bytes(vec![b'x'; number(1) << 20]).await;
-                to_come.tail(1).await;
-            }
             "chunks" => {
                 to_come.head(&order).await;
                 for index in 0..number(1) {

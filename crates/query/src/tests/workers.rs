@@ -104,7 +104,7 @@ async fn problems_before_the_first_byte_are_told_at_once() {
 async fn a_message_that_no_worker_of_ours_sends_is_not_read() {
     for flight in [false, true] {
         let (fake, workers) = pool(1);
-        let mut long = order("do:announce:64", 5_000, 5_000);
+        let mut long = order("do:chunks:1:67108864", 5_000, 5_000);
         if flight {
             long.output.kind.format = Format::Flight;
         }
@@ -115,7 +115,7 @@ async fn a_message_that_no_worker_of_ours_sends_is_not_read() {
         assert_eq!(problem.kind, ProblemKind::Internal, "{problem}");
         // It was asked once, and another worker is in its place.
         assert_eq!(fake.orders().len(), 1);
-        long.sql = "do:announce:16".to_owned();
+        long.sql = "do:chunks:1:16777216".to_owned();
         let whole = collect(workers.run(&long, Effort::Scan, &turn().await).await.unwrap()).await.unwrap();
         assert_eq!((whole.len(), fake.connections()), (16 << 20, 2));
     }
