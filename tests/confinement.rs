@@ -54,6 +54,7 @@ async fn order(world: &World, sql: &str, access: impl Fn(FileAccess) -> FileAcce
             spill_bytes: 1 << 30,
             answer_bytes: 1 << 30,
             answer_rows: u64::MAX,
+            row_bytes: 1 << 24,
         },
     }
 }

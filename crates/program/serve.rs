@@ -1,9 +1,11 @@
 //! `portico serve`: an existing portal, until told to stop.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use portico_serve::{ConnectionSettings, Site, SiteSettings, Staff, TrustedProxies};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -44,7 +46,7 @@ pub(crate) async fn serve_store(
         // Reading needs no conditional create: a portal that cannot publish may still answer.
         tracing::error!(%error, "releases would not be safe on this storage: publishing refuses it");
     }
-    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?;
+    let metrics = recorder(config)?;
     let scratch = Scratch::open(config)?;
     let questions = parts::open_questions(config, &store, &scratch).await?;
     let trusted_proxies = TrustedProxies::parse(&config.server.trusted_proxies)
@@ -69,12 +71,11 @@ pub(crate) async fn serve_store(
     let stop = Stop::new()?;
     let router = portico_serve::router(site);
     let mut servers = tokio::task::JoinSet::new();
-    if let Some(address) = config.server.metrics_listen {
+    if let Some((address, handle)) = metrics {
         let listener = portico_serve::listen(address, &config.limits.http)
             .with_context(|| format!("cannot listen on {address}"))?;
         let (settings, stopped) = (ConnectionSettings { tls: None, ..connections.clone() }, stop.stopped());
-        let router = portico_serve::metrics_router(metrics);
-        servers.spawn(async move { portico_serve::run(listener, router, settings, stopped).await });
+        servers.spawn(serve_metrics(listener, handle, settings, stopped));
     }
     if let Some(address) = config.server.grpc_listen {
         let listener = portico_serve::listen(address, &config.limits.http)
@@ -106,6 +107,26 @@ pub(crate) async fn serve_store(
     keeping.end().await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where the figures can be read, with the handle to them; where they cannot, none are kept.
+fn recorder(config: &Config) -> anyhow::Result<Option<(SocketAddr, PrometheusHandle)>> {
+    let Some(address) = config.server.metrics_listen else { return Ok(None) };
+    Ok(Some((address, PrometheusBuilder::new().install_recorder()?)))
+}
+
+/// Serves the figures, and keeps them small however seldom they are read.
+async fn serve_metrics(
+    listener: TcpListener,
+    handle: PrometheusHandle,
+    settings: ConnectionSettings,
+    stopped: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let router = portico_serve::metrics_router(handle.clone());
+    tokio::select! {
+        served = portico_serve::run(listener, router, settings, stopped) => served,
+        () = portico_serve::keep_metrics(handle) => Ok(()),
+    }
 }
 
 fn tls(config: &Config) -> anyhow::Result<Option<TlsAcceptor>> {

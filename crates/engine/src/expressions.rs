@@ -44,6 +44,7 @@ const UNLIMITED: WorkLimits = WorkLimits {
     memory_bytes: u64::MAX,
     spill_bytes: u64::MAX,
     answer_bytes: u64::MAX,
+    row_bytes: u64::MAX,
     answer_rows: u64::MAX,
 };
 

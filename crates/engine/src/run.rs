@@ -10,11 +10,12 @@
 //! failure before that is a clean problem. The last carries the tail; an answer without one is not complete.
 
 mod body;
+mod slices;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrow::array::{Array, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::ipc::writer::IpcWriteOptions;
 use arrow_flight::{FlightData, IpcMessage, SchemaAsIpc};
@@ -23,7 +24,7 @@ use base64::prelude::BASE64_STANDARD;
 use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use futures::StreamExt;
 use portico_model::format::Format;
-use portico_model::order::{AnswerColumn, AnswerHead, AnswerTail, WorkLimits, WorkOrder};
+use portico_model::order::{AnswerColumn, AnswerHead, AnswerTail, WorkLimits, WorkOrder, message_bytes_max};
 use portico_model::problem::{Problem, ProblemKind};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -33,10 +34,11 @@ use crate::service::{Core, Running};
 use crate::session::Thrift;
 use crate::{output, problem};
 use body::Body;
+use slices::slices;
 
 /// Batches that wait between the plan and the encoder.
 const BATCHES_AHEAD: usize = 2;
-/// Bytes that a slice of a batch holds at most when it is encoded; one row may be more.
+/// Bytes that a slice of a batch holds at most before it is encoded; one row may be more.
 const SLICE_BYTES: usize = 1024 * 1024;
 /// Encoded bytes that are sent at once, when rows keep coming.
 const FLUSH_BYTES: usize = 256 * 1024;
@@ -138,6 +140,7 @@ async fn answer(execution: Execution, schema: &SchemaRef, job: &Job, outlet: &mu
     let (sender, mut batches) = mpsc::channel(BATCHES_AHEAD);
     let mut pump = Aborting(tokio::spawn(pump(stream, schema.clone(), limits, sender, job.running.clone())));
     let mut body = Body::new(&order.output, schema)?;
+    let row_bytes = if order.output.kind.format == Format::Flight { size(limits.row_bytes) } else { usize::MAX };
     let mut rows = 0_u64;
     let mut waiting = false;
     loop {
@@ -155,7 +158,10 @@ async fn answer(execution: Execution, schema: &SchemaRef, job: &Job, outlet: &mu
         if rows > limits.answer_rows {
             return Err(too_many_rows(&limits).into());
         }
-        for slice in slices(&batch) {
+        for (slice, bytes) in slices(&batch, SLICE_BYTES.min(row_bytes)) {
+            if bytes > row_bytes {
+                return Err(row_too_long(&limits).into());
+            }
             body.write(&slice)?;
             if body.waiting_bytes() >= FLUSH_BYTES {
                 outlet.send_all(body.take()).await?;
@@ -200,15 +206,6 @@ async fn pump(
     }
 }
 
-/// Cuts a batch so that no slice is encoded into much more than [`SLICE_BYTES`].
-fn slices(batch: &RecordBatch) -> impl Iterator<Item = RecordBatch> {
-    let sizes = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size());
-    let bytes = sizes.map(|size| size.unwrap_or(SLICE_BYTES)).sum::<usize>();
-    let pieces = bytes.div_ceil(SLICE_BYTES).max(1);
-    let rows = batch.num_rows().div_ceil(pieces).max(1);
-    (0..batch.num_rows()).step_by(rows).map(move |start| batch.slice(start, rows.min(batch.num_rows() - start)))
-}
-
 /// Sends messages, the head before the first, and counts bytes against the order's limit.
 struct Outlet {
     out: Out,
@@ -225,11 +222,13 @@ impl Outlet {
             _ => FlightData::default(),
         };
         message.app_metadata = metadata.into();
+        check_length(&message, &order.limits)?;
         Ok(Self { out, head: Some(message), bytes: 0, limits: order.limits })
     }
 
     async fn send_all(&mut self, messages: Vec<FlightData>) -> Result<(), Stop> {
         for message in messages {
+            check_length(&message, &self.limits)?;
             let bytes = message.data_body.len() + message.data_header.len();
             self.bytes = self.bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
             if self.bytes > self.limits.answer_bytes {
@@ -285,6 +284,37 @@ fn schema_ipc(schema: &Schema) -> Result<String, Problem> {
     let message = IpcMessage::try_from(SchemaAsIpc::new(schema, &IpcWriteOptions::default()));
     let message = message.map_err(|error| problem::internal(&error))?;
     Ok(BASE64_STANDARD.encode(&message.0))
+}
+
+/// A message that is longer than its row and all that frames it: with columns beyond number, or a description of them or
+/// of the plan that is.
+fn check_length(message: &FlightData, limits: &WorkLimits) -> Result<(), Problem> {
+    let bytes = message.app_metadata.len() + message.data_header.len() + message.data_body.len();
+    let bytes_max = message_bytes_max(limits.row_bytes);
+    if bytes <= size(bytes_max) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        ProblemKind::AnswerTooLarge,
+        format!(
+            "One piece of the answer, or the description of its columns, has more than {bytes_max} bytes. Ask for fewer columns."
+        ),
+    ))
+}
+
+fn row_too_long(limits: &WorkLimits) -> Problem {
+    Problem::new(
+        ProblemKind::AnswerTooLarge,
+        format!(
+            "A row of the answer has more than the {} bytes that one may have over Flight. Ask for fewer columns or \
+             shorter values, or take the answer as a file.",
+            limits.row_bytes
+        ),
+    )
+}
+
+fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 fn too_many_rows(limits: &WorkLimits) -> Problem {

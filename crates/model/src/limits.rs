@@ -105,6 +105,9 @@ pub struct QueryLimits {
     pub total_ms: u64,
     /// Bytes of one answer.
     pub answer_bytes: u64,
+    /// Bytes of one row of an answer over Flight: it is one message, and the server holds some of them for each client that
+    /// does not read. The largest cell that intake takes and the rest of its row have room; files are cut anywhere.
+    pub flight_row_bytes: u64,
     /// Memory of one worker process, in bytes, kept by the kernel and by the watcher in the server.
     pub worker_memory_bytes: u64,
     /// Memory that the operators of one plan may reserve, in bytes: the rest is for what is not counted.
@@ -145,6 +148,7 @@ impl Default for QueryLimits {
             cpu_ms: 30_000,
             total_ms: 3_600_000,
             answer_bytes: 10 * GIB,
+            flight_row_bytes: 18 * MIB,
             worker_memory_bytes: GIB,
             pool_memory_bytes: 512 * MIB,
             spill_bytes: 4 * GIB,
@@ -197,7 +201,7 @@ pub struct HttpLimits {
     pub streams: u64,
     /// Time for requests under way when the server stops, in milliseconds.
     pub grace_ms: u64,
-    /// Datasets on one page of a listing.
+    /// Datasets, or versions of one, on one page of a listing.
     pub page_rows: u64,
     /// Comments on annual reports from one address block in an hour: a family, or an office. 0 is no limit.
     pub comments_per_hour: u64,

@@ -179,6 +179,18 @@ pub struct WorkLimits {
     pub answer_bytes: u64,
     /// Rows of the answer; over it the answer fails, it is never cut.
     pub answer_rows: u64,
+    /// Bytes of one row where rows are not cut, which is over Flight.
+    pub row_bytes: u64,
+}
+
+/// What a message may have beside a row, in bytes: what frames it, of 20,000 columns at most.
+const FRAME_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Bytes of a worker's message at most, with the description of the columns or one row of [`WorkLimits::row_bytes`] in
+/// it. Who reads longer ones does not speak with a worker of ours.
+#[must_use]
+pub const fn message_bytes_max(row_bytes: u64) -> u64 {
+    row_bytes.saturating_add(FRAME_BYTES)
 }
 
 /// The first message of a worker's answer, in `app_metadata`.

@@ -31,6 +31,7 @@ mod export;
 mod expression;
 mod fault;
 mod functions;
+mod length;
 mod names;
 mod numbers;
 mod operators;
@@ -126,6 +127,7 @@ pub struct Gated {
 pub fn parse(sql: &str, limits: &StatementLimits) -> Result<ParsedStatement, Problem> {
     counted(text::tokens(sql, limits).and_then(|tokens| {
         statement::check_first_words(&tokens.tokens)?;
+        length::check(&tokens.tokens, limits)?;
         stack::with_room(tokens.roomy, || parse_tokens(tokens, limits))
     }))
 }

@@ -119,6 +119,7 @@ impl Runner {
                 answer_bytes: limits.answer_bytes,
                 // Rows are limited by bytes and by what a format can hold, which its encoder knows.
                 answer_rows: u64::MAX,
+                row_bytes: limits.flight_row_bytes,
             },
         })
     }

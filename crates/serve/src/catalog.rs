@@ -15,7 +15,7 @@ use chrono::{DateTime, SecondsFormat};
 pub(crate) use calendar::{CalendarDocument, CalendarEntry, CalendarKind, calendar};
 pub(crate) use changes::changes;
 pub(crate) use dataset::{ColumnDocument, DatasetDocument, VersionEntry, dataset, dataset_at, license_url, versions};
-pub(crate) use search::{DatasetEntry, Facet, SearchDocument, SearchRequest, search};
+pub(crate) use search::{DatasetEntry, Facet, PAGE_MAX, SearchDocument, SearchRequest, search};
 pub(crate) use version::{DownloadDocument, version};
 
 /// A time as the API writes it: RFC 3339 in UTC, to the second.

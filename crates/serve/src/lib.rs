@@ -39,7 +39,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use crate::http::service::metrics_router;
+pub use crate::http::service::{keep_metrics, metrics_router};
 pub use crate::http::staff::signin::link_path;
 pub use accept::{ConnectionSettings, Peer, TlsError, address_block, listen, run, tls_acceptor};
 pub use client::TrustedProxies;

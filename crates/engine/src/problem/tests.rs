@@ -2,8 +2,15 @@
 
 use super::*;
 
-const LIMITS: WorkLimits =
-    WorkLimits { first_byte_ms: 1, total_ms: 1, memory_bytes: 1, spill_bytes: 1, answer_bytes: 1, answer_rows: 1 };
+const LIMITS: WorkLimits = WorkLimits {
+    first_byte_ms: 1,
+    total_ms: 1,
+    memory_bytes: 1,
+    spill_bytes: 1,
+    answer_bytes: 1,
+    answer_rows: 1,
+    row_bytes: 1,
+};
 
 #[test]
 fn values_of_the_data_never_go_out() {

@@ -84,6 +84,7 @@ impl City {
                 spill_bytes: 64 << 20,
                 answer_bytes: 1 << 30,
                 answer_rows: 10_000_000,
+                row_bytes: 16 << 20,
             },
         }
     }

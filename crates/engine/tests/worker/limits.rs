@@ -1,10 +1,11 @@
 //! Limits of memory, time and size, and what happens when the client goes.
 
 use arrow_flight::{Action, Ticket};
+use portico_model::format::Format;
 use portico_model::order::WorkOrder;
 use portico_model::problem::ProblemKind;
 
-use crate::city::City;
+use crate::city::{City, output};
 
 /// A billion rows, one batch at a time.
 const ENDLESS: &str = r#"SELECT a.id FROM "permits@3" a, "permits@3" b, "permits@3" c"#;
@@ -98,4 +99,30 @@ async fn running(city: &City) -> u64 {
     let mut replies = city.client().await.do_action(action).await.unwrap().into_inner();
     let body = replies.message().await.unwrap().unwrap().body;
     serde_json::from_slice::<serde_json::Value>(&body).unwrap()["running"].as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn a_row_that_is_too_long_for_one_message_is_refused_over_flight() {
+    let city = City::new();
+    let flight = |sql: &str| {
+        let mut order = city.order(sql);
+        order.output = output(Format::Flight);
+        order
+    };
+    let of_many = |mega: usize| {
+        let columns = (0..mega).map(|column| format!("repeat('x', 1000000) AS c{column}")).collect::<Vec<_>>();
+        format!(r#"SELECT id, {} FROM "permits@3" WHERE id < 2"#, columns.join(", "))
+    };
+    let problem = city.ask(&flight(&of_many(20))).await.unwrap_err();
+    assert_eq!(problem.kind, ProblemKind::AnswerTooLarge, "{problem}");
+    assert!(problem.detail.contains("16777216 bytes"), "{problem}");
+    // As a file it is cut anywhere.
+    assert!(city.ask(&city.order(&of_many(20))).await.unwrap().bytes.len() > 40_000_000);
+    let collected = city.ask(&flight(&of_many(1))).await.unwrap();
+    assert_eq!(collected.batches().iter().map(|batch| batch.num_rows()).collect::<Vec<_>>(), [1, 1]);
+    // Long rows at the beginning of many short ones.
+    let skewed = r#"SELECT CASE WHEN id < 8 THEN repeat('x', 1000000) ELSE '' END AS a, [note] AS b FROM "permits@3""#;
+    let collected = city.ask(&flight(skewed)).await.unwrap();
+    assert_eq!(collected.batches().iter().map(|batch| batch.num_rows()).sum::<usize>(), 1_000);
+    assert!(collected.messages.iter().all(|message| message.data_body.len() < 2 << 20));
 }

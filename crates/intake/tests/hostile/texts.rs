@@ -64,7 +64,12 @@ fn json(limits: &IntakeLimits) -> Vec<Sample> {
     vec![
         // Space elsewhere, none in JSON: reading did not get beyond it once.
         sample("json: a form feed for space", "t.json", &b"{\"a\":[\x0c1]}"[..], Refused("JSON")),
-        sample("geojson: a form feed in a value", "t.geojson", &b"{\"features\":[1\x0c,2]}"[..], Refused("no features")),
+        sample(
+            "geojson: a form feed in a value",
+            "t.geojson",
+            &b"{\"features\":[1\x0c,2]}"[..],
+            Refused("no features"),
+        ),
         sample("json: depth 100,000", "t.json", deep("[", "]"), Refused("depth")),
         sample("json: depth 100,000, objects", "t.ndjson", deep("{\"a\":", "}"), Refused("depth")),
         sample("json: outer depth", "t.json", "[".repeat(100_000), Refused("array of arrays")),

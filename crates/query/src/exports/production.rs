@@ -35,8 +35,8 @@ struct Shared {
     dir: PathBuf,
     grace: Duration,
     number: AtomicU64,
-    /// Bytes of all files that are being made.
-    bytes: AtomicU64,
+    /// Bytes of all files that are being made or read.
+    bytes: Arc<AtomicU64>,
     under_way: Mutex<HashMap<String, Arc<Production>>>,
 }
 
@@ -89,7 +89,7 @@ impl Productions {
     pub(crate) fn with_grace(dir: PathBuf, grace: Duration) -> Self {
         sweep(&dir);
         let shared =
-            Shared { dir, grace, number: AtomicU64::new(0), bytes: AtomicU64::new(0), under_way: Mutex::default() };
+            Shared { dir, grace, number: AtomicU64::new(0), bytes: Arc::default(), under_way: Mutex::default() };
         Self { shared: Arc::new(shared) }
     }
 
@@ -102,7 +102,7 @@ impl Productions {
         }
         let number = self.shared.number.fetch_add(1, Ordering::Relaxed);
         let path = self.shared.dir.join(format!("{}-{number}.part", key.as_str()));
-        let (file, writer) = SpoolFile::create(&path).map_err(|error| {
+        let (file, writer) = SpoolFile::create(&path, &self.shared.bytes).map_err(|error| {
             tracing::error!(%error, "a spool file could not be made");
             Problem::internal()
         })?;
@@ -110,13 +110,7 @@ impl Productions {
         let seat = Seat::take(&production, true);
         under_way.insert(key.as_str().to_owned(), Arc::clone(&production));
         metrics::counter!("portico_exports_total", "source" => "produced").increment(1);
-        let run = Run {
-            shared: Arc::clone(&self.shared),
-            runner: Arc::clone(runner),
-            key: key.clone(),
-            production,
-            counted: 0,
-        };
+        let run = Run { shared: Arc::clone(&self.shared), runner: Arc::clone(runner), key: key.clone(), production };
         tokio::spawn(run.make(writer, question.clone()));
         Ok(seat)
     }
@@ -128,12 +122,10 @@ struct Run {
     runner: Arc<Runner>,
     key: ExportKey,
     production: Arc<Production>,
-    counted: u64,
 }
 
 impl Drop for Run {
     fn drop(&mut self) {
-        self.shared.bytes.fetch_sub(self.counted, Ordering::Relaxed);
         // For a task that was ended from outside; an end that was told before stands.
         self.production
             .file
@@ -143,7 +135,7 @@ impl Drop for Run {
 }
 
 impl Run {
-    async fn make(mut self, writer: SpoolWriter, question: Question) {
+    async fn make(self, writer: SpoolWriter, question: Question) {
         let production = Arc::clone(&self.production);
         let (shared, key) = (Arc::clone(&self.shared), self.key.clone());
         let outcome = tokio::select! {
@@ -173,7 +165,7 @@ impl Run {
         }
     }
 
-    async fn produce(&mut self, mut writer: SpoolWriter, question: &Question) -> Result<Finished, Problem> {
+    async fn produce(&self, mut writer: SpoolWriter, question: &Question) -> Result<Finished, Problem> {
         let limits = self.runner.limits.query.clone();
         let versions = versions_of(&question.pinned.tables);
         let (mut answer, turn) = self.runner.run(question).await?;
@@ -189,9 +181,8 @@ impl Run {
                 AnswerChunk::Message(_) => return Err(Problem::internal()),
             };
             let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            let total = self.shared.bytes.fetch_add(length, Ordering::Relaxed).saturating_add(length);
-            self.counted = self.counted.saturating_add(length);
-            if self.counted > limits.answer_bytes.min(limits.spool_bytes) {
+            let (own, total) = self.production.file.count(length);
+            if own > limits.answer_bytes.min(limits.spool_bytes) {
                 return Err(too_large(limits.answer_bytes.min(limits.spool_bytes)));
             }
             if total > limits.spool_bytes {

@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
@@ -52,6 +53,20 @@ pub(super) struct SpoolFile {
     file: Arc<File>,
     path: PathBuf,
     progress: watch::Sender<Progress>,
+    room: Room,
+}
+
+/// What one file has of the room for all of them: given back when the file goes, not when it is complete.
+#[derive(Debug)]
+struct Room {
+    all: Arc<AtomicU64>,
+    own: AtomicU64,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.own.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
 }
 
 /// The only writer of a file.
@@ -62,14 +77,21 @@ pub(super) struct SpoolWriter {
 }
 
 impl SpoolFile {
-    /// Makes an empty file at `path`, readable by this user only.
-    pub(super) fn create(path: &Path) -> io::Result<(Self, SpoolWriter)> {
+    /// Makes an empty file at `path`, readable by this user only. `all` counts the bytes of all files that are there.
+    pub(super) fn create(path: &Path, all: &Arc<AtomicU64>) -> io::Result<(Self, SpoolWriter)> {
         use std::os::unix::fs::OpenOptionsExt;
         let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(path)?;
         let file = Arc::new(file);
         let progress = watch::Sender::new(Progress { written: 0, state: ProgressState::Growing });
         let writer = SpoolWriter { file: Arc::clone(&file), hasher: Sha256::new(), written: 0 };
-        Ok((Self { file, path: path.to_owned(), progress }, writer))
+        let room = Room { all: Arc::clone(all), own: AtomicU64::new(0) };
+        Ok((Self { file, path: path.to_owned(), progress, room }, writer))
+    }
+
+    /// Counts bytes that are about to be written; gives the bytes of this file and those of all.
+    pub(super) fn count(&self, bytes: u64) -> (u64, u64) {
+        let count = |counter: &AtomicU64| counter.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        (count(&self.room.own), count(&self.room.all))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -243,7 +265,7 @@ mod tests {
     async fn readers_follow_a_file_that_grows() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.part");
-        let (spool, writer) = SpoolFile::create(&path).unwrap();
+        let (spool, writer) = SpoolFile::create(&path, &Arc::default()).unwrap();
         let mut early = spool.follow(None, ());
         assert!(early.next().now_or_never().is_none());
         let (writer, written) = writer.append(Bytes::from_static(b"hello ")).await.unwrap();
@@ -264,7 +286,7 @@ mod tests {
     #[tokio::test]
     async fn a_failed_file_never_looks_complete() {
         let dir = tempfile::tempdir().unwrap();
-        let (spool, writer) = SpoolFile::create(&dir.path().join("a.part")).unwrap();
+        let (spool, writer) = SpoolFile::create(&dir.path().join("a.part"), &Arc::default()).unwrap();
         let (_, written) = writer.append(Bytes::from_static(b"half")).await.unwrap();
         spool.advance(written);
         spool.end(Err(Problem::internal()));
@@ -279,7 +301,7 @@ mod tests {
     async fn a_file_is_read_to_its_end_after_it_was_unlinked() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.part");
-        let (spool, writer) = SpoolFile::create(&path).unwrap();
+        let (spool, writer) = SpoolFile::create(&path, &Arc::default()).unwrap();
         let (_, written) = writer.append(Bytes::from_static(b"all of it")).await.unwrap();
         spool.advance(written);
         spool.end(Ok(finished()));

@@ -91,6 +91,7 @@ fn parse_part<T: Send>(
     judge: impl FnOnce(&mut T, &mut Walk<'_>) -> Checked + Send,
 ) -> Result<T, Problem> {
     super::counted(tokens(text, limits).and_then(|tokens| {
+        super::length::check(&tokens.tokens, limits)?;
         with_room(tokens.roomy, || {
             let dialect = Budgeted::new(tokens.tokens.len(), limits.nodes);
             let mut parser = Parser::new(&dialect).with_tokens_with_locations(tokens.tokens);

@@ -13,7 +13,7 @@ use super::walk::Walk;
 use super::{functions, numbers, types};
 
 /// Terms of a chain whatever the configured limit: a tree as deep as that is dropped on any thread's stack.
-const CHAIN_TERMS_MAX: u64 = 1_000;
+pub(super) const CHAIN_TERMS_MAX: u64 = 1_000;
 
 /// Branches up to which the planner writes a CASE out as AND and OR.
 const BRANCHES_WRITTEN_OUT: usize = 2;

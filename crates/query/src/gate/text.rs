@@ -72,19 +72,26 @@ fn as_word(token: &TokenWithSpan) -> Option<&Word> {
 }
 
 /// Drops whitespace and comments and the semicolons around the one statement.
-fn one_statement(all: Vec<TokenWithSpan>) -> Checked<Vec<TokenWithSpan>> {
-    let mut tokens: Vec<TokenWithSpan> = Vec::with_capacity(all.len() / 2);
-    let mut ended = false;
-    for token in all {
-        match &token.token {
-            Token::Whitespace(_) | Token::EOF => {}
-            Token::SemiColon => ended = !tokens.is_empty(),
-            _ if ended => {
-                let problem = not_allowed("One statement at a time: there is another one after the semicolon.");
-                return Err(at(problem, token.span.start));
-            }
-            _ => tokens.push(token),
+fn one_statement(mut tokens: Vec<TokenWithSpan>) -> Checked<Vec<TokenWithSpan>> {
+    let (mut begun, mut ended, mut another) = (false, false, None);
+    // In place: there are as many tokens as bytes at worst, and each is far larger than a byte.
+    tokens.retain(|token| match &token.token {
+        Token::Whitespace(_) | Token::EOF => false,
+        Token::SemiColon => {
+            ended = begun;
+            false
         }
+        _ => {
+            begun = true;
+            if ended {
+                another = another.or(Some(token.span.start));
+            }
+            true
+        }
+    });
+    if let Some(location) = another {
+        let problem = not_allowed("One statement at a time: there is another one after the semicolon.");
+        return Err(at(problem, location));
     }
     if tokens.is_empty() {
         return Err(invalid("The statement is empty."));

@@ -167,6 +167,31 @@ async fn the_oldest_exports_make_room() {
 }
 
 #[tokio::test]
+async fn a_file_takes_room_for_as_long_as_somebody_reads_it() {
+    let portal = Portal::new(|limits| limits.query.spool_bytes = 150).await;
+    let mut idle = portal.questions.export(&export("a", "chunks:10:10")).await.unwrap();
+    idle.ready().await.unwrap();
+    let reading = idle.read(None).await.unwrap();
+    spooled(&portal, &export("a", "chunks:10:10")).await;
+    let other = async || {
+        let mut other = portal.questions.export(&export("b", "chunks:9:11")).await.unwrap();
+        other.ready().await
+    };
+    let refused = other().await.unwrap_err();
+    assert_eq!((refused.kind, refused.retry_after_s), (ProblemKind::Unavailable, Some(30)), "{refused}");
+    // What was refused left no count behind, and a small one has room.
+    portal.questions.export(&export("b", "chunks:5:10")).await.unwrap().ready().await.unwrap();
+    drop((idle, reading));
+    for _ in 0..400 {
+        if other().await.is_ok() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("there is no room although the file is gone");
+}
+
+#[tokio::test]
 async fn a_making_that_nobody_waits_for_ends_after_a_while() {
     let mut portal = Portal::new(|_| ()).await;
     let dir = portal.spool.path().join("short");

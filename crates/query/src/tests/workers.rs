@@ -34,6 +34,7 @@ pub(super) fn order(sql: &str, first_byte_ms: u64, total_ms: u64) -> WorkOrder {
             spill_bytes: 1 << 20,
             answer_bytes: 1 << 20,
             answer_rows: u64::MAX,
+            row_bytes: 1 << 20,
         },
     }
 }
@@ -97,6 +98,27 @@ async fn problems_before_the_first_byte_are_told_at_once() {
     let (_, workers) = pool(1);
     let problem = workers.run(&order("do:problem", 5_000, 5_000), Effort::Work, &turn().await).await.err().unwrap();
     assert_eq!((problem.kind, problem.detail.as_str()), (ProblemKind::QueryFailed, "so the worker says"));
+}
+
+#[tokio::test]
+async fn a_message_that_no_worker_of_ours_sends_is_not_read() {
+    for flight in [false, true] {
+        let (fake, workers) = pool(1);
+        let mut long = order("do:chunks:1:67108864", 5_000, 5_000);
+        if flight {
+            long.output.kind.format = Format::Flight;
+        }
+        let problem = match workers.run(&long, Effort::Scan, &turn().await).await {
+            Ok(answer) => collect(answer).await.unwrap_err(),
+            Err(problem) => problem,
+        };
+        assert_eq!(problem.kind, ProblemKind::Internal, "{problem}");
+        // It was asked once, and another worker is in its place.
+        assert_eq!(fake.orders().len(), 1);
+        long.sql = "do:chunks:1:16777216".to_owned();
+        let whole = collect(workers.run(&long, Effort::Scan, &turn().await).await.unwrap()).await.unwrap();
+        assert_eq!((whole.len(), fake.connections()), (16 << 20, 2));
+    }
 }
 
 #[tokio::test]

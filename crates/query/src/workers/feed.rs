@@ -17,7 +17,7 @@ use bytes::Bytes;
 use portico_model::order::{AnswerHead, AnswerTail, WorkOrder};
 use portico_model::problem::{Problem, ProblemKind};
 use tokio::time::Instant;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use super::lease::Lease;
 use super::pool::End;
@@ -225,6 +225,12 @@ async fn explain(lease: Lease, status: Option<&Status>) -> Failure {
             metrics::counter!("portico_worker_faults_total").increment(1);
         }
         return Failure::Problem(problem);
+    }
+    if status.is_some_and(|status| status.code() == Code::OutOfRange) {
+        // A worker of ours refuses such an answer itself. This one lives on, and must not.
+        tracing::error!("a worker announced a message that is longer than any may be");
+        lease.retire();
+        return Failure::Problem(Problem::internal());
     }
     if !lease.is_process() {
         lease.retire();

@@ -15,6 +15,8 @@ const SETTLE: Duration = Duration::from_millis(300);
 /// Between two looks at a worker that is to come to rest, and how many in a row must find it so.
 const SETTLE_LOOK: Duration = Duration::from_millis(10);
 const SETTLE_LOOKS: u32 = 3;
+/// What the parts of a message have around them.
+const ENVELOPE_BYTES: usize = 1024;
 
 /// A worker that is held for one question. Dropping it lets the worker come to rest, then frees it.
 pub(super) struct Lease {
@@ -29,9 +31,10 @@ impl Lease {
         Self { pool, worker, assignment, given_back: false }
     }
 
+    /// Whatever announces a longer message than a worker of ours sends is not read: room is made for what is announced.
     pub(super) fn client(&self) -> FlightServiceClient<Channel> {
         FlightServiceClient::new(self.worker.channel.clone())
-            .max_decoding_message_size(usize::MAX)
+            .max_decoding_message_size(self.pool.bounds.message_bytes.saturating_add(ENVELOPE_BYTES))
             .max_encoding_message_size(usize::MAX)
     }
 

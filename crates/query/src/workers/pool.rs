@@ -9,7 +9,7 @@ use arrow_flight::Action;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use futures::TryStreamExt;
 use portico_model::limits::QueryLimits;
-use portico_model::order::{Measure, MeasureState, WorkOrder, WorkerReport};
+use portico_model::order::{Measure, MeasureState, WorkOrder, WorkerReport, message_bytes_max};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
@@ -45,6 +45,8 @@ pub(super) struct Bounds {
     pub(super) spill_bytes: u64,
     pub(super) threads: usize,
     pub(super) cpu_ms: u64,
+    /// Bytes of a worker's message at most.
+    pub(super) message_bytes: usize,
     /// Longest wait for an idle worker.
     pub(super) wait: Duration,
 }
@@ -68,6 +70,7 @@ impl Bounds {
             // More threads than this only help one question at the cost of all others.
             threads: cores.min(8),
             cpu_ms: limits.cpu_ms,
+            message_bytes: usize::try_from(message_bytes_max(limits.flight_row_bytes)).unwrap_or(usize::MAX),
             wait: Duration::from_millis(limits.queue_wait_ms.max(1)),
         }
     }

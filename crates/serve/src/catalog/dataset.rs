@@ -58,7 +58,11 @@ pub(crate) struct DatasetDocument {
     /// By which groups of people the table can be told apart.
     pub(crate) groups: Vec<GroupProfile>,
     pub(crate) columns: Vec<ColumnDocument>,
+    /// The newest ones, a page of them.
     pub(crate) versions: Vec<VersionEntry>,
+    pub(crate) versions_total: u64,
+    /// Where all of them are listed.
+    pub(crate) versions_url: String,
     pub(crate) downloads: Vec<DownloadDocument>,
     pub(crate) url: String,
 }
@@ -177,11 +181,23 @@ pub(crate) async fn dataset_at(
     number: Option<VersionNumber>,
 ) -> Result<DatasetDocument, Refusal> {
     let opened = released::open(site, principal, name, number).await?;
-    let versions = list(site, &opened.dataset).await?;
+    let versions = list(site, &opened.dataset, 1).await?;
     Ok(describe(site, opened, versions))
 }
 
-/// Lists a dataset's versions, newest first, withdrawn ones included.
+/// What `/api/datasets/{name}/versions` answers: one page of the versions.
+#[derive(Debug, Serialize)]
+pub(crate) struct VersionsDocument {
+    dataset: String,
+    total: u64,
+    page: u64,
+    pages: u64,
+    next: Option<String>,
+    previous: Option<String>,
+    versions: Vec<VersionEntry>,
+}
+
+/// Lists a dataset's versions, newest first, withdrawn ones included; `page` counts from 1.
 ///
 /// # Errors
 /// As [`released::open`] for the current version.
@@ -189,12 +205,29 @@ pub(crate) async fn versions(
     site: &Arc<Site>,
     principal: &Principal,
     name: &str,
-) -> Result<Vec<VersionEntry>, Refusal> {
+    page: u64,
+) -> Result<VersionsDocument, Refusal> {
     let opened = released::open(site, principal, name, None).await?;
-    list(site, &opened.dataset).await
+    let (versions, total) = list(site, &opened.dataset, page).await?;
+    let pages = total.div_ceil(page_rows(site)).max(1);
+    let turned = |page: u64| site.url(&format!("/api/datasets/{name}/versions?page={page}"));
+    Ok(VersionsDocument {
+        dataset: name.to_owned(),
+        total,
+        page,
+        pages,
+        next: (page < pages).then(|| turned(page + 1)),
+        previous: (page > 1).then(|| turned((page - 1).min(pages))),
+        versions,
+    })
 }
 
-async fn list(site: &Arc<Site>, dataset: &DatasetRecord) -> Result<Vec<VersionEntry>, Refusal> {
+fn page_rows(site: &Site) -> u64 {
+    site.limits.http.page_rows.max(1)
+}
+
+/// One page of a dataset's versions, and how many there are in all.
+async fn list(site: &Arc<Site>, dataset: &DatasetRecord, page: u64) -> Result<(Vec<VersionEntry>, u64), Refusal> {
     let name = &dataset.metadata.name;
     let entry = |summary: VersionSummary| VersionEntry {
         version: summary.version,
@@ -208,12 +241,12 @@ async fn list(site: &Arc<Site>, dataset: &DatasetRecord) -> Result<Vec<VersionEn
         bytes: (summary.state == VersionState::Released).then_some(summary.bytes),
         url: site.url(&format!("/datasets/{name}/versions/{}", summary.version)),
     };
-    let mut versions: Vec<VersionEntry> = site.store.catalog.versions(name).await?.into_iter().map(entry).collect();
-    versions.sort_by_key(|version| std::cmp::Reverse(version.version));
-    Ok(versions)
+    let skip = page.saturating_sub(1).saturating_mul(page_rows(site));
+    let (summaries, total) = site.store.catalog.versions_page(name, skip, page_rows(site)).await?;
+    Ok((summaries.into_iter().map(entry).collect(), total))
 }
 
-fn describe(site: &Site, opened: Opened, versions: Vec<VersionEntry>) -> DatasetDocument {
+fn describe(site: &Site, opened: Opened, (versions, versions_total): (Vec<VersionEntry>, u64)) -> DatasetDocument {
     let downloads = downloads(site, &opened.record);
     let columns = columns(&opened.dataset.metadata, &opened.record);
     let (metadata, record) = (opened.dataset.metadata, opened.record);
@@ -257,6 +290,8 @@ fn describe(site: &Site, opened: Opened, versions: Vec<VersionEntry>) -> Dataset
         groups: record.profile.groups.clone(),
         columns,
         versions,
+        versions_total,
+        versions_url: site.url(&format!("/api/datasets/{}/versions", metadata.name)),
         downloads,
         url: site.url(&format!("/datasets/{}", metadata.name)),
     }

@@ -23,7 +23,7 @@ const KNOWN: &str = "q, department, keyword, format, page";
 const TEXT_MAX: usize = 200;
 
 /// The last page that can be asked for.
-const PAGE_MAX: u64 = 1_000_000;
+pub(crate) const PAGE_MAX: u64 = 1_000_000;
 
 /// Datasets that are looked through for a format that not every table has.
 const LOOKED_THROUGH_MAX: u64 = 5_000;

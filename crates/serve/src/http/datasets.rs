@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! GET /api/datasets?q=&department=&keyword=&format=&page=      GET /api/datasets/{name}
-//! GET /api/datasets/{name}/versions[/{n}]                      GET /api/datasets/{name}/changes?from=&to=
+//! GET /api/datasets/{name}/versions[?page=|/{n}]               GET /api/datasets/{name}/changes?from=&to=
 //! ```
 
 use std::sync::Arc;
@@ -10,10 +10,9 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use http::HeaderMap;
-use portico_model::problem::Problem;
-use serde::Serialize;
+use portico_model::problem::{Problem, ProblemKind};
 
-use crate::catalog::{self, SearchRequest, VersionEntry};
+use crate::catalog::{self, PAGE_MAX, SearchRequest};
 use crate::http::asker::Asker;
 use crate::http::cache::CachePolicy;
 use crate::http::names;
@@ -46,24 +45,21 @@ pub(crate) async fn dataset(
     reply::json(&headers, &document, CachePolicy::Revalidate)
 }
 
-/// What `/api/datasets/{name}/versions` answers.
-#[derive(Serialize)]
-struct VersionsDocument {
-    dataset: String,
-    versions: Vec<VersionEntry>,
-}
-
 /// `GET /api/datasets/{name}/versions`.
 pub(crate) async fn versions(
     State(site): State<Arc<Site>>,
     Asker(caller): Asker,
     Path(name): Path<String>,
     headers: HeaderMap,
-    query: Parameters,
+    mut query: Parameters,
 ) -> Result<Response, Refusal> {
-    query.finish("")?;
-    let versions = catalog::versions(&site, &caller.principal, &name).await?;
-    reply::json(&headers, &VersionsDocument { dataset: name, versions }, CachePolicy::Revalidate)
+    let page = query.take_number("page")?.unwrap_or(1);
+    query.finish("page")?;
+    if !(1..=PAGE_MAX).contains(&page) {
+        return Err(Refusal::new(ProblemKind::InvalidRequest, format!("Pages go from 1 to {PAGE_MAX}.")));
+    }
+    let document = catalog::versions(&site, &caller.principal, &name, page).await?;
+    reply::json(&headers, &document, CachePolicy::Revalidate)
 }
 
 /// `GET /api/datasets/{name}/versions/{n}`.

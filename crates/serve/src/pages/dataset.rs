@@ -55,6 +55,7 @@ struct DatasetPage {
     columns: Vec<Column>,
     examples: Vec<Example>,
     versions: Vec<VersionLine>,
+    versions_left: u64,
 }
 
 struct KeywordLink {
@@ -125,6 +126,7 @@ fn page(site: &Site, document: DatasetDocument, base: &str) -> DatasetPage {
         statement: format!("SELECT *\nFROM {}\nLIMIT 20", document.sql_name),
         columns: document.columns.iter().map(|entry| column(entry, document.rows)).collect(),
         examples: examples::examples(base, &document),
+        versions_left: document.versions_total.saturating_sub(u64::try_from(document.versions.len()).unwrap_or(0)),
         versions: document.versions.iter().map(|version| version_line(version, shown)).collect(),
         name: document.name,
         sql_name: document.sql_name,

@@ -1,8 +1,14 @@
 //! The catalog as JSON, and what the service says of itself.
 
-use http::{Method, StatusCode};
+use std::sync::Arc;
 
-use crate::testing::World;
+use http::{Method, StatusCode};
+use portico_model::dataset::DatasetMetadata;
+use portico_model::limits::Limits;
+use portico_model::name::DatasetName;
+
+use crate::site::SiteSettings;
+use crate::testing::{NOW_MS, World};
 
 #[tokio::test]
 async fn the_catalog_lists_what_is_released() {
@@ -45,6 +51,25 @@ async fn a_version_has_a_manifest_without_paths_or_people() {
     assert!(!answer.text().contains("cio-of-the-city") && !answer.text().contains("\"path\""));
     let versions = world.get("/api/datasets/street-trees/versions").await.json();
     assert_eq!(versions["versions"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn versions_come_a_page_at_a_time() {
+    let metadata = DatasetMetadata::named(DatasetName::parse("street-trees").unwrap());
+    let mut limits = Limits::default();
+    limits.http.page_rows = 1;
+    let world = World::built(SiteSettings::default(), metadata, limits, Arc::new(|| NOW_MS)).await;
+    let dataset = world.get("/api/datasets/street-trees").await.json();
+    assert_eq!((dataset["versions"].as_array().unwrap().len(), dataset["versions_total"].as_u64()), (1, Some(2)));
+    assert_eq!(dataset["versions"][0]["version"], 2);
+    assert_eq!(dataset["versions_url"], "/api/datasets/street-trees/versions");
+    let page = world.get("/api/datasets/street-trees/versions?page=2").await.json();
+    assert_eq!((page["versions"][0]["version"].as_u64(), page["pages"].as_u64()), (Some(1), Some(2)));
+    assert_eq!((page["versions"].as_array().unwrap().len(), page["next"].is_null()), (1, true));
+    let past = world.get("/api/datasets/street-trees/versions?page=9").await.json();
+    assert_eq!((past["versions"].as_array().unwrap().len(), past["total"].as_u64()), (0, Some(2)));
+    assert_eq!(world.get("/api/datasets/street-trees/versions?page=0").await.status, StatusCode::BAD_REQUEST);
+    assert!(world.get("/datasets/street-trees").await.text().contains("And 1 older ones"));
 }
 
 #[tokio::test]

@@ -82,21 +82,42 @@ impl Catalog {
         .bind(dataset.as_str())
         .fetch_all(self.pool())
         .await?;
-        let mut expected = VersionNumber::try_from(rows.len()).unwrap_or(VersionNumber::MAX);
-        let mut found = Vec::with_capacity(rows.len());
-        for row in &rows {
-            check(row, dataset, expected)?;
-            found.push(VersionSummary {
-                version: expected,
-                state: records::parse_state(&row.try_get::<String, _>("state")?)?,
-                released_ms: row.try_get("released_ms")?,
-                rows: records::count(row.try_get("rows")?)?,
-                bytes: records::count(row.try_get("bytes")?)?,
-            });
-            // Numbers go from 1 without gaps: rows are never removed.
-            expected = expected.saturating_sub(1);
+        summaries(&rows, dataset, VersionNumber::try_from(rows.len()).unwrap_or(VersionNumber::MAX))
+    }
+
+    /// Some versions of a dataset, newest first: `take` of them behind the newest `skip`; and how many there are in all.
+    ///
+    /// # Errors
+    /// As [`Catalog::versions`].
+    pub async fn versions_page(
+        &self,
+        dataset: &DatasetName,
+        skip: u64,
+        take: u64,
+    ) -> Result<(Vec<VersionSummary>, u64), StoreError> {
+        let newest: Option<i64> = sqlx::query("SELECT max(version) AS newest FROM version WHERE dataset = $1")
+            .bind(dataset.as_str())
+            .fetch_one(self.pool())
+            .await?
+            .try_get("newest")?;
+        let newest = newest.map_or(Ok(0), records::number)?;
+        let first = newest.saturating_sub(VersionNumber::try_from(skip).unwrap_or(VersionNumber::MAX));
+        let take = VersionNumber::try_from(take).unwrap_or(VersionNumber::MAX).min(first);
+        let rows = sqlx::query(concat!(
+            "SELECT ",
+            version_columns!(),
+            " FROM version WHERE dataset = $1 AND version <= $2 ORDER BY version DESC LIMIT $3"
+        ))
+        .bind(dataset.as_str())
+        .bind(i64::from(first))
+        .bind(i64::from(take))
+        .fetch_all(self.pool())
+        .await?;
+        let found = summaries(&rows, dataset, first)?;
+        if VersionNumber::try_from(found.len()) != Ok(take) {
+            return Err(StoreError::corrupt("a catalog row", "a version's row is missing"));
         }
-        Ok(found)
+        Ok((found, u64::from(newest)))
     }
 
     /// The version that a revision became, if it was released.
@@ -178,6 +199,24 @@ impl Catalog {
 }
 
 /// The row is whole, and the one that was asked for: a damaged index may lead to another.
+/// Rows of one dataset, newest first, as what they say: numbers go without gaps, since rows are never removed.
+fn summaries(rows: &[AnyRow], dataset: &DatasetName, newest: VersionNumber) -> Result<Vec<VersionSummary>, StoreError> {
+    let mut expected = newest;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in rows {
+        check(row, dataset, expected)?;
+        found.push(VersionSummary {
+            version: expected,
+            state: records::parse_state(&row.try_get::<String, _>("state")?)?,
+            released_ms: row.try_get("released_ms")?,
+            rows: records::count(row.try_get("rows")?)?,
+            bytes: records::count(row.try_get("bytes")?)?,
+        });
+        expected = expected.saturating_sub(1);
+    }
+    Ok(found)
+}
+
 fn check(row: &AnyRow, dataset: &DatasetName, version: VersionNumber) -> Result<(), StoreError> {
     seals::check(&seals::VERSION, row)?;
     let is_asked = row.try_get::<String, _>("dataset")? == dataset.as_str()
