@@ -28,6 +28,8 @@ mod statistics;
 const WHAT: &str = "Delta log entry";
 /// Files of older versions stay readable: nobody's vacuum is to take them for waste.
 const RETENTION: &str = "interval 36500 days";
+/// Entries stay, too: backups and scrubs read each of them, whatever checkpoints other programs make.
+const LOG_CLEANUP: &str = "delta.enableExpiredLogCleanup";
 
 /// One release as Delta sees it.
 #[derive(Clone, Debug)]
@@ -210,7 +212,7 @@ fn table_actions(root: &str, commit: &DeltaCommit, before: Option<&EagerSnapshot
             "format": { "provider": "parquet", "options": {} },
             "schemaString": schema_text,
             "partitionColumns": [],
-            "configuration": { "delta.deletedFileRetentionDuration": RETENTION },
+            "configuration": { "delta.deletedFileRetentionDuration": RETENTION, LOG_CLEANUP: "false" },
             "createdTime": commit.now_ms,
         });
         let protocol: Protocol = serde_json::from_value(wants_protocol).map_err(unreadable)?;

@@ -156,3 +156,41 @@ async fn the_commit_path_writes_no_checkpoints() {
     assert_eq!(names.len(), 25);
     assert!(names.iter().all(|name| name.ends_with(".json")), "{names:?}");
 }
+
+/// A directory, and the table that is made in it.
+fn on_disk() -> (tempfile::TempDir, portico_store::Storage, std::path::PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("file://{}", directory.path().display());
+    let storage = portico_store::Storage::open(&url, &crate::sample::no_options()).unwrap();
+    let table = directory.path().join("released/ROOT");
+    (directory, storage, table)
+}
+
+/// What another program does with a table that it may write to: a checkpoint, and its housekeeping if the table allows it.
+/// All entries are two months old.
+async fn checkpoint(table: &std::path::Path, version: u64) {
+    use deltalake_core::protocol::checkpoints::create_checkpoint_from_table_url_and_cleanup;
+    for entry in std::fs::read_dir(table.join("_delta_log")).unwrap() {
+        let entry = std::fs::File::options().write(true).open(entry.unwrap().path()).unwrap();
+        let modified = entry.metadata().unwrap().modified().unwrap();
+        entry.set_modified(modified - std::time::Duration::from_secs(60 * 24 * 60 * 60)).unwrap();
+    }
+    let url = url::Url::from_directory_path(table).unwrap();
+    create_checkpoint_from_table_url_and_cleanup(url, version, None, None).await.unwrap();
+    assert!(table.join(format!("_delta_log/{version:020}.checkpoint.parquet")).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_entries_outlive_the_checkpoints_of_other_programs() {
+    let (_directory, storage, table) = on_disk();
+    for id in ["r0", "r1", "r2"] {
+        storage.commit_version("ROOT", &commit(id, vec![file(id)])).await.unwrap();
+    }
+    checkpoint(&table, 1).await;
+    assert_eq!(storage.commit_version("ROOT", &commit("r3", vec![file("r3")])).await.unwrap(), 3);
+    for number in 0..4 {
+        assert!(table.join(format!("_delta_log/{number:020}.json")).exists(), "{number}");
+        let files = storage.delta_files("ROOT", Some(number)).await.unwrap();
+        assert_eq!(files[0].path, format!("ROOT/r{number}.parquet"));
+    }
+}
