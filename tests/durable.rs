@@ -7,6 +7,7 @@ mod faults;
 mod races;
 mod refreshes;
 mod rot;
+mod sweeps;
 mod troubled;
 
 use portico_model::dataset::{ColumnDescription, DatasetMetadata};

@@ -22,6 +22,8 @@ pub struct Swept {
     pub bytes: u64,
     /// Datasets that were passed over because a release was at work on them.
     pub busy: u64,
+    /// Released tables that the catalog does not know: nothing of theirs is removed.
+    pub unknown: u64,
 }
 
 impl Publisher {
@@ -29,12 +31,15 @@ impl Publisher {
     /// are older than a day, and what writers left behind when they died. A dataset's files are removed under its
     /// lease, so that none goes which a release is about to name. `dry_run` only counts.
     ///
+    /// A catalog never forgets a dataset. Where the storage has a released table that it does not know, it is an older
+    /// catalog or another portal's: that table stays, and so does what lies in staging for revisions that nobody knows.
+    ///
     /// # Errors
     /// [`PublishError::Store`] when storage or catalog fail; doing it again goes on. A damaged catalog is refused:
-    /// what it does not name any more may be needed.
+    /// what it does not name any more may be needed. So is an empty one over a storage with released tables.
     pub async fn sweep(&self, dry_run: bool, now_ms: i64) -> Result<Swept, PublishError> {
         self.store.catalog.integrity().await?;
-        let mut swept = Swept::default();
+        let mut swept = Swept { unknown: self.unknown_tables().await?, ..Swept::default() };
         let mut by_root: BTreeMap<String, Vec<StoredObject>> = BTreeMap::new();
         for object in self.store.storage.list_released().await? {
             if now_ms - object.modified_ms >= AGE_MS {
@@ -52,6 +57,25 @@ impl Publisher {
         Ok(swept)
     }
 
+    /// How many released tables the catalog does not know.
+    async fn unknown_tables(&self) -> Result<u64, PublishError> {
+        let catalog = &self.store.catalog;
+        let is_empty = catalog.is_empty().await?;
+        let mut unknown = 0;
+        for root in self.store.storage.tables().await? {
+            if is_empty {
+                let what = "the catalog is empty, and the storage holds released tables: it is not theirs. Name the right \
+                            catalog, or restore a backup; nothing was removed";
+                return Err(StoreError::Invalid { what: what.to_owned(), source: None }.into());
+            }
+            if catalog.dataset_at(&root).await?.is_none() {
+                tracing::warn!(%root, "the storage holds a released table that the catalog does not know");
+                unknown += 1;
+            }
+        }
+        Ok(unknown)
+    }
+
     async fn sweep_root(
         &self,
         root: &str,
@@ -61,6 +85,10 @@ impl Publisher {
     ) -> Result<(), PublishError> {
         let catalog = &self.store.catalog;
         let Some(dataset) = catalog.dataset_at(root).await? else {
+            // Asked now: what was no table when the sweep began may have become one.
+            if self.store.storage.is_table(root).await? {
+                return Ok(());
+            }
             return self.remove_released(objects.iter(), dry_run, swept).await;
         };
         let name = &dataset.metadata.name;
@@ -105,8 +133,11 @@ impl Publisher {
         let (storage, catalog) = (&self.store.storage, &self.store.catalog);
         for object in storage.list_staged().await? {
             let id = object.path.split('.').next().unwrap_or_default();
-            let open = catalog.revision(id).await?.is_some_and(|revision| revision.is_open());
-            if open || now_ms - object.modified_ms < AGE_MS {
+            let kept = match catalog.revision(id).await? {
+                Some(revision) => revision.is_open(),
+                None => swept.unknown > 0,
+            };
+            if kept || now_ms - object.modified_ms < AGE_MS {
                 continue;
             }
             let StoredObject { path, bytes, .. } = object;
