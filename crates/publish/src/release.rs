@@ -89,11 +89,13 @@ impl Publisher {
     ) -> Result<VersionRef, PublishError> {
         let id = record.id.as_str();
         let files = self.put_files(&root, id, &prepared).await?;
+        // Read before the number: what is committed under that number is above what is named before it.
+        let after = self.store.catalog.newest_delta_version(&record.dataset).await?;
         let next = self.store.catalog.next_version(&record.dataset).await?;
         let version = VersionRef { dataset: record.dataset.clone(), version: next };
         // With the number: a release that another one overtook commits anew, above it.
-        let commit =
-            DeltaCommit { txn: format!("{id}.{next}"), schema: prepared.schema.clone(), files: files.clone(), now_ms };
+        let (schema, txn) = (prepared.schema.clone(), format!("{id}.{next}"));
+        let commit = DeltaCommit { txn, schema, files: files.clone(), now_ms, after };
         let delta_version = self.store.storage.commit_version(&root, &commit).await?;
         let manifest = Manifest {
             version: version.clone(),

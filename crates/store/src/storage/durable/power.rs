@@ -200,7 +200,8 @@ async fn run(storage: &Storage, journal: &Journal, scratch: &Path) {
         note(Promise::Released(released(parts, &content)));
         let mut file = released(copied, &content);
         file.columns = vec![ColumnStatistics::default()];
-        let commit = DeltaCommit { txn: format!("r{version}"), schema: schema.clone(), files: vec![file], now_ms: 1 };
+        let (txn, after) = (format!("r{version}"), version.checked_sub(1).map(i64::from));
+        let commit = DeltaCommit { txn, schema: schema.clone(), files: vec![file], now_ms: 1, after };
         let number = storage.commit_version("ROOT", &commit).await.unwrap();
         note(Promise::Committed(number));
         storage.remove_staged(&staged).await.unwrap();
