@@ -7,6 +7,7 @@ mod faults;
 mod races;
 mod refreshes;
 mod rot;
+mod stalled;
 mod sweeps;
 mod troubled;
 

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use portico_model::name::DatasetName;
 use portico_store::{StagedFile, StoreError, StoredObject};
 use ulid::Ulid;
 
 use crate::error::PublishError;
+use crate::lease::Held;
 use crate::publisher::Publisher;
-use crate::release::LEASE_MS;
 
 /// How old an unnamed file must be: longer than any step takes, so that a file which is about to be named by a
 /// catalog row is never taken for a leftover.
@@ -96,22 +97,40 @@ impl Publisher {
         if dry_run || leftovers.is_empty() {
             return self.remove_released(leftovers.into_iter(), dry_run, swept).await;
         }
-        let holder = format!("sweep {}", Ulid::new());
-        match catalog.lease(name, &holder, now_ms, LEASE_MS).await {
-            Ok(()) => {}
+        let removed = match Held::take(catalog, name, format!("sweep {}", Ulid::new()), now_ms).await {
+            Ok(held) => {
+                let removed = self.remove_held(&held, name, objects, swept).await;
+                held.end().await;
+                removed
+            }
+            Err(error) => Err(error),
+        };
+        match removed {
             Err(StoreError::Conflict { .. }) => {
                 swept.busy += 1;
-                return Ok(());
+                Ok(())
             }
-            Err(error) => return Err(error.into()),
+            removed => Ok(removed?),
         }
+    }
+
+    /// Removes what no version names, as long as nobody else had the lease: what a release finds again and names after this
+    /// sweep was stopped for too long is not taken by what was read before.
+    async fn remove_held(
+        &self,
+        held: &Held<'_>,
+        name: &DatasetName,
+        objects: &[StoredObject],
+        swept: &mut Swept,
+    ) -> Result<(), StoreError> {
         // Again, now that nobody adds to them.
-        let removed = match catalog.released_paths(name).await {
-            Ok(named) => self.remove_released(unnamed(objects, &named).into_iter(), dry_run, swept).await,
-            Err(error) => Err(error.into()),
-        };
-        catalog.end_lease(name, &holder).await?;
-        removed
+        let named = self.store.catalog.released_paths(name).await?;
+        for object in unnamed(objects, &named) {
+            held.renew().await?;
+            self.store.storage.remove_released(&object.path).await?;
+            swept.count(object.bytes);
+        }
+        Ok(())
     }
 
     async fn remove_released(
