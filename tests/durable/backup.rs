@@ -149,3 +149,29 @@ async fn a_damaged_or_unfinished_backup_restores_nothing() {
     let nothing = empty_place.restore(&elsewhere, None, &mut |_| {}).await;
     assert!(matches!(nothing, Err(StoreError::NotFound { .. })), "{nothing:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_a_storage_that_is_ahead_of_the_catalog_a_revision_is_released_as_it_was_screened_last() {
+    let scratch = tempfile::tempdir().unwrap();
+    let store = empty(scratch.path(), "portal").await;
+    let publish = publisher(store.clone(), scratch.path());
+    let files = [1, 2].map(|mark| trees(scratch.path(), &mark.to_string(), 30, mark));
+    Road::new(&publish, "street-trees", &files[0]).go(NOW_MS).await.unwrap();
+    let id = Road::new(&publish, "street-trees", &files[1]).stage(NOW_MS).await.unwrap();
+    let kept = disk(scratch.path(), "kept");
+    store.backup(&kept, NOW_MS, &mut |_| {}).await.unwrap();
+    let mut road = Road { id: Some(id.clone()), ..Road::new(&publish, "street-trees", &files[1]) };
+    assert_eq!(road.go(NOW_MS).await.unwrap(), 2);
+    // The catalog is lost, the storage is not. The revision is read otherwise this time.
+    let catalog = empty(scratch.path(), "again").await.catalog;
+    let again = Store { storage: store.storage.clone(), catalog };
+    again.restore(&kept, None, &mut |_| {}).await.unwrap();
+    let publish = publisher(again.clone(), scratch.path());
+    let mut options = portico_publish::ReadOptions::named("trees.csv");
+    options.null_values = vec!["Elm".to_owned()];
+    let amendment = portico_publish::Amendment { metadata: None, options: Some(options) };
+    publish.amend(&operator(), &id, amendment, NOW_MS).await.unwrap();
+    let mut road = Road { id: Some(id), ..Road::new(&publish, "street-trees", &files[1]) };
+    assert_eq!(road.go(NOW_MS).await.unwrap(), 2);
+    assert_eq!(wrong(&again).await, [""; 0]);
+}

@@ -44,7 +44,7 @@ const LOG_CLEANUP: &str = "delta.enableExpiredLogCleanup";
 /// One release as Delta sees it.
 #[derive(Clone, Debug)]
 pub struct DeltaCommit {
-    /// What makes a retry find its own commit: the revision's id, or the id with the version's number.
+    /// What makes a retry find its own commit: the revision's id, and what tells one try from another release of it.
     pub txn: String,
     /// The schema of the files.
     pub schema: SchemaRef,
