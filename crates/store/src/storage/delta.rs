@@ -27,10 +27,12 @@ use url::Url;
 use super::{Area, Storage, check_key};
 use crate::error::StoreError;
 
+mod history;
 mod schema;
 mod statistics;
 mod tail;
 
+pub(crate) use history::History;
 use tail::{State, Tail};
 
 const WHAT: &str = "Delta log entry";

@@ -358,3 +358,24 @@ async fn a_commit_asks_the_storage_as_often_however_long_the_log_is() {
     // Who knows no version of the log finds the same.
     assert_eq!(storage.commit_version("ROOT", &DeltaCommit { after: None, ..next }).await.unwrap(), ENTRIES);
 }
+
+#[tokio::test]
+async fn a_scrub_reads_each_entry_of_a_log_as_often_however_long_the_log_is() {
+    let scratch = tempfile::tempdir().unwrap();
+    let counting = Arc::new(Faulty::new(Fault::Before));
+    let storage = Storage::over(counting.clone()).unwrap();
+    let store = Store { storage, catalog: Catalog::open("sqlite::memory:").await.unwrap() };
+    let mut asked = Vec::new();
+    for version in 1..=18_u8 {
+        let content = bytes(version, 900);
+        let part = (local(scratch.path(), "part", &content), released("", &content));
+        publish(&store, &format!("{version:02}REV"), scratch.path(), &Parts(vec![part])).await.unwrap();
+        if version.is_multiple_of(6) {
+            let before = counting.asked();
+            assert_eq!(store.scrub(&mut |_| {}).await.unwrap().wrong, 0);
+            asked.push(counting.asked() - before);
+        }
+    }
+    eprintln!("{asked:?} requests for scrubs of 6, 12 and 18 versions");
+    assert!(asked[2] - asked[1] <= asked[1] - asked[0] + 2, "{asked:?}");
+}
