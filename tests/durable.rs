@@ -7,6 +7,8 @@ mod faults;
 mod races;
 mod refreshes;
 mod rot;
+mod stalled;
+mod sweeps;
 mod troubled;
 
 use portico_model::dataset::{ColumnDescription, DatasetMetadata};

@@ -149,3 +149,74 @@ async fn a_damaged_or_unfinished_backup_restores_nothing() {
     let nothing = empty_place.restore(&elsewhere, None, &mut |_| {}).await;
     assert!(matches!(nothing, Err(StoreError::NotFound { .. })), "{nothing:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_a_storage_that_is_ahead_of_the_catalog_a_revision_is_released_as_it_was_screened_last() {
+    let scratch = tempfile::tempdir().unwrap();
+    let store = empty(scratch.path(), "portal").await;
+    let publish = publisher(store.clone(), scratch.path());
+    let files = [1, 2].map(|mark| trees(scratch.path(), &mark.to_string(), 30, mark));
+    Road::new(&publish, "street-trees", &files[0]).go(NOW_MS).await.unwrap();
+    let id = Road::new(&publish, "street-trees", &files[1]).stage(NOW_MS).await.unwrap();
+    let kept = disk(scratch.path(), "kept");
+    store.backup(&kept, NOW_MS, &mut |_| {}).await.unwrap();
+    let mut road = Road { id: Some(id.clone()), ..Road::new(&publish, "street-trees", &files[1]) };
+    assert_eq!(road.go(NOW_MS).await.unwrap(), 2);
+    // The catalog is lost, the storage is not. The revision is read otherwise this time.
+    let catalog = empty(scratch.path(), "again").await.catalog;
+    let again = Store { storage: store.storage.clone(), catalog };
+    again.restore(&kept, None, &mut |_| {}).await.unwrap();
+    let publish = publisher(again.clone(), scratch.path());
+    let mut options = portico_publish::ReadOptions::named("trees.csv");
+    options.null_values = vec!["Elm".to_owned()];
+    let amendment = portico_publish::Amendment { metadata: None, options: Some(options) };
+    publish.amend(&operator(), &id, amendment, NOW_MS).await.unwrap();
+    let mut road = Road { id: Some(id), ..Road::new(&publish, "street-trees", &files[1]) };
+    assert_eq!(road.go(NOW_MS).await.unwrap(), 2);
+    assert_eq!(wrong(&again).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_rots_in_a_backup_is_found_and_mended_within_a_month() {
+    const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+    let scratch = tempfile::tempdir().unwrap();
+    let store = empty(scratch.path(), "portal").await;
+    let publish = publisher(store.clone(), scratch.path());
+    Road::new(&publish, "street-trees", &trees(scratch.path(), "1", 30, 1)).go(NOW_MS).await.unwrap();
+    let kept = disk(scratch.path(), "kept");
+    store.backup(&kept, NOW_MS, &mut |_| {}).await.unwrap();
+    let file = store.storage.list_released().await.unwrap().remove(0).path;
+    let file = scratch.path().join("kept/released").join(file);
+    let whole = std::fs::read(&file).unwrap();
+    let mut damaged = whole.clone();
+    damaged[whole.len() / 2] ^= 1;
+    std::fs::write(&file, damaged).unwrap();
+    let mut copied = 0;
+    for day in 1..=29 {
+        copied += store.backup(&kept, NOW_MS + day * DAY_MS, &mut |_| {}).await.unwrap().copied_files;
+    }
+    assert_eq!((copied, std::fs::read(&file).unwrap() == whole), (1, true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_backup_brings_nothing_purged_back_into_a_storage_that_was_kept() {
+    let scratch = tempfile::tempdir().unwrap();
+    let store = empty(scratch.path(), "portal").await;
+    let publish = publisher(store.clone(), scratch.path());
+    for mark in [1, 2] {
+        let file = trees(scratch.path(), &mark.to_string(), 30, mark);
+        Road::new(&publish, "street-trees", &file).go(NOW_MS).await.unwrap();
+    }
+    let kept = disk(scratch.path(), "kept");
+    store.backup(&kept, NOW_MS, &mut |_| {}).await.unwrap();
+    let first = portico_model::name::VersionRef { dataset: super::faults::street_trees(), version: 1 };
+    store.catalog.withdraw(&first, "It named people.", "cio", NOW_MS).await.unwrap();
+    publish.purge(&operator(), &first, ("It named people.", "street-trees@1"), NOW_MS).await.unwrap();
+    let left = store.storage.list_released().await.unwrap();
+    assert_eq!(left.len(), 1);
+    let catalog = empty(scratch.path(), "again").await.catalog;
+    let again = Store { storage: store.storage.clone(), catalog };
+    let refused = again.restore(&kept, None, &mut |_| {}).await;
+    assert!(matches!(refused, Err(StoreError::Corrupt { .. })), "{refused:?}");
+    assert_eq!(again.storage.list_released().await.unwrap(), left);
+}

@@ -38,6 +38,7 @@ mod fetch;
 mod inherited;
 mod inventory;
 mod layout;
+mod lease;
 mod links;
 mod merge;
 mod metadata;

@@ -24,8 +24,8 @@ use ulid::Ulid;
 
 use crate::decisions::{denied, text};
 use crate::error::PublishError;
+use crate::lease::Held;
 use crate::publisher::{Publisher, from_json, json};
-use crate::release::LEASE_MS;
 
 /// Texts of a version's statistics that are searched for at most.
 const TEXTS_MAX: usize = 2_000;
@@ -133,16 +133,18 @@ impl Publisher {
         }
         let version = record.version.clone();
         let catalog = &self.store.catalog;
-        let holder = format!("purge {}", Ulid::new());
-        catalog.lease(&version.dataset, &holder, now_ms, LEASE_MS).await?;
-        let done = self.purge_leased(&version, &holder, now_ms).await;
-        if let Err(error) = catalog.end_lease(&version.dataset, &holder).await {
-            tracing::warn!(%error, "the dataset's lease has to run out by itself");
-        }
+        let held = Held::take(catalog, &version.dataset, format!("purge {}", Ulid::new()), now_ms).await?;
+        let done = self.purge_leased(&version, &held, now_ms).await;
+        held.end().await;
         done
     }
 
-    async fn purge_leased(&self, version: &VersionRef, holder: &str, now_ms: i64) -> Result<PurgeRecord, PublishError> {
+    async fn purge_leased(
+        &self,
+        version: &VersionRef,
+        held: &Held<'_>,
+        now_ms: i64,
+    ) -> Result<PurgeRecord, PublishError> {
         let (storage, catalog) = (&self.store.storage, &self.store.catalog);
         let unknown = || PublishError::UnknownDataset(version.dataset.clone());
         let dataset = catalog.dataset(&version.dataset).await?.ok_or_else(unknown)?;
@@ -153,6 +155,7 @@ impl Publisher {
 
         let named = self.named_by_others(version).await?;
         for file in record.manifest.files.iter().filter(|file| !named.contains(&file.path)) {
+            held.renew().await?;
             storage.remove_released(&file.path).await?;
             report.files.push(RemovedFile { sha256: file.sha256.clone(), bytes: file.bytes });
         }
@@ -163,33 +166,49 @@ impl Publisher {
                 gone.push(revision.id.clone());
             }
         }
-        // Leftovers of a release that was tried more than once are the version's, too.
-        for object in storage.list_released().await? {
-            let name = object.path.strip_prefix(&dataset.root).and_then(|rest| rest.strip_prefix('/'));
-            let theirs = |id: &String| name.is_some_and(|name| name.starts_with(&format!("{id}.")));
-            if gone.iter().any(theirs) && !named.contains(&object.path) {
-                storage.remove_released(&object.path).await?;
-            }
-        }
+        self.remove_leftovers(&dataset.root, &gone, &named, held).await?;
         let closed = |revision: &&RevisionRecord| {
             gone.contains(&revision.id)
                 || matches!(revision.state, RevisionState::Discarded | RevisionState::Superseded)
         };
         let emptied = revisions.iter().filter(closed).map(emptied).collect::<Result<Vec<_>, _>>()?;
+        held.renew().await?;
         report.staged_files = self.clear_staging(&emptied).await?;
         report.open_revisions =
             revisions.iter().filter(|revision| revision.is_open()).map(|revision| revision.id.clone()).collect();
+        held.renew().await?;
         report.log_entries = storage.redact_delta(&dataset.root, &gone).await?;
+        held.renew().await?;
         report.exports = storage.spool_clear().await?;
         report.revisions = u64::try_from(emptied.len()).unwrap_or(u64::MAX);
         let metadata = metadata_after(&dataset, &revisions, &self.public_versions(version).await?, &gone)?;
-        let erasure = Erasure { revisions: emptied, metadata, report, holder: holder.to_owned() };
+        held.renew().await?;
+        let erasure = Erasure { revisions: emptied, metadata, report, holder: held.holder().to_owned() };
         let erased = catalog.erase_version(version, &erasure, now_ms).await?;
         catalog.wipe().await?;
         let mut report = erased.report.unwrap_or_default();
         report.searched = storage.search(&needles).await?;
         report.searched.insert("catalog".to_owned(), catalog.search(&needles).await?);
         Ok(catalog.finish_purge(version, &report, now_ms).await?)
+    }
+
+    /// Leftovers of a release that was tried more than once are the version's, too.
+    async fn remove_leftovers(
+        &self,
+        root: &str,
+        gone: &[String],
+        named: &BTreeSet<String>,
+        held: &Held<'_>,
+    ) -> Result<(), PublishError> {
+        for object in self.store.storage.list_released().await? {
+            let name = object.path.strip_prefix(root).and_then(|rest| rest.strip_prefix('/'));
+            let theirs = |id: &String| name.is_some_and(|name| name.starts_with(&format!("{id}.")));
+            if gone.iter().any(theirs) && !named.contains(&object.path) {
+                held.renew().await?;
+                self.store.storage.remove_released(&object.path).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes whatever revisions have in staging.

@@ -89,11 +89,14 @@ impl Publisher {
     ) -> Result<VersionRef, PublishError> {
         let id = record.id.as_str();
         let files = self.put_files(&root, id, &prepared).await?;
+        // Read before the number: what is committed under that number is above what is named before it.
+        let after = self.store.catalog.newest_delta_version(&record.dataset).await?;
         let next = self.store.catalog.next_version(&record.dataset).await?;
         let version = VersionRef { dataset: record.dataset.clone(), version: next };
         // With the number: a release that another one overtook commits anew, above it.
-        let commit =
-            DeltaCommit { txn: format!("{id}.{next}"), schema: prepared.schema.clone(), files: files.clone(), now_ms };
+        // And with the files: what a catalog of another time has had committed under this number is another version.
+        let (schema, txn) = (prepared.schema.clone(), format!("{id}.{next}.{}", digest_of(&files)?));
+        let commit = DeltaCommit { txn, schema, files: files.clone(), now_ms, after };
         let delta_version = self.store.storage.commit_version(&root, &commit).await?;
         let manifest = Manifest {
             version: version.clone(),
@@ -131,6 +134,11 @@ impl Publisher {
         }
         Ok(released)
     }
+}
+
+/// What tells the files of one release from those of another.
+fn digest_of(files: &[ReleasedFile]) -> Result<String, PublishError> {
+    Ok(Sha256::digest(json(files)?).iter().take(16).map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// What approval is bound to: the input, how it was read, the very files of the release, and what was found.

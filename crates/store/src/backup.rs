@@ -24,6 +24,10 @@ use crate::catalog::{DumpedRow, RevisionRecord};
 use crate::error::StoreError;
 use crate::storage::{KeptFile, Storage};
 
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+/// In how many parts what a backup finds is read and compared. A prime: who makes a backup once a week comes to every part.
+const PARTS: i64 = 29;
+
 /// What a backup or a restore says on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CopyEvent {
@@ -67,7 +71,8 @@ type Said<'a> = &'a mut (dyn FnMut(CopyEvent) + Send);
 
 impl Store {
     /// Copies the catalog and every file that it names to `to`. Files that are there from an earlier backup are not
-    /// copied again. The portal may go on meanwhile.
+    /// copied again; each day another part of them is read, and copied anew where it is damaged. The portal may go on
+    /// meanwhile.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] or [`StoreError::NotFound`] when a row or a file is not what it should be: a scrub
@@ -82,7 +87,7 @@ impl Store {
         said(CopyEvent::Total(summary.bytes));
         let mut lines = Lines::open(&list)?;
         while let Some(file) = lines.next::<KeptFile>()? {
-            let copied = self.storage.copy_out(&file, to).await?;
+            let copied = self.storage.copy_out(&file, to, is_days_part(&file, now_ms)).await?;
             summary.count(copied, file.bytes, said);
         }
         let files = to.put_backup(&format!("{stamp}.files.ndjson"), &list).await?;
@@ -95,8 +100,9 @@ impl Store {
     }
 
     /// Fills this portal, whose catalog must be empty, from a backup: the newest complete one, or that of a stamp.
-    /// Every file is checked against its digest on its way. The catalog comes last, so that an interrupted restore
-    /// has restored nothing, and goes on when it is begun again.
+    /// Every file is checked against its digest on its way, and before anything is copied whatever lies already where one
+    /// is to go: over a storage that has purged a version since, or is another portal's, nothing is restored. The catalog
+    /// comes last, so that an interrupted restore has restored nothing, and goes on when it is begun again.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when there is no such backup, [`StoreError::Conflict`] when the catalog is not empty,
@@ -118,6 +124,10 @@ impl Store {
         from.get_backup(&head.files, &list).await?;
         let mut summary =
             CopySummary { stamp, files: head.file_count, bytes: head.file_bytes, ..CopySummary::default() };
+        let mut lines = Lines::open(&list)?;
+        while let Some(file) = lines.next::<KeptFile>()? {
+            self.storage.check_place(&file).await?;
+        }
         said(CopyEvent::Total(summary.bytes));
         let mut lines = Lines::open(&list)?;
         while let Some(file) = lines.next::<KeptFile>()? {
@@ -192,6 +202,12 @@ impl CopySummary {
         }
         said(if copied { CopyEvent::Copied(bytes) } else { CopyEvent::Kept(bytes) });
     }
+}
+
+/// Whether a file is of the part that is compared on this day: all are in as many days as there are parts.
+fn is_days_part(file: &KeptFile, now_ms: i64) -> bool {
+    let of_file = file.sha256.get(..8).and_then(|digits| i64::from_str_radix(digits, 16).ok()).unwrap_or_default();
+    of_file.rem_euclid(PARTS) == now_ms.div_euclid(DAY_MS).rem_euclid(PARTS)
 }
 
 /// The moment a backup is named after.

@@ -34,6 +34,7 @@ mod watched;
 
 pub(crate) use backups::KeptFile;
 pub use buffers::{Buffers, buffer_bytes};
+pub(crate) use delta::History;
 pub use delta::{DeltaCommit, DeltaFile};
 pub use places::{Place, PlacedFile};
 pub use spool::SpooledFile;

@@ -289,6 +289,15 @@ async fn a_lease_is_one_holders_until_it_runs_out() {
         two.lease(&trees, "two", NOW + 1_500, 1_000).await.unwrap();
         two.end_lease(&trees, "two").await.unwrap();
         one.lease(&trees, "one", NOW + 1_501, 1_000).await.unwrap();
+        // It is prolonged only by who had it all the time, even when it ran out and was given back.
+        one.renew(&trees, "one", NOW + 1_600, 900_000).await.unwrap();
+        assert!(two.lease(&trees, "two", NOW + 900_000, 1_000).await.is_err(), "{}", world.name);
+        one.renew(&trees, "one", NOW + 50_000, 900_000).await.unwrap();
+        two.lease(&trees, "two", NOW + 902_000, 1_000).await.unwrap();
+        assert!(matches!(one.renew(&trees, "one", NOW + 902_000, 1_000).await, Err(StoreError::Conflict { .. })));
+        two.end_lease(&trees, "two").await.unwrap();
+        assert!(one.renew(&trees, "one", NOW + 999_000, 1_000).await.is_err(), "{}", world.name);
+        assert!(one.renew(&name("parks"), "one", NOW, 1_000).await.is_err(), "{}", world.name);
     }
 }
 

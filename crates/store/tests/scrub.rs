@@ -163,6 +163,17 @@ async fn a_delta_log_that_is_gone_damaged_or_says_something_else_is_seen() {
     let text = std::fs::read_to_string(&entry).unwrap();
     std::fs::write(&entry, text.replace("\"size\":5000", "\"size\":5001")).unwrap();
     assert_said(&portal.wrong().await, "trees version 2", "holds other files");
+    for (said, instead, how) in [
+        (r#"\"yew\""#, r#"\"yaw\""#, "other statistics of a file"),
+        (r#"\"numRecords\":10"#, r#"\"numRecords\":11"#, "other statistics of a file"),
+        (r#"\"name\":\"kind\""#, r#"\"name\":\"kins\""#, "other columns"),
+        (r#""minReaderVersion":1"#, r#""minReaderVersion":9"#, "Delta log"),
+        (r#"{"remove":"#, r#"{"removed":"#, "holds other files"),
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+        std::fs::write(&entry, text.replace(said, instead)).unwrap();
+        assert_said(&portal.wrong().await, "trees version 2", how);
+    }
     std::fs::write(&entry, text.split_at(text.len() / 2).0).unwrap();
     assert!(!portal.wrong().await.is_empty());
     std::fs::remove_file(&entry).unwrap();
@@ -224,6 +235,19 @@ async fn rows_that_were_changed_are_seen_and_not_believed() {
             );
             assert_ne!(read, (true, true, true, true), "{harm}");
         }
+    }
+}
+
+#[tokio::test]
+async fn releases_whose_rows_are_gone_are_known_to_the_audit_log() {
+    for (harm, how) in [
+        ("DELETE FROM version WHERE version = 2", "knows the release of version 2, and there is no such row"),
+        ("DELETE FROM version", "knows the release of version 2, and there is no such row"),
+        ("DELETE FROM dataset", "knows releases of it, and there is no such dataset"),
+    ] {
+        let portal = Portal::new().await;
+        portal.tamper(&format!("PRAGMA foreign_keys = OFF; {harm}")).await;
+        assert_said(&portal.wrong().await, "trees", how);
     }
 }
 

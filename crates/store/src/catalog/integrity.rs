@@ -42,7 +42,10 @@ impl Catalog {
     }
 
     /// Whether nothing was ever written.
-    pub(crate) async fn is_empty(&self) -> Result<bool, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the database does not answer.
+    pub async fn is_empty(&self) -> Result<bool, StoreError> {
         let row = sqlx::query("SELECT seq FROM audit_end WHERE id = 1").fetch_one(self.pool()).await?;
         Ok(row.try_get::<i64, _>(0)? == 0)
     }

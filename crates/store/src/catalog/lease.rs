@@ -12,6 +12,8 @@ use super::Catalog;
 use super::change::Change;
 use crate::error::StoreError;
 
+/// How old a lease is when it is written anew.
+const RENEWED_EVERY_MS: i64 = 60 * 1000;
 const END: &str = "UPDATE lease SET expires_ms = 0 WHERE dataset = $1 AND holder = $2";
 
 impl Catalog {
@@ -42,6 +44,31 @@ impl Catalog {
         .execute(&mut *change.transaction)
         .await?;
         change.commit().await
+    }
+
+    /// Prolongs a lease until `now_ms + for_ms`, if nobody else had it since it was taken. Written once a minute at most.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when somebody else has or had it: whatever was read of the dataset since may have changed.
+    pub async fn renew(&self, dataset: &DatasetName, holder: &str, now_ms: i64, for_ms: i64) -> Result<(), StoreError> {
+        let lost = || StoreError::conflict("the work took too long, and somebody else worked on the dataset since");
+        let row = sqlx::query("SELECT holder, expires_ms FROM lease WHERE dataset = $1")
+            .bind(dataset.as_str())
+            .fetch_optional(self.pool())
+            .await?;
+        let Some(row) = row else { return Err(lost()) };
+        let (last, expires_ms): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
+        let until_ms = now_ms.saturating_add(for_ms);
+        if last == holder && expires_ms > until_ms.saturating_sub(RENEWED_EVERY_MS) {
+            return Ok(());
+        }
+        let renewed = sqlx::query("UPDATE lease SET expires_ms = $1 WHERE dataset = $2 AND holder = $3")
+            .bind(until_ms)
+            .bind(dataset.as_str())
+            .bind(holder)
+            .execute(self.pool())
+            .await?;
+        if renewed.rows_affected() == 1 { Ok(()) } else { Err(lost()) }
     }
 
     /// Gives a lease back; one that is not the holder's stays.

@@ -27,6 +27,19 @@ impl Catalog {
         records::number(row.try_get::<i64, _>(0)?.saturating_add(1))
     }
 
+    /// The newest version of a dataset's Delta table that the catalog names; `None` before the first release.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the database does not answer.
+    pub async fn newest_delta_version(&self, dataset: &DatasetName) -> Result<Option<i64>, StoreError> {
+        let row = sqlx::query("SELECT COALESCE(MAX(delta_version), -1) FROM version WHERE dataset = $1")
+            .bind(dataset.as_str())
+            .fetch_one(self.pool())
+            .await?;
+        let newest: i64 = row.try_get(0)?;
+        Ok((newest >= 0).then_some(newest))
+    }
+
     /// Makes an approved revision public: the version's row, the current pointer, the metadata, the revision's
     /// state, the audit row and the end of the revision's lease, all or nothing. For a revision that was released before it answers the version
     /// that it became and changes nothing, so that a caller who does not know whether it worked asks again.

@@ -32,11 +32,22 @@ pub(crate) struct KeptFile {
 }
 
 impl Storage {
-    /// Copies an object to another storage unless one of its size is there; answers whether it was copied.
-    pub(crate) async fn copy_out(&self, file: &KeptFile, to: &Self) -> Result<bool, StoreError> {
+    /// Copies an object to another storage unless one of its size is there, which is read and compared where `compared`;
+    /// answers whether it was copied.
+    pub(crate) async fn copy_out(&self, file: &KeptFile, to: &Self, compared: bool) -> Result<bool, StoreError> {
         let target = parsed(&file.kept)?;
         match to.inner.store.head(&target).await {
-            Ok(meta) if meta.size == file.bytes => return Ok(false),
+            Ok(meta) if meta.size == file.bytes => {
+                if !compared {
+                    return Ok(false);
+                }
+                match to.verify_at(&target, &measured(file), Kind::BACKUP).await {
+                    Ok(()) => return Ok(false),
+                    // What it was copied from is there, and is digested on its way.
+                    Err(StoreError::Corrupt { .. }) => tracing::warn!(path = %target, "a backup's file was damaged"),
+                    Err(error) => return Err(error),
+                }
+            }
             Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
             Err(error) => return Err(StoreError::object("file of the backup", error)),
         }
@@ -44,11 +55,20 @@ impl Storage {
         Ok(true)
     }
 
-    /// Copies an object of a backup to where it lay, unless it is there; answers whether it was copied.
+    /// Whether what lies where an object of a backup is to go, if anything does, is that object.
+    pub(crate) async fn check_place(&self, file: &KeptFile) -> Result<(), StoreError> {
+        let target = parsed(&file.path)?;
+        if !transfer::exists(&self.inner.store, &target).await? {
+            return Ok(());
+        }
+        self.verify_at(&target, &measured(file), Kind::RELEASED).await
+    }
+
+    /// Copies an object of a backup to where it lay, unless it is there; answers whether it was copied. What is there was
+    /// checked before.
     pub(crate) async fn copy_back(&self, file: &KeptFile, from: &Self) -> Result<bool, StoreError> {
         let target = parsed(&file.path)?;
         if transfer::exists(&self.inner.store, &target).await? {
-            self.verify_at(&target, &measured(file), Kind::RELEASED).await?;
             return Ok(false);
         }
         relay((from, &parsed(&file.kept)?), (self, &target), &measured(file)).await?;

@@ -2,17 +2,22 @@
 //!
 //! A commit is a conditional create of the next entry of the log, so that of two writers one loses and hears it.
 //! Every entry names the revision that it was made for, as the application's transaction, whose number is the
-//! Delta version: who does not know whether a commit arrived looks it up. Checkpoints are not written here: a
-//! log has one small entry a release, and a broken checkpoint would cost more than it saves.
+//! Delta version: who does not know whether a commit arrived looks it up.
+//!
+//! Every entry says all of the table as it is from then on: what it is, and all its files. The next one is made after
+//! a look at the last ([`tail`]), and costs the same after three entries or thirty thousand. Checkpoints, which are
+//! there to save a replay, are therefore not written: a broken one would cost more than it saves. The library makes the
+//! lines of an entry and puts it; its own way to commit wants a replay of the whole log first, which is done where the
+//! last entry does not say everything.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 use deltalake_core::DeltaTableError;
-use deltalake_core::kernel::transaction::{CommitBuilder, TableReference, TransactionError};
+use deltalake_core::kernel::transaction::{CommitData, PROTOCOL, TransactionError};
 use deltalake_core::kernel::{Action, Add, CommitInfo, EagerSnapshot, Metadata, Protocol, Remove, Transaction};
-use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore, get_actions};
+use deltalake_core::logstore::{CommitOrBytes, LogStoreRef, StorageConfig, default_logstore, get_actions};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use object_store::prefix::PrefixStore;
 use portico_model::manifest::ReleasedFile;
@@ -22,17 +27,26 @@ use url::Url;
 use super::{Area, Storage, check_key};
 use crate::error::StoreError;
 
+mod history;
 mod schema;
 mod statistics;
+mod tail;
+
+pub(crate) use history::History;
+use tail::{State, Tail};
 
 const WHAT: &str = "Delta log entry";
+/// What entries of ours say they were made by, with a version behind it.
+pub(super) const ENGINE: &str = "portico/";
 /// Files of older versions stay readable: nobody's vacuum is to take them for waste.
 const RETENTION: &str = "interval 36500 days";
+/// Entries stay, too: backups and scrubs read each of them, whatever checkpoints other programs make.
+const LOG_CLEANUP: &str = "delta.enableExpiredLogCleanup";
 
 /// One release as Delta sees it.
 #[derive(Clone, Debug)]
 pub struct DeltaCommit {
-    /// What makes a retry find its own commit: the revision's id, or the id with the version's number.
+    /// What makes a retry find its own commit: the revision's id, and what tells one try from another release of it.
     pub txn: String,
     /// The schema of the files.
     pub schema: SchemaRef,
@@ -40,6 +54,9 @@ pub struct DeltaCommit {
     pub files: Vec<ReleasedFile>,
     /// Now, in milliseconds since the epoch.
     pub now_ms: i64,
+    /// A version of the log up to which this transaction cannot be, if one is known: the newest that the catalog names.
+    /// Entries before it are not read. One that the log does not have is as good as none.
+    pub after: Option<i64>,
 }
 
 /// A data file that a Delta version holds.
@@ -63,31 +80,35 @@ impl Storage {
     /// [`StoreError::Invalid`] for files of another root, [`StoreError::Unavailable`] when the storage fails.
     pub async fn commit_version(&self, root: &str, commit: &DeltaCommit) -> Result<i64, StoreError> {
         let log = self.delta_log(root)?;
-        let before = snapshot(&log, None).await?;
-        if let Some(version) = committed(&log, before.as_ref(), &commit.txn).await? {
-            return Ok(version);
-        }
-        let next = match &before {
-            Some(snapshot) => number(snapshot.version())?.saturating_add(1),
-            None => 0,
+        let (before, replayed) = match tail::read(&log, commit).await? {
+            Tail::Committed(version) => return Ok(version),
+            Tail::Known(state) => (Some(state), None),
+            Tail::Unclear => {
+                let replayed = snapshot(&log, None).await?;
+                if let Some(version) = committed(&log, replayed.as_ref(), &commit.txn).await? {
+                    return Ok(version);
+                }
+                (replayed.as_ref().map(State::replayed).transpose()?, replayed)
+            }
         };
-        let actions = actions(root, commit, before.as_ref(), next)?;
-        // No tries of the library's own: its conflict rules are made for appends, and the number is in the entry.
-        let prepared = CommitBuilder::default().with_actions(actions).with_max_retries(0).build(
-            before.as_ref().map(|snapshot| -> &dyn TableReference { snapshot }),
-            Arc::clone(&log),
+        let next = before.as_ref().map_or(0, |state| state.version.saturating_add(1));
+        let entry = CommitData::new(
+            actions(root, commit, before.as_ref(), number(next)?)?,
             DeltaOperation::Write { mode: SaveMode::Overwrite, partition_by: None, predicate: None },
+            HashMap::new(),
+            Vec::new(),
         );
-        let outcome = match prepared.into_prepared_commit_future().await {
-            Ok(prepared) => prepared.await,
-            Err(error) => Err(error),
-        };
-        match outcome {
-            Ok(done) => number(done.version),
+        // What another program may have made of the table; entries of ours need nothing that we could not do.
+        if let Some(replayed) = &replayed {
+            PROTOCOL.can_commit(replayed, &entry.actions, &entry.operation).map_err(|error| meaning(error.into()))?;
+        }
+        let bytes = entry.get_bytes().map_err(|error| meaning(error.into()))?;
+        match log.write_commit_entry(next, CommitOrBytes::LogBytes(bytes), Default::default()).await {
+            Ok(()) => number(next),
             // It may have arrived all the same, when only the answer got lost; then it stands where it was to stand.
             Err(error) => match stands_at(&log, next, &commit.txn).await {
-                Ok(true) => Ok(next),
-                Ok(false) | Err(_) => Err(meaning(error)),
+                Ok(true) => number(next),
+                Ok(false) | Err(_) => Err(meaning(error.into())),
             },
         }
     }
@@ -153,30 +174,22 @@ async fn committed(log: &LogStoreRef, snapshot: Option<&EagerSnapshot>, txn: &st
 }
 
 /// Whether the log's entry for `version` is that of the transaction.
-async fn stands_at(log: &LogStoreRef, version: i64, txn: &str) -> Result<bool, StoreError> {
-    let version = u64::try_from(version).map_err(|error| StoreError::corrupt(WHAT, error))?;
+async fn stands_at(log: &LogStoreRef, version: u64, txn: &str) -> Result<bool, StoreError> {
     let Some(entry) = log.read_commit_entry(version).await.map_err(meaning)? else { return Ok(false) };
     let actions = get_actions(version, &entry).map_err(meaning)?;
     Ok(actions.iter().any(|action| matches!(action, Action::Txn(transaction) if transaction.app_id == txn)))
 }
 
-fn actions(
-    root: &str,
-    commit: &DeltaCommit,
-    before: Option<&EagerSnapshot>,
-    next: i64,
-) -> Result<Vec<Action>, StoreError> {
+fn actions(root: &str, commit: &DeltaCommit, before: Option<&State>, next: i64) -> Result<Vec<Action>, StoreError> {
     let mut actions = vec![commit_info(commit, before)];
     actions.extend(table_actions(root, commit, before)?);
     let adds = commit.files.iter().map(|file| add(root, commit, file)).collect::<Result<Vec<_>, _>>()?;
     let kept: HashSet<&str> = adds.iter().map(|add| add.path.as_str()).collect();
-    if let Some(snapshot) = before {
-        let views = snapshot.try_log_data().map_err(meaning)?;
-        let gone = views.iter().filter(|view| !kept.contains(view.path().as_ref()));
-        actions.extend(gone.map(|view| {
-            let remove = Remove { deletion_timestamp: Some(commit.now_ms), ..view.remove_action(true) };
-            Action::Remove(remove)
-        }));
+    if let Some(before) = before {
+        let gone = before.removes.iter().filter(|remove| !kept.contains(remove.path.as_str()));
+        actions.extend(
+            gone.map(|remove| Action::Remove(Remove { deletion_timestamp: Some(commit.now_ms), ..remove.clone() })),
+        );
     }
     actions.extend(adds.into_iter().map(Action::Add));
     let transaction = Transaction::new_with_last_update(&commit.txn, next, Some(commit.now_ms));
@@ -184,52 +197,60 @@ fn actions(
     Ok(actions)
 }
 
-fn commit_info(commit: &DeltaCommit, before: Option<&EagerSnapshot>) -> Action {
+fn commit_info(commit: &DeltaCommit, before: Option<&State>) -> Action {
     Action::CommitInfo(CommitInfo {
         timestamp: Some(commit.now_ms),
         operation: Some("WRITE".to_owned()),
         operation_parameters: Some(HashMap::from([("mode".to_owned(), json!("Overwrite"))])),
-        read_version: before.map(EagerSnapshot::version),
+        read_version: before.map(|state| state.version),
         is_blind_append: Some(false),
-        engine_info: Some(concat!("portico/", env!("CARGO_PKG_VERSION")).to_owned()),
+        engine_info: Some(format!("{ENGINE}{}", env!("CARGO_PKG_VERSION"))),
         info: HashMap::from([("txnId".to_owned(), json!(commit.txn))]),
         ..CommitInfo::default()
     })
 }
 
-/// What the table is: said by its first entry, and again when schema or protocol change.
-fn table_actions(root: &str, commit: &DeltaCommit, before: Option<&EagerSnapshot>) -> Result<Vec<Action>, StoreError> {
+/// What the table is, which every entry says.
+fn table_actions(root: &str, commit: &DeltaCommit, before: Option<&State>) -> Result<[Action; 2], StoreError> {
     let unreadable = |error: serde_json::Error| StoreError::corrupt(WHAT, error);
     let schema_text = schema::schema_string(&commit.schema)?;
-    let wants_protocol = schema::protocol(&commit.schema);
-    let Some(snapshot) = before else {
-        let metadata = json!({
-            "id": root,
-            "name": null,
-            "description": null,
-            "format": { "provider": "parquet", "options": {} },
-            "schemaString": schema_text,
-            "partitionColumns": [],
-            "configuration": { "delta.deletedFileRetentionDuration": RETENTION },
-            "createdTime": commit.now_ms,
-        });
-        let protocol: Protocol = serde_json::from_value(wants_protocol).map_err(unreadable)?;
-        let metadata: Metadata = serde_json::from_value(metadata).map_err(unreadable)?;
-        return Ok(vec![Action::Protocol(protocol), Action::Metadata(metadata)]);
+    let wanted = schema::protocol(&commit.schema);
+    let (protocol, metadata) = match before {
+        None => {
+            let metadata = json!({
+                "id": root,
+                "name": null,
+                "description": null,
+                "format": { "provider": "parquet", "options": {} },
+                "schemaString": schema_text,
+                "partitionColumns": [],
+                "configuration": { "delta.deletedFileRetentionDuration": RETENTION, LOG_CLEANUP: "false" },
+                "createdTime": commit.now_ms,
+            });
+            (wanted, metadata)
+        }
+        Some(state) => {
+            let suffices = schema::protocol_suffices(&state.protocol, &wanted);
+            (if suffices { state.protocol.clone() } else { wanted }, next_metadata(&state.metadata, schema_text))
+        }
     };
-    let mut actions = Vec::new();
-    let protocol = serde_json::to_value(snapshot.protocol()).map_err(unreadable)?;
-    if !schema::protocol_suffices(&protocol, &wants_protocol) {
-        actions.push(Action::Protocol(serde_json::from_value(wants_protocol).map_err(unreadable)?));
-    }
-    let mut metadata = serde_json::to_value(snapshot.metadata()).map_err(unreadable)?;
+    let protocol: Protocol = serde_json::from_value(protocol).map_err(unreadable)?;
+    let metadata: Metadata = serde_json::from_value(metadata).map_err(unreadable)?;
+    Ok([Action::Protocol(protocol), Action::Metadata(metadata)])
+}
+
+/// The table's metadata with another schema. Tables from before the entries of their logs were to stay say so from now on.
+fn next_metadata(current: &Value, schema_text: String) -> Value {
+    let mut metadata = current.clone();
     if let Some(current) = metadata.get_mut("schemaString")
         && !schema::same(current, &schema_text)
     {
         *current = Value::String(schema_text);
-        actions.push(Action::Metadata(serde_json::from_value(metadata).map_err(unreadable)?));
     }
-    Ok(actions)
+    if let Some(configuration) = metadata.get_mut("configuration").and_then(Value::as_object_mut) {
+        configuration.entry(LOG_CLEANUP).or_insert_with(|| json!("false"));
+    }
+    metadata
 }
 
 fn add(root: &str, commit: &DeltaCommit, file: &ReleasedFile) -> Result<Add, StoreError> {

@@ -51,9 +51,8 @@ impl DurableDirectory {
 
     fn on(disk: Disk, root: &FsPath) -> std::result::Result<Self, StoreError> {
         let prepare = || -> std::io::Result<PathBuf> {
-            disk.make_directory(&root.join(UNFINISHED))?;
-            let root = fs::canonicalize(root)?;
-            for area in ["staging", "released", "spool"] {
+            let root = disk.make_root(root)?;
+            for area in [UNFINISHED, "staging", "released", "spool"] {
                 disk.make_directory(&root.join(area))?;
             }
             close_to_others(&root.join("staging"))?;

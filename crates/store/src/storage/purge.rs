@@ -7,6 +7,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use serde_json::{Value, json};
 
+use super::delta::ENGINE;
 use super::{Area, Storage, check_key};
 use crate::error::StoreError;
 use crate::search::{Finder, Needles, Searched};
@@ -66,7 +67,9 @@ impl Storage {
         let theirs = |action: &Value| {
             action.pointer("/txn/appId").and_then(Value::as_str).is_some_and(|id| belongs(id, revisions))
         };
-        let gone = actions.iter().any(theirs);
+        // One that an earlier purge has emptied has no more use for a schema than those of this one.
+        let is_emptied = actions.iter().any(is_ours) && !actions.iter().any(|action| action.get("add").is_some());
+        let gone = is_emptied || actions.iter().any(theirs);
         Ok(Entry { path, actions, gone, changed: false })
     }
 
@@ -127,7 +130,7 @@ impl Storage {
 struct Entry {
     path: Path,
     actions: Vec<Value>,
-    /// Whether it was made for one of the revisions.
+    /// Whether it was made for one of the revisions, or for one of an earlier purge.
     gone: bool,
     changed: bool,
 }
@@ -135,6 +138,11 @@ struct Entry {
 /// Whether something that is named after a revision, with more behind a full stop, is named after one of these.
 fn belongs(name: &str, revisions: &[String]) -> bool {
     revisions.iter().any(|id| name.strip_prefix(id.as_str()).is_some_and(|rest| rest.starts_with('.')))
+}
+
+/// Whether this says that the entry is one of ours.
+fn is_ours(action: &Value) -> bool {
+    action.pointer("/commitInfo/engineInfo").and_then(Value::as_str).is_some_and(|engine| engine.starts_with(ENGINE))
 }
 
 fn redact(entries: &mut [Entry], revisions: &[String]) {

@@ -5,6 +5,7 @@ use std::path::{Path as FsPath, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt;
 use futures::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{CopyMode, CopyOptions, ObjectStore, ObjectStoreExt};
@@ -189,6 +190,32 @@ impl Storage {
         let mut found = self.list(Area::Released).await?;
         found.retain(|object| !object.path.split('/').any(|part| part == DELTA_LOG));
         Ok(found)
+    }
+
+    /// The roots in the released area under which there is a Delta log.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the storage does not answer.
+    pub async fn tables(&self) -> Result<Vec<String>, StoreError> {
+        let listed = self.area(Area::Released).list_with_delimiter(None).await;
+        let roots = listed.map_err(|error| StoreError::object("file", error))?.common_prefixes;
+        let mut tables = Vec::new();
+        for root in roots {
+            if self.is_table(root.as_ref()).await? {
+                tables.push(root.to_string());
+            }
+        }
+        Ok(tables)
+    }
+
+    /// Whether there is a Delta log under a root in the released area.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] for a root that is no key, [`StoreError::Unavailable`] when the storage does not answer.
+    pub async fn is_table(&self, root: &str) -> Result<bool, StoreError> {
+        let log = self.path(Area::Released, &format!("{}/{DELTA_LOG}", check_key(root)?))?;
+        let first = self.inner.store.list(Some(&log)).next().await.transpose();
+        Ok(first.map_err(|error| StoreError::object("file", error))?.is_some())
     }
 
     /// Removes a data file that no version needs; one that is gone already is fine. The caller has made sure

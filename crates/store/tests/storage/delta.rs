@@ -75,8 +75,7 @@ async fn a_later_version_may_have_another_schema() {
             types.iter().enumerate().map(|(index, one)| Field::new(format!("c{index}"), one.clone(), true)).collect();
         let mut wide = file("b");
         wide.columns = vec![Default::default(); types.len()];
-        let second =
-            DeltaCommit { txn: "r2".into(), schema: Arc::new(Schema::new(fields)), files: vec![wide], now_ms: NOW };
+        let second = DeltaCommit { schema: Arc::new(Schema::new(fields)), ..commit("r2", vec![wide]) };
         assert_eq!(storage.commit_version("ROOT", &second).await.unwrap(), 1, "{name}");
         assert_eq!(storage.commit_version("ROOT", &commit("r3", vec![file("a2")])).await.unwrap(), 2, "{name}");
         assert_eq!(storage.delta_files("ROOT", Some(1)).await.unwrap()[0].path, "ROOT/b.parquet");
@@ -110,10 +109,10 @@ async fn eight_racing_writers_make_contiguous_versions() {
             let storage = storage.clone();
             writers.spawn(async move {
                 let mut won = Vec::new();
-                let mut lost = 0;
+                let (mut lost, mut known) = (0, None);
                 for round in 0..rounds {
                     let id = format!("w{writer}-{round}");
-                    let wanted = commit(&id, vec![file(&id)]);
+                    let wanted = DeltaCommit { after: known, ..commit(&id, vec![file(&id)]) };
                     won.push(loop {
                         match storage.commit_version("ROOT", &wanted).await {
                             Ok(version) => break (version, id),
@@ -121,6 +120,8 @@ async fn eight_racing_writers_make_contiguous_versions() {
                             Err(error) => panic!("{error:?}"),
                         }
                     });
+                    // As a catalog would name it.
+                    known = won.last().map(|(version, _)| *version);
                 }
                 (won, lost)
             });
@@ -155,4 +156,184 @@ async fn the_commit_path_writes_no_checkpoints() {
     let names: Vec<_> = log.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     assert_eq!(names.len(), 25);
     assert!(names.iter().all(|name| name.ends_with(".json")), "{names:?}");
+}
+
+/// A directory, and the table that is made in it.
+fn on_disk() -> (tempfile::TempDir, portico_store::Storage, std::path::PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("file://{}", directory.path().display());
+    let storage = portico_store::Storage::open(&url, &crate::sample::no_options()).unwrap();
+    let table = directory.path().join("released/ROOT");
+    (directory, storage, table)
+}
+
+/// What another program does with a table that it may write to: a checkpoint, and its housekeeping if the table allows it.
+/// All entries are two months old.
+async fn checkpoint(table: &std::path::Path, version: u64) {
+    use deltalake_core::protocol::checkpoints::create_checkpoint_from_table_url_and_cleanup;
+    for entry in std::fs::read_dir(table.join("_delta_log")).unwrap() {
+        let entry = std::fs::File::options().write(true).open(entry.unwrap().path()).unwrap();
+        let modified = entry.metadata().unwrap().modified().unwrap();
+        entry.set_modified(modified - std::time::Duration::from_secs(60 * 24 * 60 * 60)).unwrap();
+    }
+    let url = url::Url::from_directory_path(table).unwrap();
+    create_checkpoint_from_table_url_and_cleanup(url, version, None, None).await.unwrap();
+    assert!(table.join(format!("_delta_log/{version:020}.checkpoint.parquet")).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_entries_outlive_the_checkpoints_of_other_programs() {
+    let (_directory, storage, table) = on_disk();
+    for id in ["r0", "r1", "r2"] {
+        storage.commit_version("ROOT", &commit(id, vec![file(id)])).await.unwrap();
+    }
+    checkpoint(&table, 1).await;
+    assert_eq!(storage.commit_version("ROOT", &commit("r3", vec![file("r3")])).await.unwrap(), 3);
+    for number in 0..4 {
+        assert!(table.join(format!("_delta_log/{number:020}.json")).exists(), "{number}");
+        let files = storage.delta_files("ROOT", Some(number)).await.unwrap();
+        assert_eq!(files[0].path, format!("ROOT/r{number}.parquet"));
+    }
+}
+
+/// The same, by somebody who knows of a version of the log.
+fn after(version: i64, commit: DeltaCommit) -> DeltaCommit {
+    DeltaCommit { after: Some(version), ..commit }
+}
+
+/// Changes every action of an entry in place; those that become null go.
+fn change_entry(table: &std::path::Path, number: i64, change: impl Fn(&mut serde_json::Value)) {
+    let entry = table.join(format!("_delta_log/{number:020}.json"));
+    let mut text = String::new();
+    for line in std::fs::read_to_string(&entry).unwrap().lines() {
+        let mut action = serde_json::from_str(line).unwrap();
+        change(&mut action);
+        if !action.is_null() {
+            text.push_str(&format!("{action}\n"));
+        }
+    }
+    std::fs::write(&entry, text).unwrap();
+}
+
+/// Takes out of an entry what the table is, as entries were once.
+fn without_table(action: &mut serde_json::Value) {
+    if action.get("metaData").or(action.get("protocol")).is_some() {
+        *action = serde_json::Value::Null;
+    }
+}
+
+/// The files and columns of a version, as the library reads it.
+async fn read(table: &std::path::Path, version: i64) -> (Vec<String>, Vec<String>) {
+    let url = url::Url::from_directory_path(table).unwrap();
+    let read = deltalake_core::open_table_with_version(url, u64::try_from(version).unwrap()).await.unwrap();
+    let snapshot = read.snapshot().unwrap();
+    let columns = snapshot.schema().fields().map(|field| field.name().clone()).collect();
+    let mut files: Vec<_> =
+        read.get_file_uris().unwrap().map(|uri| uri.rsplit('/').next().unwrap().to_owned()).collect();
+    files.sort();
+    (files, columns)
+}
+
+fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+/// A commit of one file with columns of other names.
+fn other_columns(txn: &str, file_name: &str, columns: [&str; 2]) -> DeltaCommit {
+    let fields: Vec<_> = columns.into_iter().zip([DataType::Int64, DataType::Utf8]).collect();
+    let fields: Vec<_> = fields.into_iter().map(|(name, data_type)| Field::new(name, data_type, true)).collect();
+    DeltaCommit { schema: Arc::new(Schema::new(fields)), ..commit(txn, vec![file(file_name)]) }
+}
+
+#[tokio::test]
+async fn a_known_version_of_the_log_changes_no_answer() {
+    for Backend { name, storage, .. } in backends().await {
+        for (number, id) in ["r0", "r1", "r2", "r3"].iter().enumerate() {
+            let number = i64::try_from(number).unwrap();
+            let wanted = after(number - 1, commit(id, vec![file(id)]));
+            // The first one knows of a version that is none.
+            assert_eq!(storage.commit_version("ROOT", &wanted).await.unwrap(), number, "{name}");
+            for known in [Some(number - 1), Some(0).filter(|_| number > 0), Some(number + 5), None] {
+                let again = DeltaCommit { after: known, ..wanted.clone() };
+                assert_eq!(storage.commit_version("ROOT", &again).await.unwrap(), number, "{name}: {known:?}");
+            }
+            assert_eq!(storage.delta_version("ROOT").await.unwrap(), Some(number), "{name}");
+        }
+        for (number, id) in ["r0", "r1", "r2", "r3"].iter().enumerate() {
+            let files = storage.delta_files("ROOT", Some(i64::try_from(number).unwrap())).await.unwrap();
+            assert_eq!(files.iter().map(|file| &file.path).collect::<Vec<_>>(), [&format!("ROOT/{id}.parquet")]);
+        }
+        let two = storage.commit_version("ROOT", &after(3, commit("r4", vec![file("r3"), file("r4")]))).await.unwrap();
+        assert_eq!((two, storage.delta_files("ROOT", None).await.unwrap().len()), (4, 2), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_of_other_programs_and_of_earlier_releases_are_taken_into_account() {
+    let (_directory, storage, table) = on_disk();
+    storage.commit_version("ROOT", &commit("r0", vec![file("r0")])).await.unwrap();
+    storage.commit_version("ROOT", &after(0, commit("r1", vec![file("r1")]))).await.unwrap();
+    // As they were made once: what the table is stands in the first entry alone, and its housekeeping is not spoken of.
+    change_entry(&table, 1, without_table);
+    change_entry(&table, 0, |action| {
+        if let Some(configuration) = action.pointer_mut("/metaData/configuration").and_then(|one| one.as_object_mut()) {
+            configuration.remove("delta.enableExpiredLogCleanup").unwrap();
+        }
+    });
+    storage.commit_version("ROOT", &after(1, commit("r2", vec![file("r2")]))).await.unwrap();
+    assert_eq!(read(&table, 1).await, (texts(&["r1.parquet"]), texts(&["id", "kind"])));
+    assert_eq!(read(&table, 2).await, (texts(&["r2.parquet"]), texts(&["id", "kind"])));
+    // Another program adds a file.
+    let add = serde_json::json!({ "path": "stray.parquet", "partitionValues": {}, "size": 9, "modificationTime": NOW, "dataChange": true });
+    let info = serde_json::json!({ "timestamp": NOW, "operation": "WRITE", "engineInfo": "another" });
+    let stray =
+        serde_json::json!({ "add": add }).to_string() + "\n" + &serde_json::json!({ "commitInfo": info }).to_string();
+    std::fs::write(table.join(format!("_delta_log/{:020}.json", 3)), stray).unwrap();
+    assert_eq!(read(&table, 3).await.0, texts(&["r2.parquet", "stray.parquet"]));
+    assert_eq!(storage.commit_version("ROOT", &after(2, commit("r4", vec![file("r4")]))).await.unwrap(), 4);
+    assert_eq!(read(&table, 4).await.0, texts(&["r4.parquet"]));
+    // And makes checkpoints, of a table that says by now that its entries stay.
+    checkpoint(&table, 4).await;
+    assert_eq!(storage.commit_version("ROOT", &after(4, commit("r5", vec![file("r5")]))).await.unwrap(), 5);
+    for (number, name) in [(0, "r0"), (1, "r1"), (2, "r2"), (4, "r4"), (5, "r5")] {
+        assert_eq!(read(&table, number).await.0, [format!("{name}.parquet")], "{number}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_goes_on_after_purges_and_every_version_keeps_its_columns() {
+    for as_once in [false, true] {
+        purged_one_after_another(as_once).await;
+    }
+}
+
+/// `as_once`: where two versions have the same columns, only the first says so.
+async fn purged_one_after_another(as_once: bool) {
+    let (_directory, storage, table) = on_disk();
+    let columns = [["a", "oldest"], ["a", "secret"], ["a", "secret"], ["a", "c"], ["a", "newest"]];
+    for (number, columns) in (0..).zip(columns) {
+        let wanted = other_columns(&format!("R{number}.{number}"), &format!("R{number}.0-x"), columns);
+        assert_eq!(storage.commit_version("ROOT", &after(number - 1, wanted)).await.unwrap(), number);
+    }
+    if as_once {
+        change_entry(&table, 2, without_table);
+    }
+    let purge = async |revision: &str| storage.redact_delta("ROOT", &[revision.to_owned()]).await.unwrap();
+    // One of two with a column, then the other, then the newest, then the first.
+    purge("R1").await;
+    assert_eq!(read(&table, 2).await, (texts(&["R2.0-x.parquet"]), texts(&["a", "secret"])));
+    for revision in ["R2", "R4", "R0"] {
+        purge(revision).await;
+    }
+    for number in [0, 1, 2, 4] {
+        assert_eq!(read(&table, number).await.0, [""; 0], "{number}");
+        let entry = std::fs::read_to_string(table.join(format!("_delta_log/{number:020}.json"))).unwrap();
+        assert!(["oldest", "secret", "newest"].iter().all(|name| !entry.contains(name)), "{as_once}: {entry}");
+    }
+    assert_eq!(read(&table, 3).await, (texts(&["R3.0-x.parquet"]), texts(&["a", "c"])));
+    for (number, columns) in [(5, ["a", "c"]), (6, ["a", "d"])] {
+        let wanted = other_columns(&format!("R{number}.{number}"), &format!("R{number}.0-x"), columns);
+        assert_eq!(storage.commit_version("ROOT", &after(number - 1, wanted)).await.unwrap(), number);
+        assert_eq!(read(&table, number).await, (vec![format!("R{number}.0-x.parquet")], texts(&columns)));
+    }
 }

@@ -17,7 +17,7 @@ use object_store::{
 };
 use portico_model::manifest::ReleasedFile;
 use portico_model::revision::RevisionState;
-use portico_store::{Catalog, Storage, Store, StoreError};
+use portico_store::{Catalog, DeltaCommit, Storage, Store, StoreError};
 
 use crate::sample::{NOW, bytes, commit, local, metadata, name, release, released, revision};
 
@@ -52,6 +52,11 @@ impl Faulty {
     /// Whether the fault has happened; none will from now on.
     fn disarm(&self) -> bool {
         self.left.swap(i64::MAX, Ordering::SeqCst) < 0
+    }
+
+    /// How many operations there were since it was made.
+    fn asked(&self) -> i64 {
+        i64::MAX - self.left.load(Ordering::SeqCst)
     }
 
     fn is_the_one(&self) -> bool {
@@ -246,7 +251,7 @@ async fn a_release_that_failed_anywhere_completes_when_retried() {
             let tried = publish(&store, "02REV", scratch.path(), &parts).await;
             if !faulty.disarm() {
                 tried.unwrap();
-                assert!(nth > 10, "the line has more operations than {nth}");
+                assert!(nth > 8, "the line has more operations than {nth}");
                 eprintln!("{fault:?}: each of {nth} operations failed once");
                 break;
             }
@@ -304,4 +309,73 @@ async fn a_commit_whose_answer_got_lost_is_found() {
         assert_eq!(storage.delta_version("ROOT").await.unwrap(), Some(0));
     }
     assert!(found > 0, "the conditional create is one of the operations");
+}
+
+#[tokio::test]
+async fn a_commit_asks_the_storage_as_often_however_long_the_log_is() {
+    const ENTRIES: i64 = 2_000;
+    let counting = Arc::new(Faulty::new(Fault::Before));
+    let storage = Storage::over(counting.clone()).unwrap();
+    let file = |number: i64| released(&format!("ROOT/{number}.parquet"), b"a");
+    for number in 0..2 {
+        assert_eq!(
+            storage.commit_version("ROOT", &commit(&format!("r{number}"), vec![file(number)])).await.unwrap(),
+            number
+        );
+    }
+    // The others as the second one is: another transaction, another file, and the one before it goes.
+    let place = |number: i64| Path::from(format!("released/ROOT/_delta_log/{number:020}.json"));
+    let second = counting.inner.get_opts(&place(1), GetOptions::default()).await.unwrap().bytes().await.unwrap();
+    let second: Vec<serde_json::Value> =
+        std::str::from_utf8(&second).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for number in 2..ENTRIES {
+        let mut text = String::new();
+        for mut action in second.clone() {
+            for (pointer, value) in [
+                ("/txn/appId", serde_json::json!(format!("r{number}"))),
+                ("/txn/version", serde_json::json!(number)),
+                ("/add/path", serde_json::json!(format!("{number}.parquet"))),
+                ("/remove/path", serde_json::json!(format!("{}.parquet", number - 1))),
+            ] {
+                if let Some(found) = action.pointer_mut(pointer) {
+                    *found = value;
+                }
+            }
+            text.push_str(&format!("{action}\n"));
+        }
+        counting.inner.put_opts(&place(number), text.into(), PutOptions::default()).await.unwrap();
+    }
+    let next = DeltaCommit { after: Some(ENTRIES - 1), ..commit("next", vec![file(ENTRIES)]) };
+    for (times, allowed) in [(1, 4), (2, 4)] {
+        let before = counting.asked();
+        assert_eq!(storage.commit_version("ROOT", &next).await.unwrap(), ENTRIES, "{times}");
+        let asked = counting.asked() - before;
+        assert!(asked <= allowed, "{asked} requests");
+        eprintln!("{asked} requests for a commit after {ENTRIES} entries");
+    }
+    let files = storage.delta_files("ROOT", None).await.unwrap();
+    assert_eq!(files.iter().map(|file| file.path.clone()).collect::<Vec<_>>(), [file(ENTRIES).path]);
+    // Who knows no version of the log finds the same.
+    assert_eq!(storage.commit_version("ROOT", &DeltaCommit { after: None, ..next }).await.unwrap(), ENTRIES);
+}
+
+#[tokio::test]
+async fn a_scrub_reads_each_entry_of_a_log_as_often_however_long_the_log_is() {
+    let scratch = tempfile::tempdir().unwrap();
+    let counting = Arc::new(Faulty::new(Fault::Before));
+    let storage = Storage::over(counting.clone()).unwrap();
+    let store = Store { storage, catalog: Catalog::open("sqlite::memory:").await.unwrap() };
+    let mut asked = Vec::new();
+    for version in 1..=18_u8 {
+        let content = bytes(version, 900);
+        let part = (local(scratch.path(), "part", &content), released("", &content));
+        publish(&store, &format!("{version:02}REV"), scratch.path(), &Parts(vec![part])).await.unwrap();
+        if version.is_multiple_of(6) {
+            let before = counting.asked();
+            assert_eq!(store.scrub(&mut |_| {}).await.unwrap().wrong, 0);
+            asked.push(counting.asked() - before);
+        }
+    }
+    eprintln!("{asked:?} requests for scrubs of 6, 12 and 18 versions");
+    assert!(asked[2] - asked[1] <= asked[1] - asked[0] + 2, "{asked:?}");
 }

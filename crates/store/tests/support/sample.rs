@@ -73,7 +73,7 @@ pub(crate) fn in_blocks(file: ReleasedFile, content: &[u8]) -> ReleasedFile {
 }
 
 pub(crate) fn commit(txn: &str, files: Vec<ReleasedFile>) -> DeltaCommit {
-    DeltaCommit { txn: txn.to_owned(), schema: schema(), files, now_ms: NOW }
+    DeltaCommit { txn: txn.to_owned(), schema: schema(), files, now_ms: NOW, after: None }
 }
 
 pub(crate) fn revision(id: &str, dataset: &str) -> RevisionRecord {

@@ -4,16 +4,20 @@
 //! it was given. Nothing here returns before both are true of what it was asked for. In tests the disk keeps a
 //! journal, from which `power` makes what a power cut at any moment may leave.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Result};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
 /// The file system. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Disk {
+    /// Directories whose names this process has made durable.
+    settled: Arc<Mutex<HashSet<PathBuf>>>,
     #[cfg(test)]
     journal: Option<super::power::Journal>,
 }
@@ -25,7 +29,7 @@ impl Disk {
     /// A disk that keeps a journal.
     #[cfg(test)]
     pub(super) fn recorded(journal: super::power::Journal) -> Self {
-        Self { journal: Some(journal) }
+        Self { journal: Some(journal), ..Self::default() }
     }
 
     #[cfg(test)]
@@ -88,10 +92,15 @@ impl Disk {
         linked
     }
 
-    /// Removes a name, durably.
+    /// Removes a name, durably. Also when it is gone: who took it may have died before that was durable, and whoever is
+    /// told that it is gone relies on it.
     pub(super) fn remove(&self, path: &Path) -> Result<()> {
-        self.forget(path)?;
-        self.sync_parent(path)
+        let removed = self.forget(path);
+        if removed.as_ref().is_err_and(|error| error.kind() != ErrorKind::NotFound) {
+            return removed;
+        }
+        self.sync_parent(path)?;
+        removed
     }
 
     /// Removes a name that may come back after a power cut.
@@ -102,22 +111,59 @@ impl Disk {
         Ok(())
     }
 
-    /// Makes a directory and its missing ancestors; each new name is durable.
+    /// Makes the directory that all others are in, and its missing ancestors; answers it without links.
+    pub(super) fn make_root(&self, path: &Path) -> Result<PathBuf> {
+        self.make_missing(path)?;
+        let root = fs::canonicalize(path)?;
+        if let Some(parent) = root.parent() {
+            match self.sync_directory(parent) {
+                // What we may not even open we have not made.
+                Err(error) if error.kind() != ErrorKind::PermissionDenied => return Err(error),
+                _ => {}
+            }
+        }
+        self.settle(&root);
+        Ok(root)
+    }
+
+    /// Makes a directory below the root and its missing ancestors; each name is durable. Those that are there may have been
+    /// made a moment ago, or by somebody who died before they were durable: the first time, they are synced all the same.
     pub(super) fn make_directory(&self, path: &Path) -> Result<()> {
-        if path.is_dir() {
+        if self.settled.lock().unwrap_or_else(PoisonError::into_inner).contains(path) {
             return Ok(());
         }
         let parent = parent_of(path)?;
         self.make_directory(parent)?;
+        self.create_directory(path)?;
+        self.sync_directory(parent)?;
+        self.settle(path);
+        Ok(())
+    }
+
+    fn make_missing(&self, path: &Path) -> Result<()> {
+        if path.is_dir() {
+            return Ok(());
+        }
+        let parent = parent_of(path)?;
+        self.make_missing(parent)?;
+        self.create_directory(path)?;
+        self.sync_directory(parent)
+    }
+
+    fn create_directory(&self, path: &Path) -> Result<()> {
         match fs::create_dir(path) {
             Ok(()) => {
                 #[cfg(test)]
                 self.note(Step::MakeDirectory(path.to_owned()));
+                Ok(())
             }
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(error),
         }
-        self.sync_directory(parent)
+    }
+
+    fn settle(&self, path: &Path) {
+        self.settled.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {

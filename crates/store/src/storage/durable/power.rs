@@ -200,7 +200,8 @@ async fn run(storage: &Storage, journal: &Journal, scratch: &Path) {
         note(Promise::Released(released(parts, &content)));
         let mut file = released(copied, &content);
         file.columns = vec![ColumnStatistics::default()];
-        let commit = DeltaCommit { txn: format!("r{version}"), schema: schema.clone(), files: vec![file], now_ms: 1 };
+        let (txn, after) = (format!("r{version}"), version.checked_sub(1).map(i64::from));
+        let commit = DeltaCommit { txn, schema: schema.clone(), files: vec![file], now_ms: 1, after };
         let number = storage.commit_version("ROOT", &commit).await.unwrap();
         note(Promise::Committed(number));
         storage.remove_staged(&staged).await.unwrap();
@@ -317,4 +318,36 @@ async fn a_power_cut_at_any_moment_loses_nothing_acknowledged() {
         let careless: Vec<Step> = steps.iter().filter(|step| !forgotten(step)).cloned().collect();
         assert!(!cut_from(careless.len(), &careless, &root).await.lost.is_empty());
     }
+}
+
+#[tokio::test]
+async fn what_a_process_began_before_it_died_the_next_one_makes_durable() {
+    let scratch = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(scratch.path()).unwrap().join("store");
+    let journal = Journal::default();
+    let open = || {
+        let directory = DurableDirectory::on(Disk::recorded(journal.clone()), &root).unwrap();
+        Storage::assemble(Arc::new(directory), Reach::Directory(root.clone()))
+    };
+    let note = |promise| journal.push(Step::Acknowledged(promise));
+    let content = vec![7; 5_000];
+    let local = scratch.path().join("upload");
+    fs::write(&local, &content).unwrap();
+    let staged = open().put_staged("00R", &local).await.unwrap();
+    note(Promise::Staged(staged.clone()));
+    // It made a directory, and took a name, and died before it synced where they are.
+    let dataset = root.join("released/ROOT");
+    fs::create_dir(&dataset).unwrap();
+    journal.push(Step::MakeDirectory(dataset));
+    let name = root.join("staging").join(&staged.path);
+    fs::remove_file(&name).unwrap();
+    journal.push(Step::Unlink(name));
+    let next = open();
+    let put = next.put_released("ROOT", "00R", &local).await.unwrap();
+    note(Promise::Released(released(put, &content)));
+    next.remove_staged(&staged).await.unwrap();
+    note(Promise::Removed(format!("staging/{}", staged.path)));
+    let outcome = cut_from(0, &journal.steps(), &root).await;
+    assert_eq!(outcome.lost, [""; 0]);
+    assert!(outcome.cuts > 30, "{}", outcome.cuts);
 }
