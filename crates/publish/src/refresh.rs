@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use portico_model::finding::Finding;
 use portico_model::name::{DatasetName, VersionNumber};
-use portico_model::policy::{Action, Principal};
+use portico_model::policy::{Action, Principal, VersionState};
 use portico_model::revision::RevisionState;
 use portico_store::{PlacedFile, RefreshRecord, Review, RevisionRecord, RunRecord, SourceRecord};
 use ulid::Ulid;
@@ -340,6 +340,10 @@ impl Publisher {
         if revision.metadata.steward_email.trim().is_empty() {
             reasons.push("the dataset has no steward".to_owned());
         }
+        let newest = catalog.versions(&source.dataset).await?.into_iter().next();
+        if newest.is_some_and(|newest| newest.state != VersionState::Released) {
+            reasons.push(WITHDRAWN.to_owned());
+        }
         match (catalog.current_version(&source.dataset).await?, record.prepared()?, &record.profile) {
             (None, _, _) => reasons.push("there is no current version to compare it with".to_owned()),
             (Some(current), Some(prepared), Some(profile)) => {
@@ -464,6 +468,10 @@ fn known(before: &RefreshRecord) -> Conditions {
 /// Said of a source whose place the operator has pointed elsewhere; where that is, is not for everybody who reads it.
 const REPOINTED: &str =
     "the place that it names is another one than the one that was approved: the source is to be approved again";
+
+/// Said of what comes after a version that people have withdrawn: what was wrong with that one may be wrong with this one.
+const WITHDRAWN: &str =
+    "the newest version was withdrawn: what comes after it by the same way is looked at before it is public";
 
 /// Said of a run that did not come to its end in time.
 const TOO_SLOW: &str = "the run took too long (limits.sources.run_ms)";
