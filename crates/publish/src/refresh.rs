@@ -73,14 +73,19 @@ impl Outcome {
 
 impl Publisher {
     /// Reads the source that is overdue for the longest, if there is one that nobody else reads, and brings what it gives
-    /// as far as it goes by itself. That a run failed is an answer, and no error.
+    /// as far as it goes by itself. That a run failed is an answer, and no error. A source whose rows are damaged is passed
+    /// over, and stays where it is.
     ///
     /// # Errors
     /// [`PublishError::Store`] when the catalog does not answer: the run is done again when its time is over.
     pub async fn refresh_due(&self, now_ms: i64) -> Result<Option<Refreshed>, PublishError> {
         for dataset in self.store.catalog.due_refreshes(now_ms, LOOKED_AT).await? {
-            if let Some(refreshed) = self.refresh(&dataset, now_ms).await? {
-                return Ok(Some(refreshed));
+            match self.refresh(&dataset, now_ms).await {
+                Ok(Some(refreshed)) => return Ok(Some(refreshed)),
+                Ok(None) => {}
+                // Nobody may have heard of the dataset yet: the scrub names it.
+                Err(error) if error.is_damage() => tracing::error!(?error, "a source is passed over: portico scrub"),
+                Err(error) => return Err(error),
             }
         }
         Ok(None)
