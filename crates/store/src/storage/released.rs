@@ -191,6 +191,14 @@ impl Storage {
         Ok(found)
     }
 
+    /// Whether any data file is in the released area.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the storage does not answer.
+    pub async fn holds_releases(&self) -> Result<bool, StoreError> {
+        Ok(!self.list_released().await?.is_empty())
+    }
+
     /// Removes a data file that no version needs; one that is gone already is fine. The caller has made sure
     /// that no catalog row names it.
     ///
