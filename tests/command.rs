@@ -150,6 +150,48 @@ fn a_release_that_lacks_something_is_refused_with_the_list() {
     check(directory, &[&publish[..], &["--metadata", "m.json"]].concat(), 1, "licence");
 }
 
+#[test]
+fn a_storage_without_its_catalog_is_no_portal() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path();
+    std::fs::write(directory.join("t.csv"), "species\nOak\nAsh\n").unwrap();
+    std::fs::write(directory.join("t.toml"), "[[field]]\nname = \"species\"\ndescription = \"What grows\"\n").unwrap();
+    // A portal in which nothing is released yet is backed up all the same.
+    check(directory, &["token", "create", "ana", "--role", "cio", "--everywhere", "--data", "p"], 0, "");
+    check(directory, &["backup", "young", "--data", "p"], 0, "0 files");
+    let publish = ["publish", "t.csv", "--dataset", "t", "--schema", "t.toml", "--data", "p"];
+    check(directory, &[&publish[..], &STEWARD, &SAID].concat(), 0, "released t@1");
+    check(directory, &["backup", "kept", "--data", "p"], 0, "backup ");
+    let catalog = directory.join("p/catalog.sqlite");
+    assert!(catalog.exists());
+    for name in ["catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm"] {
+        let _ = std::fs::remove_file(directory.join("p").join(name));
+    }
+    let commands = |listen: &'static str| {
+        [
+            &["backup", "kept"][..],
+            &["scrub"],
+            &["serve", "--listen", listen],
+            &["dataset", "list"],
+            &["token", "create", "ana", "--role", "cio", "--everywhere"],
+        ]
+        .map(|command| [command, &["--data", "p"]].concat())
+    };
+    for command in commands("127.0.0.1:0") {
+        check(directory, &command, 1, "the catalog is missing or empty");
+        assert!(!catalog.exists(), "{command:?} has made one");
+    }
+    // The same where there is one, and it is another: what a wrong name of a database leads to.
+    std::fs::write(&catalog, "").unwrap();
+    for command in commands("127.0.0.1:0") {
+        check(directory, &command, 1, "portico restore");
+    }
+    check(directory, &["check", "--data", "p"], 1, "WRONG catalog");
+    check(directory, &["restore", "kept", "--data", "p"], 0, "t@1");
+    check(directory, &["backup", "kept", "--data", "p"], 0, "backup ");
+    check(directory, &["query", "select count(*) from t", "--data", "p"], 0, "2");
+}
+
 /// A server of the portal in `p`, which ends with the test.
 struct Server {
     process: Child,

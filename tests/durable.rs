@@ -3,6 +3,7 @@
 mod backup;
 mod calendar;
 mod chaos;
+mod damaged;
 mod faults;
 mod races;
 mod refreshes;

@@ -279,7 +279,7 @@ async fn the_key_is_kept_through_a_backup_and_shown_to_nobody() {
     let kept = Storage::open(&format!("file://{}/kept", directory.path().display()), &BTreeMap::new()).unwrap();
     store.backup(&kept, NOW_MS, &mut |_| {}).await.unwrap();
     let again = open("again").await;
-    again.restore(&kept, None, &mut |_| {}).await.unwrap();
+    again.restore(&kept, None, ("operator", NOW_MS), &mut |_| {}).await.unwrap();
     assert_eq!(again.catalog.dataset_key(&name).await.unwrap().unwrap(), key);
 }
 

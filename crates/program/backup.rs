@@ -4,22 +4,32 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use portico_store::{CopyEvent, CopySummary, Storage};
+use portico_model::name::DatasetName;
+use portico_model::policy::VersionState;
+use portico_store::{CopyEvent, CopySummary, Rested, Storage, Store};
 
 use crate::args::{Backup, Place, Restore};
 use crate::config::Config;
 use crate::{parts, scrub};
 
+/// Names of datasets that are read at a time.
+const NAMES: i64 = 500;
+
 /// Copies catalog and files; what is in the place already is not copied again.
 pub(crate) async fn backup(backup: Backup) -> anyhow::Result<ExitCode> {
     let config = Config::load(backup.portal.config.as_deref(), backup.portal.data.as_deref())?;
-    let store = parts::open_store(&config).await?;
+    let store = parts::open_existing_store(&config).await?;
     let place = open(&backup.place)?;
     let bar = scrub::bytes_bar("backing up");
     let done = store.backup(&place, parts::now_ms(), &mut |event| count(&bar, event)).await;
     bar.finish_and_clear();
     let done = done.context("the backup is not complete; doing it again goes on where it stopped")?;
     println!("backup {}: {}", done.stamp, said(&done));
+    for file in &done.left_out {
+        println!(
+            "left out {file}: it was gone or another when its turn came; its revision is screened again or discarded"
+        );
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -27,13 +37,16 @@ pub(crate) async fn backup(backup: Backup) -> anyhow::Result<ExitCode> {
 pub(crate) async fn restore(restore: Restore) -> anyhow::Result<ExitCode> {
     let config = Config::load(restore.portal.config.as_deref(), restore.portal.data.as_deref())?;
     let place = open(&restore.place)?;
-    let store = parts::open_store(&config).await?;
+    let store = parts::open_store_to_fill(&config).await?;
     store.storage.self_test().await.context("a portal would not be safe on this storage")?;
     let bar = scrub::bytes_bar("restoring");
-    let done = store.restore(&place, restore.at.as_deref(), &mut |event| count(&bar, event)).await;
+    let operator = parts::operator();
+    let by = (operator.name(), parts::now_ms());
+    let done = store.restore(&place, restore.at.as_deref(), by, &mut |event| count(&bar, event)).await;
     bar.finish_and_clear();
     let done = done.context("nothing is restored; doing it again goes on where it stopped")?;
-    println!("restored {}: {}", done.stamp, said(&done));
+    println!("restored {}: {}", done.copy.stamp, said(&done.copy));
+    say_what_waits(&store, &done.rested).await?;
     let seen = scrub::scrub_store(&store).await?;
     if seen.wrong == 0 {
         println!("scrubbed: all of it is as it was promised");
@@ -41,6 +54,33 @@ pub(crate) async fn restore(restore: Restore) -> anyhow::Result<ExitCode> {
     }
     println!("{} things are wrong: docs/operations.md says what to do", seen.wrong);
     Ok(ExitCode::from(scrub::WRONG))
+}
+
+/// Says what rests since the restore, and what is public again: what was undone since the backup is to be undone once more.
+async fn say_what_waits(store: &Store, rested: &Rested) -> anyhow::Result<()> {
+    for dataset in &rested.sources {
+        println!("paused the source of {dataset}: portico source resume {dataset}");
+    }
+    for (revision, dataset) in &rested.releases {
+        println!("{revision} of {dataset} is not released at its time: schedule it anew, or take it off the calendar");
+    }
+    println!("public as of the backup; withdraw again what was withdrawn since it was made:");
+    let mut after = String::new();
+    loop {
+        let names = store.catalog.dataset_names(&after, NAMES).await?;
+        for name in &names {
+            let versions = store.catalog.versions(&DatasetName::parse(name)?).await?;
+            let public = versions.iter().rev().filter(|version| version.state == VersionState::Released);
+            let public: Vec<String> = public.map(|version| format!("{name}@{}", version.version)).collect();
+            if !public.is_empty() {
+                println!("  {}", public.join(" "));
+            }
+        }
+        match names.into_iter().next_back() {
+            Some(last) => after = last,
+            None => return Ok(()),
+        }
+    }
 }
 
 fn count(bar: &indicatif::ProgressBar, event: CopyEvent) {

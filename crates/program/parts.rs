@@ -13,17 +13,54 @@ use portico_store::{Catalog, Place, Storage, Store};
 use crate::config::Config;
 pub(crate) use crate::scratch::Scratch;
 
-/// Storage and catalog, open.
+/// Storage and catalog, open. An empty catalog on a storage where files were released is not theirs: nothing is done with it.
 pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Store> {
-    let storage = Storage::open(&config.storage.url, &config.storage.options)
-        .with_context(|| format!("the storage {} cannot be opened", config.storage.url))?;
-    let catalog = Catalog::open(&config.catalog.url).await.context("the catalog cannot be opened")?;
-    Ok(Store { storage, catalog })
+    // Before the file of a catalog is made where the disk of the true one is not mounted.
+    if is_missing(config) {
+        refuse_releases(config).await?;
+    }
+    let store = open_store_to_fill(config).await?;
+    let lacking =
+        store.lacks_its_catalog().await.context("it cannot be seen whether the catalog is the storage's own")?;
+    anyhow::ensure!(!lacking, LACKS_ITS_CATALOG);
+    Ok(store)
+}
+
+/// Refuses a storage that holds released files, where there is no catalog.
+async fn refuse_releases(config: &Config) -> anyhow::Result<()> {
+    // Opening a directory makes it, and who only looks makes none.
+    let url = url::Url::parse(&config.storage.url).ok().filter(|url| url.scheme() == "file");
+    if url.and_then(|url| url.to_file_path().ok()).is_some_and(|directory| !directory.exists()) {
+        return Ok(());
+    }
+    let holds = open_storage(config)?.holds_releases().await.context("the storage cannot be listed")?;
+    anyhow::ensure!(!holds, LACKS_ITS_CATALOG);
+    Ok(())
+}
+
+/// Said of a storage without its catalog.
+const LACKS_ITS_CATALOG: &str = "the storage holds released files, and the catalog is missing or empty: it is not the catalog \
+                                 of this portal. See that its disk is mounted and that [catalog] url names the right \
+                                 database; if it is lost, `portico restore` brings it back from a backup";
+
+/// Storage and catalog, where it is what a restore fills.
+pub(crate) async fn open_store_to_fill(config: &Config) -> anyhow::Result<Store> {
+    Ok(Store { storage: open_storage(config)?, catalog: open_catalog(config).await? })
+}
+
+fn open_storage(config: &Config) -> anyhow::Result<Storage> {
+    let storage = Storage::open(&config.storage.url, &config.storage.options);
+    storage.with_context(|| format!("the storage {} cannot be opened", config.storage.url))
+}
+
+async fn open_catalog(config: &Config) -> anyhow::Result<Catalog> {
+    Catalog::open(&config.catalog.url).await.context("the catalog cannot be opened")
 }
 
 /// Storage and catalog of a portal that is there: a command that only looks makes none.
 pub(crate) async fn open_existing_store(config: &Config) -> anyhow::Result<Store> {
     if let Some(file) = catalog_file(config).filter(|file| !file.exists()) {
+        refuse_releases(config).await?;
         let place = file.parent().unwrap_or(&file).display();
         anyhow::bail!("there is no portal in {place}: `portico publish` or `portico demo` makes one");
     }

@@ -16,7 +16,7 @@ pub(crate) const WRONG: u8 = 2;
 /// Scrubs, with a bar on a terminal and a line for each thing that is wrong.
 pub(crate) async fn run(scrub: Scrub) -> anyhow::Result<ExitCode> {
     let config = Config::load(scrub.portal.config.as_deref(), scrub.portal.data.as_deref())?;
-    let store = parts::open_store(&config).await?;
+    let store = parts::open_existing_store(&config).await?;
     let seen = scrub_store(&store).await?;
     println!(
         "read {} files, {} bytes, of {} versions of {} datasets, and {} rows of the audit log",

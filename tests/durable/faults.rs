@@ -101,7 +101,7 @@ impl Stage {
         }));
         let storage = Storage::over(Arc::new(Troubled::new(Arc::clone(&memory), fates))).unwrap();
         let calm = Store { storage: Storage::over(memory).unwrap(), catalog };
-        calm.restore(before, None, &mut |_| {}).await.unwrap();
+        calm.restore(before, None, ("operator", NOW_MS), &mut |_| {}).await.unwrap();
         Self { calm, troubled: Store { storage, catalog: interrupted }, trouble: chosen }
     }
 

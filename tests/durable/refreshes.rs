@@ -10,9 +10,19 @@ use super::faults::{Stage, Trouble, before, clean, step, street_trees, visible};
 use super::{LATER_MS, Road, operator, publisher, trees};
 use crate::world::NOW_MS;
 
-fn with_place(store: Store, scratch: &Path) -> Publisher {
+pub(super) fn with_place(store: Store, scratch: &Path) -> Publisher {
     let places = Places { directories: [("place".to_owned(), scratch.join("place"))].into(), ..Places::default() };
     publisher(store, scratch).with_sources(Sources { places, ..Sources::default() })
+}
+
+/// Every night at three, from a file in the place.
+pub(super) fn declaration() -> Declaration {
+    Declaration {
+        from: Origin::Directory { directory: "place".to_owned(), file: "*.csv".to_owned(), union: false },
+        reading: ReadOptions::default(),
+        cycle: Some(Cycle { cron: "0 3 * * *".to_owned(), time_zone: "UTC".to_owned(), jitter_s: 0 }),
+        tolerance: Tolerance::default(),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,12 +33,7 @@ async fn a_refresh_in_trouble_anywhere_is_completed_by_the_next() {
     let two = trees(&scratch.path().join("place"), "two.csv", 40, 2);
     let long_ago = UNIX_EPOCH + Duration::from_millis(u64::try_from(NOW_MS - 60_000).unwrap());
     std::fs::File::options().write(true).open(&two).unwrap().set_modified(long_ago).unwrap();
-    let declaration = Declaration {
-        from: Origin::Directory { directory: "place".to_owned(), file: "*.csv".to_owned(), union: false },
-        reading: ReadOptions::default(),
-        cycle: Some(Cycle { cron: "0 3 * * *".to_owned(), time_zone: "UTC".to_owned(), jitter_s: 0 }),
-        tolerance: Tolerance::default(),
-    };
+    let declaration = declaration();
     let before = before(async |store| {
         let calm = with_place(store, scratch.path());
         Road::new(&calm, "street-trees", &one).go(NOW_MS).await.unwrap();
@@ -42,6 +47,9 @@ async fn a_refresh_in_trouble_anywhere_is_completed_by_the_next() {
             let stage = Stage::new(trouble, &before).await;
             let calm = with_place(stage.calm.clone(), scratch.path());
             let troubled = with_place(stage.troubled.clone(), scratch.path());
+            // The stage is a restored portal, in which sources rest.
+            calm.pause_source(&operator(), &street_trees(), false, NOW_MS).await.unwrap();
+            calm.run_source(&operator(), &street_trees(), NOW_MS).await.unwrap();
             let (happened, done) = stage.run(nth, troubled.refresh_due(NOW_MS)).await;
             let case = format!("{trouble:?}, operation {nth}");
             let (current, versions) = visible(&stage.calm, &case).await;

@@ -62,3 +62,31 @@ async fn who_pauses_a_source_is_told_when_it_is_late() {
     assert_eq!(office.publisher.note_late(late + 48 * HOUR_MS).await.unwrap(), 0);
     assert_eq!(office.publisher.note_late(late + 48 * HOUR_MS + 1).await.unwrap(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_after_a_withdrawn_version_is_held() {
+    let office = Office::new().await;
+    let source = office.declare(&daily()).await;
+    office.approve(&source).await;
+    office.drop(&trees(101));
+    assert_eq!(office.refresh(NOW_MS).await.version, Some(2));
+    let second = portico_model::name::VersionRef { dataset: dataset(), version: 2 };
+    office.publisher.withdraw(&office.world.operator, &second, "It named people.", NOW_MS).await.unwrap();
+    assert_eq!(office.rows().await, "100\n");
+    // One row more, and nothing else: like the first version it is, and like the one that was withdrawn.
+    office.drop(&trees(102));
+    let next = office.source().await.refresh.next_ms.unwrap();
+    let run = office.refresh(next).await;
+    assert_eq!((run.outcome.as_str(), run.reasons.len()), ("held", 1), "{:?}", run.reasons);
+    assert!(run.reasons[0].contains("was withdrawn"), "{:?}", run.reasons);
+    assert_eq!(office.rows().await, "100\n");
+    // Once people have let a version through, the source goes on by itself.
+    let id = run.revision.unwrap();
+    let digest = office.publisher.revision(&steward(), &id, next).await.unwrap().digest.unwrap();
+    office.publisher.recommend(&steward(), &id, (&digest, ""), next).await.unwrap();
+    office.publisher.approve(&cio(), &id, &digest, next).await.unwrap();
+    office.publisher.release(&cio(), &id, next).await.unwrap();
+    office.drop(&trees(103));
+    let run = office.refresh(office.source().await.refresh.next_ms.unwrap()).await;
+    assert_eq!((run.outcome.as_str(), run.version), ("released", Some(4)), "{:?}", run.reasons);
+}

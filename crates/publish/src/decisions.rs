@@ -122,8 +122,8 @@ impl Publisher {
         Ok(discarded)
     }
 
-    /// Stops answering from a version, and from versions of the dataset `usage` that name its columns; its record stays, with
-    /// the public reason.
+    /// Stops answering from a version, and then from versions of the dataset `usage` that name its columns; its record stays,
+    /// with the public reason. Where the counts of use cannot be read, that is logged; doing it again goes on.
     ///
     /// # Errors
     /// [`PublishError::UnknownDataset`], [`PublishError::BadText`] without a reason, and the catalog's own when there is
@@ -138,8 +138,13 @@ impl Publisher {
         let record = self.dataset(principal, &version.dataset, now_ms).await?;
         let grant = self.permit_dataset(principal, Action::Withdraw, &record.metadata, now_ms)?;
         let reason = text("the public reason", reason)?;
-        self.withdraw_use_of(version, now_ms).await?;
-        Ok(self.store.catalog.withdraw(version, &reason, grant.principal(), now_ms).await?)
+        self.store.catalog.withdraw(version, &reason, grant.principal(), now_ms).await?;
+        // Afterwards, and whatever comes of it: a leak is stopped even where the counts of use cannot be read.
+        if let Err(error) = self.withdraw_use_of(version, now_ms).await {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(error, "versions of usage may name columns of what was withdrawn: withdraw it once more");
+        }
+        Ok(())
     }
 
     /// One revision, for whoever works on it.

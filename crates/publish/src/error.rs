@@ -143,6 +143,11 @@ pub enum PublishError {
 }
 
 impl PublishError {
+    /// Whether what was read is not what was written: one row or file, of which the others know nothing.
+    pub(crate) const fn is_damage(&self) -> bool {
+        matches!(self, Self::Store(portico_store::StoreError::Corrupt { .. }))
+    }
+
     /// The kind of problem that a client of the staff API has.
     #[must_use]
     pub fn kind(&self) -> ProblemKind {

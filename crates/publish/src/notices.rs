@@ -96,21 +96,32 @@ impl Publisher {
     /// [`PublishError::Store`] when the catalog does not answer.
     pub async fn note_late(&self, now_ms: i64) -> Result<u64, PublishError> {
         let mut noted = 0_u64;
-        for refresh in self.store.catalog.resting_refreshes().await? {
-            let dataset = refresh.dataset.clone();
-            let Some(source) = self.store.catalog.source(&dataset).await? else { continue };
-            let declaration: Declaration = from_json(&source.declaration_json)?;
-            let since = refresh.succeeded_ms.or(source.approved_ms);
-            if refresh.told_late || !since.is_some_and(|since| declaration.tolerance.is_late(since, now_ms)) {
-                continue;
-            }
-            let reason = if refresh.paused { PAUSED } else { UNASKED };
-            let notices = self.notices(&dataset, ("late", None, &[reason.to_owned()]), now_ms).await?;
-            if self.store.catalog.note_late(&refresh, &notices).await? {
-                noted = noted.saturating_add(1);
+        for dataset in self.store.catalog.resting_refreshes().await? {
+            match self.note_late_source(&dataset, now_ms).await {
+                Ok(was_noted) => noted = noted.saturating_add(u64::from(was_noted)),
+                // Nobody may have heard of the dataset yet: the scrub names it.
+                Err(error) if error.is_damage() => tracing::error!(?error, "a source is passed over: portico scrub"),
+                Err(error) => return Err(error),
             }
         }
         Ok(noted)
+    }
+
+    /// The same for one source that rests. Answers whether it is late and nobody was told of it yet.
+    async fn note_late_source(&self, dataset: &DatasetName, now_ms: i64) -> Result<bool, PublishError> {
+        let catalog = &self.store.catalog;
+        let Some(refresh) = catalog.refresh(dataset).await?.filter(|refresh| refresh.next_ms.is_none()) else {
+            return Ok(false);
+        };
+        let Some(source) = catalog.source(dataset).await? else { return Ok(false) };
+        let declaration: Declaration = from_json(&source.declaration_json)?;
+        let since = refresh.succeeded_ms.or(source.approved_ms);
+        if refresh.told_late || !since.is_some_and(|since| declaration.tolerance.is_late(since, now_ms)) {
+            return Ok(false);
+        }
+        let reason = if refresh.paused { PAUSED } else { UNASKED };
+        let notices = self.notices(dataset, ("late", None, &[reason.to_owned()]), now_ms).await?;
+        Ok(catalog.note_late(&refresh, &notices).await?)
     }
 
     /// Sends the notices that are due. Answers how many were sent; those that were not are tried again, less and less

@@ -115,12 +115,15 @@ impl Publisher {
     /// The first that went wrong; the others were tried.
     pub async fn finish_purges(&self, now_ms: i64) -> Result<u64, PublishError> {
         let (mut finished, mut failed) = (0, None);
-        for record in self.store.catalog.purges(None).await? {
-            if record.confirmed_by.is_none() || record.done_ms.is_some() {
-                continue;
-            }
-            match self.finish_purge(record, now_ms).await {
-                Ok(_) => finished += 1,
+        for version in self.store.catalog.open_purges().await? {
+            let finishing = async {
+                match self.store.catalog.purge(&version).await? {
+                    Some(record) if record.confirmed_by.is_some() => self.finish_purge(record, now_ms).await.map(|_| 1),
+                    _ => Ok(0),
+                }
+            };
+            match finishing.await {
+                Ok(count) => finished += count,
                 Err(error) => failed = failed.or(Some(error)),
             }
         }

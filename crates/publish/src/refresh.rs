@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use portico_model::finding::Finding;
 use portico_model::name::{DatasetName, VersionNumber};
-use portico_model::policy::{Action, Principal};
+use portico_model::policy::{Action, Principal, VersionState};
 use portico_model::revision::RevisionState;
 use portico_store::{PlacedFile, RefreshRecord, Review, RevisionRecord, RunRecord, SourceRecord};
 use ulid::Ulid;
@@ -73,14 +73,19 @@ impl Outcome {
 
 impl Publisher {
     /// Reads the source that is overdue for the longest, if there is one that nobody else reads, and brings what it gives
-    /// as far as it goes by itself. That a run failed is an answer, and no error.
+    /// as far as it goes by itself. That a run failed is an answer, and no error. A source whose rows are damaged is passed
+    /// over, and stays where it is.
     ///
     /// # Errors
     /// [`PublishError::Store`] when the catalog does not answer: the run is done again when its time is over.
     pub async fn refresh_due(&self, now_ms: i64) -> Result<Option<Refreshed>, PublishError> {
         for dataset in self.store.catalog.due_refreshes(now_ms, LOOKED_AT).await? {
-            if let Some(refreshed) = self.refresh(&dataset, now_ms).await? {
-                return Ok(Some(refreshed));
+            match self.refresh(&dataset, now_ms).await {
+                Ok(Some(refreshed)) => return Ok(Some(refreshed)),
+                Ok(None) => {}
+                // Nobody may have heard of the dataset yet: the scrub names it.
+                Err(error) if error.is_damage() => tracing::error!(?error, "a source is passed over: portico scrub"),
+                Err(error) => return Err(error),
             }
         }
         Ok(None)
@@ -340,6 +345,10 @@ impl Publisher {
         if revision.metadata.steward_email.trim().is_empty() {
             reasons.push("the dataset has no steward".to_owned());
         }
+        let newest = catalog.versions(&source.dataset).await?.into_iter().next();
+        if newest.is_some_and(|newest| newest.state != VersionState::Released) {
+            reasons.push(WITHDRAWN.to_owned());
+        }
         match (catalog.current_version(&source.dataset).await?, record.prepared()?, &record.profile) {
             (None, _, _) => reasons.push("there is no current version to compare it with".to_owned()),
             (Some(current), Some(prepared), Some(profile)) => {
@@ -464,6 +473,10 @@ fn known(before: &RefreshRecord) -> Conditions {
 /// Said of a source whose place the operator has pointed elsewhere; where that is, is not for everybody who reads it.
 const REPOINTED: &str =
     "the place that it names is another one than the one that was approved: the source is to be approved again";
+
+/// Said of what comes after a version that people have withdrawn: what was wrong with that one may be wrong with this one.
+const WITHDRAWN: &str =
+    "the newest version was withdrawn: what comes after it by the same way is looked at before it is public";
 
 /// Said of a run that did not come to its end in time.
 const TOO_SLOW: &str = "the run took too long (limits.sources.run_ms)";

@@ -138,24 +138,31 @@ impl Publisher {
 
     /// Releases what is due at `now_ms`, in the order of its time. Several servers may do it at once, and any may die
     /// anywhere: a try is taken before it begins, and doing it again completes it. What fails is noted and tried again later;
-    /// what comes after it on the same dataset waits, so that no older data follow newer ones.
+    /// what comes after it on the same dataset waits, so that no older data follow newer ones. Where a row is damaged, its
+    /// dataset waits, and the others do not.
     ///
     /// # Errors
     /// [`PublishError::Store`] when the catalog does not answer. A release that fails is no error of this step.
     pub async fn release_due(&self, now_ms: i64) -> Result<Due, PublishError> {
         let mut due = Due::default();
-        let mut held_up: HashSet<DatasetName> = HashSet::new();
-        for schedule in self.store.catalog.schedules().await? {
+        let (schedules, damaged) = self.store.catalog.sound_schedules().await?;
+        let mut held_up: HashSet<DatasetName> = damaged.into_iter().collect();
+        for schedule in schedules {
             if held_up.contains(&schedule.dataset) {
                 continue;
             }
             let next_ms = match schedule.next_try_ms {
-                Some(next) if next <= now_ms => match self.try_release(&schedule, &mut due, now_ms).await? {
-                    Tried::Released(version) => {
+                Some(next) if next <= now_ms => match self.try_release(&schedule, &mut due, now_ms).await {
+                    Ok(Tried::Released(version)) => {
                         due.released.push(version);
                         continue;
                     }
-                    Tried::Later(next_ms) => next_ms,
+                    Ok(Tried::Later(next_ms)) => next_ms,
+                    Err(error) if error.is_damage() => {
+                        tracing::error!(?error, "a scheduled release is passed over: portico scrub");
+                        None
+                    }
+                    Err(error) => return Err(error),
                 },
                 not_yet => not_yet,
             };

@@ -84,21 +84,22 @@ impl Publisher {
         self.release_own(USAGE, &rows, now_ms).await
     }
 
-    /// Withdraws the versions of `usage` that say what columns of another version were asked for: that version is about to be
-    /// withdrawn, and what its columns are called with it. The next version of `usage` is without it.
+    /// Withdraws the versions of `usage` that say what columns of another version were asked for: that version is withdrawn,
+    /// and what its columns are called with it. Versions of `usage` that were released since are without it.
     pub(crate) async fn withdraw_use_of(&self, version: &VersionRef, now_ms: i64) -> Result<(), PublishError> {
         let catalog = &self.store.catalog;
-        let state = catalog.version(&version.dataset, version.version).await?.map(|record| record.state);
         let usage = DatasetName::parse(USAGE.name).map_err(|error| PublishError::Write(error.into()))?;
-        if state != Some(VersionState::Released) || !self.is_own(&usage).await? {
+        let withdrawn_ms = catalog.withdrawn_ms(version).await?;
+        let Some(withdrawn_ms) = withdrawn_ms else { return Ok(()) };
+        if !self.is_own(&usage).await? {
             return Ok(());
         }
-        let mut counts = catalog.uses("0000-00", &month_of(now_ms), false).await?;
+        let mut counts = catalog.uses("0000-00", &month_of(now_ms), true).await?;
         counts.retain(|count| {
             !count.column.is_empty() && count.dataset == version.dataset && count.version == version.version
         });
         let Some(first) = counts.into_iter().map(|count| count.month).min() else { return Ok(()) };
-        let tells = |released_ms: i64| month_of(released_ms) > first;
+        let tells = |released_ms: i64| month_of(released_ms) > first && released_ms <= withdrawn_ms;
         for summary in catalog.versions(&usage).await? {
             if summary.state == VersionState::Released && tells(summary.released_ms) {
                 let told = VersionRef { dataset: usage.clone(), version: summary.version };

@@ -10,6 +10,9 @@
 //! The catalog comes first: a file that a later release adds is not missed, and none that an earlier one named has
 //! gone, for released files are never changed and only swept when no row names them. Backups in one place share
 //! their files, so that the second costs only what is new. A restore is the same in reverse, catalog last.
+//!
+//! Files in staging are not like that: people discard revisions and screen them anew while a backup is made. What is gone or
+//! changed when its turn comes is left out and told.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -20,7 +23,7 @@ use portico_model::manifest::Manifest;
 use serde::{Deserialize, Serialize};
 
 use crate::Store;
-use crate::catalog::{DumpedRow, RevisionRecord};
+use crate::catalog::{DumpedRow, Rested, RevisionRecord};
 use crate::error::StoreError;
 use crate::storage::{KeptFile, Storage};
 
@@ -54,6 +57,17 @@ pub struct CopySummary {
     pub copied_files: u64,
     /// Their bytes.
     pub copied_bytes: u64,
+    /// Files of open revisions that were gone or others when their turn came: they are not in the backup.
+    pub left_out: Vec<String>,
+}
+
+/// What a restore came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// What was copied.
+    pub copy: CopySummary,
+    /// What waits for people since.
+    pub rested: Rested,
 }
 
 /// The head of a backup.
@@ -72,7 +86,7 @@ type Said<'a> = &'a mut (dyn FnMut(CopyEvent) + Send);
 impl Store {
     /// Copies the catalog and every file that it names to `to`. Files that are there from an earlier backup are not
     /// copied again; each day another part of them is read, and copied anew where it is damaged. The portal may go on
-    /// meanwhile.
+    /// meanwhile: a file of an open revision that is gone or another by then is left out.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] or [`StoreError::NotFound`] when a row or a file is not what it should be: a scrub
@@ -80,16 +94,28 @@ impl Store {
     pub async fn backup(&self, to: &Storage, now_ms: i64, said: Said<'_>) -> Result<CopySummary, StoreError> {
         let stamp = stamp(now_ms)?;
         let scratch = tempfile::tempdir().map_err(StoreError::local_file)?;
-        let (catalog, list) = (scratch.path().join("catalog"), scratch.path().join("files"));
-        let (rows, mut summary) = self.list_files(&catalog, &list).await?;
-        (summary.rows, summary.stamp) = (rows, stamp.clone());
+        let (catalog, named) = (scratch.path().join("catalog"), scratch.path().join("named"));
+        let (rows, named_files) = self.list_files(&catalog, &named).await?;
         let catalog = to.put_backup(&format!("{stamp}.catalog.ndjson"), &catalog).await?;
-        said(CopyEvent::Total(summary.bytes));
-        let mut lines = Lines::open(&list)?;
+        said(CopyEvent::Total(named_files.bytes));
+        let mut summary = CopySummary { rows, stamp: stamp.clone(), ..CopySummary::default() };
+        let list = scratch.path().join("files");
+        let mut kept = create(&list)?;
+        let mut lines = Lines::open(&named)?;
         while let Some(file) = lines.next::<KeptFile>()? {
-            let copied = self.storage.copy_out(&file, to, is_days_part(&file, now_ms)).await?;
-            summary.count(copied, file.bytes, said);
+            match self.storage.copy_out(&file, to, is_days_part(&file, now_ms)).await {
+                Ok(copied) => {
+                    summary.list(&mut kept, &file)?;
+                    summary.count(copied, file.bytes, said);
+                }
+                Err(StoreError::NotFound { .. } | StoreError::Corrupt { .. }) if file.is_staged() => {
+                    said(CopyEvent::Kept(file.bytes));
+                    summary.left_out.push(file.path);
+                }
+                Err(error) => return Err(error),
+            }
         }
+        kept.flush().map_err(StoreError::local_file)?;
         let files = to.put_backup(&format!("{stamp}.files.ndjson"), &list).await?;
         let head = Head { catalog, files, rows, file_count: summary.files, file_bytes: summary.bytes };
         let local = scratch.path().join("head");
@@ -102,12 +128,19 @@ impl Store {
     /// Fills this portal, whose catalog must be empty, from a backup: the newest complete one, or that of a stamp.
     /// Every file is checked against its digest on its way, and before anything is copied whatever lies already where one
     /// is to go: over a storage that has purged a version since, or is another portal's, nothing is restored. The catalog
-    /// comes last, so that an interrupted restore has restored nothing, and goes on when it is begun again.
+    /// comes last, so that an interrupted restore has restored nothing, and goes on when it is begun again. What would go
+    /// on by itself, sources and scheduled releases, rests from then on, with a row of the audit log by `principal`.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when there is no such backup, [`StoreError::Conflict`] when the catalog is not empty,
     /// [`StoreError::Corrupt`] when the backup is damaged, [`StoreError::Unavailable`] when a storage fails.
-    pub async fn restore(&self, from: &Storage, at: Option<&str>, said: Said<'_>) -> Result<CopySummary, StoreError> {
+    pub async fn restore(
+        &self,
+        from: &Storage,
+        at: Option<&str>,
+        (principal, now_ms): (&str, i64),
+        said: Said<'_>,
+    ) -> Result<Restored, StoreError> {
         if !self.catalog.is_empty().await? {
             return Err(StoreError::conflict("the catalog to restore into is not empty"));
         }
@@ -115,9 +148,7 @@ impl Store {
             Some(stamp) => stamp.to_owned(),
             None => newest(from).await?,
         };
-        let head = from.read_backup(&format!("{stamp}.json")).await?;
-        let head: Head =
-            serde_json::from_slice(&head).map_err(|error| StoreError::corrupt("a file of a backup", error))?;
+        let head = head(from, &stamp).await?;
         let scratch = tempfile::tempdir().map_err(StoreError::local_file)?;
         let (catalog, list) = (scratch.path().join("catalog"), scratch.path().join("files"));
         from.get_backup(&head.catalog, &catalog).await?;
@@ -135,14 +166,23 @@ impl Store {
             summary.count(copied, file.bytes, said);
         }
         let mut reader = BufReader::new(std::fs::File::open(&catalog).map_err(StoreError::local_file)?);
-        summary.rows = self.catalog.load(&mut reader).await?;
+        let (rows, rested) = self.catalog.load(&mut reader, (&summary.stamp, principal, now_ms)).await?;
+        summary.rows = rows;
         self.catalog.verify_audit().await?;
-        Ok(summary)
+        Ok(Restored { copy: summary, rested })
+    }
+
+    /// Whether files were released here of which this catalog knows nothing, for nothing was ever written to it: it is not the
+    /// catalog of this storage.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the database or the storage does not answer.
+    pub async fn lacks_its_catalog(&self) -> Result<bool, StoreError> {
+        Ok(self.catalog.is_empty().await? && self.storage.holds_releases().await?)
     }
 
     /// Writes the catalog to one local file and the list of what it names to another.
     async fn list_files(&self, catalog: &Path, list: &Path) -> Result<(u64, CopySummary), StoreError> {
-        let create = |path: &Path| std::fs::File::create(path).map(BufWriter::new).map_err(StoreError::local_file);
         let (mut rows_file, mut list_file) = (create(catalog)?, create(list)?);
         let mut summary = CopySummary::default();
         let mut roots: BTreeMap<String, (String, Option<i64>)> = BTreeMap::new();
@@ -216,11 +256,28 @@ fn stamp(now_ms: i64) -> Result<String, StoreError> {
     Ok(moment.format("%Y%m%dT%H%M%S%3fZ").to_string())
 }
 
-/// The stamp of the newest complete backup.
+/// The stamp of the newest complete backup that has files, or of the newest where none has any: a backup without files beside
+/// others that have some was made while the catalog was missing.
 async fn newest(from: &Storage) -> Result<String, StoreError> {
     let keys = from.list_backups().await?;
-    let stamps = keys.iter().filter_map(|key| key.strip_suffix(".json"));
-    stamps.max().map(ToOwned::to_owned).ok_or(StoreError::not_found("backup"))
+    let mut stamps: Vec<&str> = keys.iter().filter_map(|key| key.strip_suffix(".json")).collect();
+    stamps.sort_unstable_by(|one, other| other.cmp(one));
+    for stamp in &stamps {
+        if head(from, stamp).await?.file_count > 0 {
+            return Ok((*stamp).to_owned());
+        }
+    }
+    stamps.first().map(|stamp| (*stamp).to_owned()).ok_or(StoreError::not_found("backup"))
+}
+
+/// The head of the backup of a stamp.
+async fn head(from: &Storage, stamp: &str) -> Result<Head, StoreError> {
+    let head = from.read_backup(&format!("{stamp}.json")).await?;
+    serde_json::from_slice(&head).map_err(|error| StoreError::corrupt("a file of a backup", error))
+}
+
+fn create(path: &Path) -> Result<BufWriter<std::fs::File>, StoreError> {
+    std::fs::File::create(path).map(BufWriter::new).map_err(StoreError::local_file)
 }
 
 /// A list, one line at a time.

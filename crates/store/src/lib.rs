@@ -47,13 +47,13 @@ mod scrub;
 mod search;
 mod storage;
 
-pub use backup::{CopyEvent, CopySummary};
+pub use backup::{CopyEvent, CopySummary, Restored};
 pub use catalog::{
     AuditEntry, Carried, Catalog, CatalogMoment, CommentRecord, CommentState, DatasetFilter, DatasetRecord, Erasure,
     Facets, Interrupt, LinkRecord, MetadataEdit, NoticeRecord, PageRecord, PageText, Prepared, PurgeRecord,
-    PurgeReport, RefreshRecord, ReleaseRecord, RemovedFile, ReportRecord, ReportSection, Review, RevisionRecord,
-    RunRecord, ScheduleRecord, SessionOrigin, SessionRecord, SourceRecord, TokenRecord, UseCount, VersionRecord,
-    VersionSummary, month_of,
+    PurgeReport, RefreshRecord, ReleaseRecord, RemovedFile, ReportRecord, ReportSection, Rested, Review,
+    RevisionRecord, RunRecord, ScheduleRecord, SessionOrigin, SessionRecord, SourceRecord, TokenRecord, UseCount,
+    VersionRecord, VersionSummary, month_of,
 };
 pub use databases::{Database, DatabaseError};
 pub use error::{Cause, StoreError};

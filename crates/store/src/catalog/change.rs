@@ -37,6 +37,18 @@ impl Catalog {
 }
 
 impl Change {
+    /// The number of the audit log's last row.
+    pub(super) const fn sequence(&self) -> i64 {
+        self.sequence
+    }
+
+    /// Goes on from the end of the audit log that the change itself has written row by row: that of a backup.
+    pub(super) async fn go_on_from_end(&mut self) -> Result<(), StoreError> {
+        let end = sqlx::query("SELECT seq, hash FROM audit_end WHERE id = 1").fetch_one(&mut *self.transaction).await?;
+        (self.sequence, self.hash) = (end.try_get(0)?, end.try_get(1)?);
+        Ok(())
+    }
+
     /// Adds a row to the audit log, as a part of the change.
     pub(super) async fn audit(
         &mut self,

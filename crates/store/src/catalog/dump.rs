@@ -13,6 +13,7 @@ use sqlx::{Any, Row};
 
 use super::Catalog;
 use super::connect::{self, Kind};
+use super::rested::{self, Rested};
 use super::seals::{self, Sealed};
 use crate::error::StoreError;
 
@@ -258,15 +259,15 @@ impl Catalog {
         Ok(count)
     }
 
-    /// Fills this catalog, which must be empty, with a dump.
-    pub(crate) async fn load(&self, from: &mut (dyn BufRead + Send)) -> Result<u64, StoreError> {
-        let mut transaction = self.pool().begin().await?;
-        // The lock that every writer takes first.
-        let end = sqlx::query("UPDATE audit_end SET seq = seq WHERE id = 1 RETURNING seq")
-            .fetch_one(&mut *transaction)
-            .await?;
-        let datasets = sqlx::query("SELECT COUNT(*) FROM dataset").fetch_one(&mut *transaction).await?;
-        if end.try_get::<i64, _>(0)? != 0 || datasets.try_get::<i64, _>(0)? != 0 {
+    /// Fills this catalog, which must be empty, with the dump of the backup of that stamp; what would go on by itself rests.
+    pub(crate) async fn load(
+        &self,
+        from: &mut (dyn BufRead + Send),
+        (stamp, principal, now_ms): (&str, &str, i64),
+    ) -> Result<(u64, Rested), StoreError> {
+        let mut change = self.change().await?;
+        let datasets = sqlx::query("SELECT COUNT(*) FROM dataset").fetch_one(&mut *change.transaction).await?;
+        if change.sequence() != 0 || datasets.try_get::<i64, _>(0)? != 0 {
             return Err(StoreError::conflict("the catalog to restore into is not empty"));
         }
         let mut line = String::new();
@@ -283,7 +284,7 @@ impl Catalog {
                 Line::Row(name, values) => {
                     let table = TABLES.iter().find(|table| table.name == name);
                     let table = table.ok_or_else(|| StoreError::corrupt(WHAT, "a row of no table"))?;
-                    bound(table, values)?.execute(&mut *transaction).await?;
+                    bound(table, values)?.execute(&mut *change.transaction).await?;
                     count = count.saturating_add(1);
                 }
                 Line::End(rows) => ended = rows == count,
@@ -292,8 +293,10 @@ impl Catalog {
         if !ended {
             return Err(StoreError::corrupt(WHAT, "it is not complete"));
         }
-        transaction.commit().await?;
-        Ok(count)
+        change.go_on_from_end().await?;
+        let rested = rested::rest(&mut change, (stamp, principal, now_ms)).await?;
+        change.commit().await?;
+        Ok((count, rested))
     }
 }
 

@@ -121,6 +121,24 @@ impl Catalog {
         rows.iter().map(from_row).collect()
     }
 
+    /// The versions whose purges are not done, by what names them alone: whether a row is believed is seen when it is read.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the database does not answer.
+    pub async fn open_purges(&self) -> Result<Vec<VersionRef>, StoreError> {
+        let rows = sqlx::query("SELECT dataset, version FROM purge WHERE done_ms IS NULL ORDER BY dataset, version")
+            .fetch_all(self.pool())
+            .await?;
+        let mut open = Vec::with_capacity(rows.len());
+        for row in &rows {
+            match (DatasetName::parse(&row.try_get::<String, _>(0)?), records::number(row.try_get(1)?)) {
+                (Ok(dataset), Ok(version)) => open.push(VersionRef { dataset, version }),
+                _ => tracing::error!("a purge is passed over: it names no version"),
+            }
+        }
+        Ok(open)
+    }
+
     /// Notes that somebody asks for the purge of a withdrawn version. Asked for before, it stays as it was.
     ///
     /// # Errors

@@ -128,29 +128,18 @@ impl Catalog {
         .bind(limit)
         .fetch_all(self.pool())
         .await?;
-        let parsed = |row: &AnyRow| {
-            let name: String = row.try_get(0)?;
-            DatasetName::parse(&name).map_err(|error| StoreError::corrupt("a catalog row", error))
-        };
-        rows.iter().map(parsed).collect()
+        Ok(names(&rows))
     }
 
-    /// What is known of the sources that are not read at any time, of each dataset that has one: they are paused, or wait to be
-    /// asked for.
+    /// The datasets whose sources are not read at any time: they are paused, or wait to be asked for.
     ///
     /// # Errors
-    /// As [`Catalog::refresh`].
-    pub async fn resting_refreshes(&self) -> Result<Vec<RefreshRecord>, StoreError> {
-        let rows =
-            sqlx::query(concat!("SELECT ", refresh_columns!(), " FROM refresh WHERE next_ms IS NULL ORDER BY dataset"))
-                .fetch_all(self.pool())
-                .await?;
-        let read = |row: &AnyRow| {
-            let name: String = row.try_get("dataset")?;
-            let name = DatasetName::parse(&name).map_err(|error| StoreError::corrupt("a catalog row", error))?;
-            from_row(row, &name)
-        };
-        rows.iter().map(read).collect()
+    /// As [`Catalog::due_refreshes`].
+    pub async fn resting_refreshes(&self) -> Result<Vec<DatasetName>, StoreError> {
+        let rows = sqlx::query("SELECT dataset FROM refresh WHERE next_ms IS NULL ORDER BY dataset")
+            .fetch_all(self.pool())
+            .await?;
+        Ok(names(&rows))
     }
 
     /// Keeps that people are told of a source that is late, with what they are told, both or neither. Answers whether it still
@@ -281,7 +270,8 @@ impl Catalog {
         rows.iter().map(read).collect()
     }
 
-    /// Takes some notices that are due, for `for_ms`: if they are neither sent nor put off by then, they are due again.
+    /// Takes some notices that are due, for `for_ms`: if they are neither sent nor put off by then, they are due again. Those
+    /// that are damaged stay where they are, and do not keep others back.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when the database does not answer.
@@ -298,8 +288,13 @@ impl Catalog {
         .await?;
         let mut taken = Vec::with_capacity(rows.len());
         for row in &rows {
-            seals::check(&seals::NOTICE, row)?;
-            let notice: NoticeRecord = records::from_json(&row.try_get::<String, _>("record")?)?;
+            let notice = match notice_of(row) {
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    tracing::error!(?error, "a notice is passed over");
+                    continue;
+                }
+                notice => notice?,
+            };
             put_off(&mut change, &notice, now_ms.saturating_add(for_ms)).await?;
             taken.push(notice);
         }
@@ -326,6 +321,18 @@ impl Catalog {
         sqlx::query("DELETE FROM notice WHERE id = $1").bind(id).execute(self.pool()).await?;
         Ok(())
     }
+}
+
+/// The names in the first column; one that is damaged is passed over, with whatever there is of it.
+fn names(rows: &[AnyRow]) -> Vec<DatasetName> {
+    let mut names = Vec::with_capacity(rows.len());
+    for row in rows {
+        match row.try_get::<String, _>(0).map(|name| DatasetName::parse(&name)) {
+            Ok(Ok(name)) => names.push(name),
+            _ => tracing::error!("a source is passed over: its dataset has no name"),
+        }
+    }
+    names
 }
 
 /// What is known of a source, as the change sees it.
@@ -392,6 +399,11 @@ async fn put_off(change: &mut Change, notice: &NoticeRecord, due_ms: i64) -> Res
         .execute(&mut *change.transaction)
         .await?;
     seals::seal_notice(&mut change.transaction, &notice.id).await
+}
+
+fn notice_of(row: &AnyRow) -> Result<NoticeRecord, StoreError> {
+    seals::check(&seals::NOTICE, row)?;
+    records::from_json(&row.try_get::<String, _>("record")?)
 }
 
 fn from_row(row: &AnyRow, dataset: &DatasetName) -> Result<RefreshRecord, StoreError> {

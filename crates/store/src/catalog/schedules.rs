@@ -49,6 +49,11 @@ struct Kept {
     failure: Option<String>,
 }
 
+/// Every schedule that counts, by time; a dataset is said twice, by the schedule and by the revision.
+const WAITING: &str = "SELECT s.revision, s.dataset, s.release_at_ms, s.next_try_ms, s.tries, s.record, s.seal, \
+                       r.dataset AS of_revision FROM schedule s JOIN revision r ON r.id = s.revision \
+                       WHERE r.state = $1 ORDER BY s.release_at_ms, s.revision";
+
 impl Catalog {
     /// Schedules an approved revision, or one that is scheduled for another time. `digest` is what was approved. The same
     /// schedule again changes nothing.
@@ -114,15 +119,31 @@ impl Catalog {
     /// # Errors
     /// [`StoreError::Corrupt`] when a row is damaged, [`StoreError::Unavailable`] when the database does not answer.
     pub async fn schedules(&self) -> Result<Vec<ScheduleRecord>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT s.revision, s.dataset, s.release_at_ms, s.next_try_ms, s.tries, s.record, s.seal \
-             FROM schedule s JOIN revision r ON r.id = s.revision WHERE r.state = $1 \
-             ORDER BY s.release_at_ms, s.revision",
-        )
-        .bind(RevisionState::Scheduled.as_str())
-        .fetch_all(self.pool())
-        .await?;
+        let rows = sqlx::query(WAITING).bind(RevisionState::Scheduled.as_str()).fetch_all(self.pool()).await?;
         rows.iter().map(from_row).collect()
+    }
+
+    /// As [`Catalog::schedules`], but for rows that are damaged: these are left out, and the datasets that they may be about are
+    /// told, so that nothing comes before what they were to release.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the database does not answer.
+    pub async fn sound_schedules(&self) -> Result<(Vec<ScheduleRecord>, Vec<DatasetName>), StoreError> {
+        let rows = sqlx::query(WAITING).bind(RevisionState::Scheduled.as_str()).fetch_all(self.pool()).await?;
+        let (mut sound, mut held_up) = (Vec::with_capacity(rows.len()), Vec::new());
+        for row in &rows {
+            match from_row(row) {
+                Ok(schedule) => sound.push(schedule),
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    tracing::error!(?error, "a scheduled release is passed over: portico scrub");
+                    for column in ["dataset", "of_revision"] {
+                        held_up.extend(DatasetName::parse(&row.try_get::<String, _>(column)?).ok());
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((sound, held_up))
     }
 
     /// The schedule that a revision has, or had last.
@@ -216,7 +237,14 @@ async fn find(change: &mut Change, id: &str) -> Result<Option<ScheduleRecord>, S
     identified(row.as_ref(), id)
 }
 
-async fn put(change: &mut Change, schedule: &ScheduleRecord) -> Result<(), StoreError> {
+/// Every schedule that counts, as the change sees it.
+pub(super) async fn waiting(change: &mut Change) -> Result<Vec<ScheduleRecord>, StoreError> {
+    let scheduled = sqlx::query(WAITING).bind(RevisionState::Scheduled.as_str());
+    scheduled.fetch_all(&mut *change.transaction).await?.iter().map(from_row).collect()
+}
+
+/// Writes a schedule.
+pub(super) async fn put(change: &mut Change, schedule: &ScheduleRecord) -> Result<(), StoreError> {
     let kept = Kept {
         announced: schedule.announced,
         scheduled_by: records::plain(&schedule.scheduled_by),

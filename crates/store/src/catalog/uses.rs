@@ -13,6 +13,9 @@ use crate::error::StoreError;
 
 /// How long a batch is remembered: nobody tries one again after that.
 const BATCH_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+/// Counts that are added in one transaction: a month of a large portal is many thousands, and whoever writes meanwhile, such as
+/// a withdrawal, waits for one transaction and not for all of them.
+const COUNTS_AT_ONCE: usize = 200;
 
 /// How often one thing was used in one month.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -41,13 +44,21 @@ pub fn month_of(now_ms: i64) -> String {
 }
 
 impl Catalog {
-    /// Adds counts. A batch that has arrived is not added again, so that whoever does not know whether it did sends it once
-    /// more. This is no act of anybody, and is not in the audit log.
+    /// Adds counts, some at a time. What has arrived of a batch is not added again, so that whoever does not know whether it
+    /// did sends the same counts in the same order once more. This is no act of anybody, and is not in the audit log.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] when a count in the catalog is damaged, [`StoreError::Unavailable`] when the database does
     /// not answer.
     pub async fn add_uses(&self, batch: &str, counts: &[UseCount], now_ms: i64) -> Result<(), StoreError> {
+        for (place, some) in counts.chunks(COUNTS_AT_ONCE).enumerate() {
+            self.add_some_uses(&format!("{batch}.{place}"), some, now_ms).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds some counts of a batch, all or none.
+    async fn add_some_uses(&self, batch: &str, counts: &[UseCount], now_ms: i64) -> Result<(), StoreError> {
         let mut change = self.change().await?;
         let known = sqlx::query("SELECT id FROM use_batch WHERE id = $1")
             .bind(batch)

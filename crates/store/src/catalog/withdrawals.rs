@@ -35,6 +35,21 @@ impl Catalog {
         Ok((last, withdrawn))
     }
 
+    /// When a version was withdrawn, in milliseconds since the epoch, as the audit log has it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the database does not answer.
+    pub async fn withdrawn_ms(&self, version: &VersionRef) -> Result<Option<i64>, StoreError> {
+        let row = sqlx::query(
+            "SELECT MAX(at_ms) FROM audit WHERE dataset = $1 AND version = $2 AND action = 'version.withdrawn'",
+        )
+        .bind(version.dataset.as_str())
+        .bind(i64::from(version.version))
+        .fetch_one(self.pool())
+        .await?;
+        Ok(row.try_get(0)?)
+    }
+
     /// The newest version of a dataset of which none is public any more: whoever asks for the dataset is told why. `None`
     /// where there is a current version, or never was one.
     ///

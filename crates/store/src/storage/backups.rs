@@ -31,6 +31,13 @@ pub(crate) struct KeptFile {
     pub(crate) bytes: u64,
 }
 
+impl KeptFile {
+    /// Whether it is of an open revision: people may remove it or put another in its place at any time.
+    pub(crate) fn is_staged(&self) -> bool {
+        self.path.strip_prefix(Area::Staging.prefix()).is_some_and(|rest| rest.starts_with('/'))
+    }
+}
+
 impl Storage {
     /// Copies an object to another storage unless one of its size is there, which is read and compared where `compared`;
     /// answers whether it was copied.

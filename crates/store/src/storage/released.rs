@@ -218,6 +218,15 @@ impl Storage {
         Ok(first.map_err(|error| StoreError::object("file", error))?.is_some())
     }
 
+    /// Whether anything is in the released area.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the storage does not answer.
+    pub async fn holds_releases(&self) -> Result<bool, StoreError> {
+        let first = self.area(Area::Released).list(None).next().await.transpose();
+        Ok(first.map_err(|error| StoreError::object("file", error))?.is_some())
+    }
+
     /// Removes a data file that no version needs; one that is gone already is fine. The caller has made sure
     /// that no catalog row names it.
     ///

@@ -1,10 +1,13 @@
 //! Purges, counts and reports in the catalog, on every database.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use portico_model::name::VersionRef;
 use portico_model::policy::VersionState;
 use portico_store::{
-    Catalog, CommentRecord, CommentState, Erasure, Needles, PageText, PurgeReport, ReportRecord, StoreError, UseCount,
-    month_of,
+    Catalog, CatalogMoment, CommentRecord, CommentState, Erasure, Needles, NoticeRecord, PageText, PurgeReport,
+    ReportRecord, StoreError, UseCount, month_of,
 };
 
 use crate::sample::{NOW, metadata, name, release, released};
@@ -121,6 +124,84 @@ async fn counts_add_up_and_a_batch_counts_once() {
             let read = world.catalog.uses("2023-11", "2023-11", false).await;
             assert!(matches!(read, Err(StoreError::Corrupt { .. })), "{read:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_large_batch_leaves_room_for_others_and_counts_once() {
+    for world in worlds().await {
+        two_versions(&world).await;
+        let count = |number: usize| UseCount {
+            month: month_of(NOW),
+            dataset: name("trees"),
+            version: 1,
+            protocol: "sql".into(),
+            format: "json".into(),
+            column: format!("column_{number:04}"),
+            uses: 2,
+        };
+        let batch: Vec<UseCount> = (0..450).map(count).collect();
+        // The third transaction fails: the two before it have ended, and anybody could have written in between.
+        let begun = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&begun);
+        let interrupted = world.catalog.interrupted_by(Arc::new(move |moment| {
+            let fails = moment == CatalogMoment::Begin && counted.fetch_add(1, Ordering::SeqCst) == 2;
+            Box::pin(async move {
+                match fails {
+                    true => Err(StoreError::Unavailable { what: "the catalog", source: "cut off".into() }),
+                    false => Ok(()),
+                }
+            })
+        }));
+        let failed = interrupted.add_uses("a", &batch, NOW).await;
+        assert!(matches!(failed, Err(StoreError::Unavailable { .. })), "{}: {failed:?}", world.name);
+        assert_eq!(world.catalog.uses("2023-11", "2023-11", true).await.unwrap(), batch[..400], "{}", world.name);
+        for _ in 0..2 {
+            world.catalog.add_uses("a", &batch, NOW).await.unwrap();
+            assert_eq!(world.catalog.uses("2023-11", "2023-11", true).await.unwrap(), batch, "{}", world.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_row_keeps_no_other_back() {
+    for world in worlds().await.into_iter().filter(|world| world.name != "memory") {
+        let catalog = &world.catalog;
+        two_versions(&world).await;
+        catalog.put_dataset(&metadata("parks"), "steward", NOW).await.unwrap();
+        let notice = |id: &str| NoticeRecord {
+            id: id.to_owned(),
+            created_ms: NOW,
+            way: "mail".to_owned(),
+            to: "steward@city.example".to_owned(),
+            kind: "late".to_owned(),
+            dataset: name("trees"),
+            revision: None,
+            reasons: vec![CANARY.to_owned()],
+            attempts: 0,
+        };
+        for (dataset, id) in [("parks", "n1"), ("trees", "n2")] {
+            catalog.declare_source(&name(dataset), ("digest", "{}", false), "ana", NOW).await.unwrap();
+            let seen = catalog.refresh(&name(dataset)).await.unwrap().unwrap();
+            assert!(catalog.note_late(&seen, &[notice(id)]).await.unwrap(), "{}", world.name);
+        }
+        world.tamper("UPDATE notice SET seal = 'x' WHERE id = 'n1'").await;
+        world.tamper("UPDATE refresh SET seal = 'x' WHERE dataset = 'parks'").await;
+        assert_eq!(catalog.resting_refreshes().await.unwrap(), [name("parks"), name("trees")], "{}", world.name);
+        assert!(matches!(catalog.refresh(&name("parks")).await, Err(StoreError::Corrupt { .. })));
+        let taken = catalog.take_notices(NOW, 1_000).await.unwrap();
+        assert_eq!(taken, [notice("n2")], "{}", world.name);
+        // The damaged one stays where it is.
+        assert_eq!(catalog.take_notices(NOW + 999, 1_000).await.unwrap(), [], "{}", world.name);
+        // Purges are found by what names them.
+        catalog.withdraw(&second(), "It leaks.", "ana", NOW).await.unwrap();
+        catalog.ask_purge(&second(), "It leaks.", "ana", NOW).await.unwrap();
+        world.tamper("UPDATE purge SET seal = 'x'").await;
+        assert_eq!(catalog.open_purges().await.unwrap(), [second()], "{}", world.name);
+        assert!(matches!(catalog.purge(&second()).await, Err(StoreError::Corrupt { .. })), "{}", world.name);
+        assert_eq!(catalog.withdrawn_ms(&second()).await.unwrap(), Some(NOW), "{}", world.name);
+        let first = VersionRef { version: 1, ..second() };
+        assert_eq!(catalog.withdrawn_ms(&first).await.unwrap(), None, "{}", world.name);
     }
 }
 

@@ -103,6 +103,13 @@ async fn a_damaged_schedule_is_not_believed() {
         for damaged in [catalog.schedules().await.map(drop), catalog.schedule_of("01R").await.map(drop)] {
             assert!(matches!(damaged, Err(StoreError::Corrupt { .. })), "{} {damaged:?}", world.name);
         }
+        // Others are not kept back by it, and its dataset is.
+        let other = approved(catalog, "parks", "01P").await;
+        let parks = ScheduleRecord { dataset: name("parks"), ..plan("01P", DUE) };
+        catalog.schedule(&parks, &digest(&other), 9, NOW).await.unwrap();
+        let (sound, held_up) = catalog.sound_schedules().await.unwrap();
+        assert_eq!(sound, [parks], "{}", world.name);
+        assert!(!held_up.is_empty() && held_up.iter().all(|held| *held == name("trees")), "{held_up:?}");
     }
 }
 
@@ -121,6 +128,19 @@ async fn a_schedule_is_in_backups() {
     store.backup(&kept, NOW, &mut |_| {}).await.unwrap();
     let catalog = portico_store::Catalog::open("sqlite::memory:").await.unwrap();
     let restored = portico_store::Store { storage: open(), catalog };
-    restored.restore(&kept, None, &mut |_| {}).await.unwrap();
-    assert_eq!(restored.catalog.schedules().await.unwrap(), [plan("01R", DUE)]);
+    let done = restored.restore(&kept, None, ("odette", DUE), &mut |_| {}).await.unwrap();
+    assert_eq!(done.rested.releases, [("01R".to_owned(), name("trees"))]);
+    // It is there, and waits for people.
+    let [waiting] = restored.catalog.schedules().await.unwrap().try_into().unwrap();
+    assert!(waiting.failure.as_deref().unwrap().contains("restored"), "{waiting:?}");
+    let same = ScheduleRecord { next_try_ms: Some(DUE), failure: None, ..waiting.clone() };
+    assert_eq!((waiting.next_try_ms, same), (None, plan("01R", DUE)));
+    let audit = restored.catalog.audit(None, 0, 100).await.unwrap();
+    let last = audit.last().unwrap();
+    assert_eq!((last.action.as_str(), last.principal.as_str(), last.at_ms), ("portal.restored", "odette", DUE));
+    assert!(last.detail.contains(&done.copy.stamp) && last.detail.contains("01R"), "{}", last.detail);
+    assert_eq!(restored.catalog.verify_audit().await.unwrap(), last.sequence);
+    // Scheduled anew it is tried again.
+    restored.catalog.schedule(&plan("01R", DUE + 9), &digest(&record), 9, DUE).await.unwrap();
+    assert_eq!(restored.catalog.schedules().await.unwrap(), [plan("01R", DUE + 9)]);
 }
