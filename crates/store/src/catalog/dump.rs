@@ -14,6 +14,7 @@ use sqlx::{Any, Row};
 use super::Catalog;
 use super::connect::{self, Kind};
 use super::seals::{self, Sealed};
+use super::waits;
 use crate::error::StoreError;
 
 /// A table: how all of it is read, how a row is written, and which of its columns are numbers.
@@ -233,7 +234,10 @@ impl Catalog {
             Kind::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
             Kind::SqliteFile | Kind::SqliteMemory => "BEGIN",
         };
-        let mut transaction = self.pool().begin_with(begin).await?;
+        let mut transaction = self.inner.pool.begin_with(begin).await?;
+        if self.inner.kind == Kind::Postgres {
+            sqlx::raw_sql(waits::UNBOUNDED).execute(&mut *transaction).await?;
+        }
         write_line(into, &Line::Steps(connect::steps()))?;
         let mut count = 0_u64;
         for table in &TABLES {
@@ -260,7 +264,7 @@ impl Catalog {
 
     /// Fills this catalog, which must be empty, with a dump.
     pub(crate) async fn load(&self, from: &mut (dyn BufRead + Send)) -> Result<u64, StoreError> {
-        let mut transaction = self.pool().begin().await?;
+        let mut transaction = self.inner.pool.begin().await?;
         // The lock that every writer takes first.
         let end = sqlx::query("UPDATE audit_end SET seq = seq WHERE id = 1 RETURNING seq")
             .fetch_one(&mut *transaction)
