@@ -131,7 +131,7 @@ impl<'p> Executor<'p> for Bounded<'p> {
     {
         let answer = async move {
             let mut lent = self.lend().await?;
-            let all: Vec<_> = self.within((&mut *lent.connection).fetch_many(query).try_collect()).await?;
+            let all: Vec<_> = self.within(lent.connection.fetch_many(query).try_collect()).await?;
             lent.dubious = false;
             Ok::<_, sqlx::Error>(stream::iter(all.into_iter().map(Ok)))
         };
@@ -145,7 +145,7 @@ impl<'p> Executor<'p> for Bounded<'p> {
     {
         Box::pin(async move {
             let mut lent = self.lend().await?;
-            let row = self.within((&mut *lent.connection).fetch_optional(query)).await?;
+            let row = self.within(lent.connection.fetch_optional(query)).await?;
             lent.dubious = false;
             Ok(row)
         })
@@ -161,7 +161,7 @@ impl<'p> Executor<'p> for Bounded<'p> {
     {
         Box::pin(async move {
             let mut lent = self.lend().await?;
-            let prepared = self.within((&mut *lent.connection).prepare_with(sql, parameters)).await?;
+            let prepared = self.within(lent.connection.prepare_with(sql, parameters)).await?;
             lent.dubious = false;
             Ok(prepared)
         })
