@@ -15,6 +15,7 @@ use super::*;
 const SHORT: Duration = Duration::from_millis(300);
 
 /// A new database on the server.
+#[allow(clippy::disallowed_methods, reason = "a test asks where the real server is")]
 async fn database() -> Option<String> {
     let Ok(server) = std::env::var("PORTICO_TEST_POSTGRES") else {
         println!("skipped: PORTICO_TEST_POSTGRES names no PostgreSQL server");
