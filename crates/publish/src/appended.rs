@@ -28,10 +28,9 @@ pub(crate) async fn appended_before(
     if options.mode != Mode::Append || !options.merge_key().is_empty() || base == 0 {
         return Ok(None);
     }
-    let released = catalog.revisions(dataset).await?;
     let mut next = Some(base);
     while let Some(version) = next {
-        let Some(revision) = released.iter().find(|revision| revision.version == Some(version)) else { break };
+        let Some(revision) = catalog.revision_of(dataset, version).await? else { break };
         if revision.staged.sha256 == sha256 {
             let message = format!(
                 "This very file became version {version}, and its rows are in the current version: appended again, they \

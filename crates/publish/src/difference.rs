@@ -22,7 +22,7 @@ use serde_json::{Map, Value};
 use crate::compare::{Comparison, in_common};
 use crate::error::PublishError;
 use crate::publisher::{Publisher, from_json};
-use crate::returned::decisions;
+use crate::returned::decision;
 
 mod statistics;
 
@@ -159,17 +159,16 @@ impl Publisher {
         let options: ReadOptions = from_json(&record.options_json)?;
         let current = self.public_version(principal, &record.dataset, now_ms).await?;
         let known = self.store.catalog.dataset(&record.dataset).await?.map(|dataset| dataset.metadata);
-        let earlier = decisions(&self.store.catalog, &record.dataset).await?;
+        let earlier = match &current {
+            Some(version) => decision(&self.store.catalog, &record.dataset, (version.version.version, true)).await?,
+            None => None,
+        };
         let nothing = Dictionary::default();
         let said = options.dictionary.as_ref().unwrap_or(&nothing);
-        let said_before = earlier.iter().find(|decision| decision.public).map(|decision| &decision.dictionary);
+        let said_before = earlier.as_ref().map(|decision| &decision.dictionary);
         let known = known.filter(|_| current.is_some());
         let schema_before = current.as_ref().map(|version| Arc::clone(&version.manifest.schema));
-        let before = Said {
-            schema: schema_before.as_deref(),
-            metadata: known.as_ref(),
-            dictionary: said_before.filter(|_| current.is_some()),
-        };
+        let before = Said { schema: schema_before.as_deref(), metadata: known.as_ref(), dictionary: said_before };
         let after = Said { schema: Some(&prepared.schema), metadata: Some(&metadata), dictionary: Some(said) };
         let rows = match &current {
             None => RowDifference { after: prepared.rows, added: prepared.rows, ..RowDifference::default() },

@@ -13,7 +13,7 @@ use portico_model::name::{DatasetName, VersionNumber};
 use portico_store::Catalog;
 
 use crate::error::PublishError;
-use crate::returned::{Decision, decisions};
+use crate::returned::{Decision, decision, decisions};
 use crate::transform;
 
 /// Options with the remedies of the newest release, where they say nothing else.
@@ -22,7 +22,7 @@ pub(crate) async fn inherit(
     dataset: &DatasetName,
     options: ReadOptions,
 ) -> Result<ReadOptions, PublishError> {
-    let earlier = decisions(catalog, dataset).await?;
+    let earlier = decisions(catalog, dataset, &Schema::empty()).await?;
     let Some(Decision { dictionary: before, .. }) = earlier.first() else { return Ok(options) };
     let fields = before.fields.iter().filter(|field| field.remedy.is_some());
     let transformed = before.keep_rows.is_some() || before.fields.iter().any(Field::is_made);
@@ -80,7 +80,7 @@ pub(crate) async fn weakened(
     (options, class_rows): (&ReadOptions, u64),
     schema: &Schema,
 ) -> Result<Vec<Finding>, PublishError> {
-    let earlier = decisions(catalog, dataset).await?;
+    let earlier = decisions(catalog, dataset, schema).await?;
     let nothing = Dictionary::default();
     let said = options.dictionary.as_ref().unwrap_or(&nothing);
     let mut findings = Vec::new();
@@ -136,10 +136,9 @@ pub(crate) async fn continued(
     if options.mode.replaces() || base == 0 {
         return Ok(Vec::new());
     }
-    let earlier = decisions(catalog, dataset).await?;
     let nothing = Dictionary::default();
-    let before = earlier.iter().find(|decision| decision.version == Some(base)).map(|decision| &decision.dictionary);
-    let before = before.unwrap_or(&nothing);
+    let before = decision(catalog, dataset, (base, false)).await?.map(|decision| decision.dictionary);
+    let before = before.as_ref().unwrap_or(&nothing);
     let said = options.dictionary.as_ref().unwrap_or(&nothing);
     let differs =
         |column: &Column| said.remedy(column) != before.remedy(column) || said.made(column) != before.made(column);

@@ -56,18 +56,17 @@ impl Publisher {
             text.push(b'\n');
         }
         let sha256: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
-        let revisions = self.store.catalog.revisions(&name).await?;
-        if !revisions.is_empty() && !made_here(&revisions) {
+        let catalog = &self.store.catalog;
+        if catalog.first_revision(&name).await?.is_some_and(|first| !made_here(&first)) {
             let what = format!("the dataset {name} is not the portal's own: give it another name");
             return Err(StoreError::Conflict { what }.into());
         }
-        let dataset = self.store.catalog.dataset(&name).await?;
-        let current = dataset.as_ref().and_then(|dataset| dataset.current);
-        let same = |revision: &RevisionRecord| {
-            revision.staged.sha256 == sha256 && revision.version.is_some() && revision.version == current
-        };
-        if revisions.iter().any(same) {
-            return Ok(None);
+        let dataset = catalog.dataset(&name).await?;
+        if let Some(current) = dataset.as_ref().and_then(|dataset| dataset.current) {
+            let shown = catalog.revision_of(&name, current).await?;
+            if shown.is_some_and(|revision| revision.staged.sha256 == sha256) {
+                return Ok(None);
+            }
         }
         let metadata = match dataset {
             Some(dataset) => dataset.metadata,
@@ -97,7 +96,7 @@ impl Publisher {
 
     /// Whether there is a dataset of that name which the portal has made itself.
     pub(crate) async fn is_own(&self, name: &DatasetName) -> Result<bool, PublishError> {
-        Ok(made_here(&self.store.catalog.revisions(name).await?))
+        Ok(self.store.catalog.first_revision(name).await?.as_ref().is_some_and(made_here))
     }
 
     /// The whole road, as one person goes it.
@@ -118,7 +117,7 @@ impl Publisher {
     }
 }
 
-/// Whether the first of a dataset's revisions, which are listed newest first, was the portal's.
-fn made_here(revisions: &[RevisionRecord]) -> bool {
-    revisions.last().is_some_and(|first| first.created_by == PORTAL)
+/// Whether the first of a dataset's revisions was the portal's.
+fn made_here(first: &RevisionRecord) -> bool {
+    first.created_by == PORTAL
 }

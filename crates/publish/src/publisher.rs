@@ -154,7 +154,7 @@ impl Publisher {
         let staged = self.store.storage.put_staged(&format!("{id}.source"), &request.file).await?;
         let options_json = json(&options)?;
         let metadata_json = json(&metadata)?;
-        let earlier = self.store.catalog.revisions(&dataset).await?;
+        let earlier = self.store.catalog.undecided_revisions(&dataset).await?;
         let own = |record: &&RevisionRecord| record.created_by == grant.principal();
         let same = |record: &&RevisionRecord| {
             let undecided = !matches!(record.state, RevisionState::Blocked | RevisionState::Returned);

@@ -13,12 +13,12 @@ use portico_intake::dictionary::{Dictionary, Treatment};
 use portico_intake::options::ReadOptions;
 use portico_model::dataset::DatasetMetadata;
 use portico_model::manifest::StatisticValue;
-use portico_model::name::VersionRef;
+use portico_model::name::{VersionNumber, VersionRef};
 use portico_model::policy::{Action, Decision, Denial, Principal, Subject, VersionState, decide};
 use portico_model::revision::RevisionState;
 use portico_store::{
     DatasetRecord, Erasure, Needles, PurgeRecord, PurgeReport, RemovedFile, Review, RevisionRecord, StagedFile,
-    VersionRecord,
+    VersionRecord, VersionSummary,
 };
 use ulid::Ulid;
 
@@ -232,6 +232,7 @@ impl Publisher {
     async fn named_by_others(&self, version: &VersionRef) -> Result<BTreeSet<String>, PublishError> {
         let mut named = BTreeSet::new();
         for other in self.others(version).await? {
+            let Some(other) = self.store.catalog.version(&version.dataset, other).await? else { continue };
             named.extend(other.manifest.files.iter().map(|file| file.path.clone()));
         }
         Ok(named)
@@ -244,15 +245,12 @@ impl Publisher {
         Ok(public.map(|summary| summary.version).collect())
     }
 
-    async fn others(&self, version: &VersionRef) -> Result<Vec<VersionRecord>, PublishError> {
-        let mut others = Vec::new();
-        for summary in self.store.catalog.versions(&version.dataset).await? {
-            if summary.version == version.version || summary.state == VersionState::Purged {
-                continue;
-            }
-            others.extend(self.store.catalog.version(&version.dataset, summary.version).await?);
-        }
-        Ok(others)
+    /// The numbers of the versions that stay. All of their manifests at once might not fit into memory.
+    async fn others(&self, version: &VersionRef) -> Result<Vec<VersionNumber>, PublishError> {
+        let versions = self.store.catalog.versions(&version.dataset).await?;
+        let stays =
+            |summary: &&VersionSummary| summary.version != version.version && summary.state != VersionState::Purged;
+        Ok(versions.iter().filter(stays).map(|summary| summary.version).collect())
     }
 
     /// What to search for when all is done: the texts of the version's own statistics which no version that stays has.
@@ -260,6 +258,7 @@ impl Publisher {
         let mut texts = texts_of(record);
         let all = texts.len();
         for other in self.others(&record.version).await? {
+            let Some(other) = self.store.catalog.version(&record.version.dataset, other).await? else { continue };
             let stays = texts_of(&other);
             texts.retain(|text| !stays.contains(text));
         }

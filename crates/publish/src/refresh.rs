@@ -159,10 +159,14 @@ impl Publisher {
         source: &SourceRecord,
         conditions: Conditions,
     ) -> Result<Outcome, PublishError> {
-        let records = self.store.catalog.revisions(&source.dataset).await?;
-        let newest = records.iter().find(|record| record.created_by == principal.name());
-        if newest.is_some_and(RevisionRecord::is_open) {
-            return Ok(Outcome::waiting(conditions));
+        let catalog = &self.store.catalog;
+        let own = |record: &RevisionRecord| record.created_by == principal.name();
+        // Most of the time nothing waits: then there is nothing to look for.
+        if catalog.undecided_revisions(&source.dataset).await?.iter().any(own) {
+            let newest = catalog.newest_revision(&source.dataset, own).await?;
+            if newest.as_ref().is_some_and(RevisionRecord::is_open) {
+                return Ok(Outcome::waiting(conditions));
+            }
         }
         Ok(Outcome::unchanged(conditions))
     }
@@ -230,20 +234,19 @@ impl Publisher {
     ) -> Result<Before, PublishError> {
         use RevisionState::{Blocked, InReview, Screened, Staged};
         let catalog = &self.store.catalog;
-        let records = catalog.revisions(&source.dataset).await?;
         // What goes on from the rows that it brought before was brought before, whichever declaration brought it.
-        let any = |record: &&RevisionRecord| Principal::is_source(&record.created_by);
-        let own = |record: &&RevisionRecord| match goes_on {
-            true => any(record),
+        let own = |record: &RevisionRecord| match goes_on {
+            true => Principal::is_source(&record.created_by),
             false => record.created_by == principal.name(),
         };
-        if let Some(newest) = records.iter().find(own).filter(|newest| newest.staged.sha256 == sha256) {
+        let newest = catalog.newest_revision(&source.dataset, own).await?;
+        if let Some(newest) = newest.filter(|newest| newest.staged.sha256 == sha256) {
             let runs = catalog.runs(&source.dataset, i64::MAX).await?;
             let told = runs.iter().any(|run| run.revision.as_deref() == Some(newest.id.as_str()));
             // What people were told of is theirs, whatever they make of it.
-            return Ok(if told { Before::Told } else { Before::Open(Box::new(newest.clone())) });
+            return Ok(if told { Before::Told } else { Before::Open(Box::new(newest)) });
         }
-        for older in records.iter().filter(own) {
+        for older in catalog.undecided_revisions(&source.dataset).await?.iter().filter(|record| own(record)) {
             if matches!(older.state, Staged | Screened | Blocked | InReview) {
                 self.discard(principal, &older.id, now_ms).await?;
             }
@@ -263,9 +266,9 @@ impl Publisher {
         if declaration.reading.mode.replaces() {
             return Ok(None);
         }
-        let records = self.store.catalog.revisions(&source.dataset).await?;
-        let brought = |record: &&RevisionRecord| record.is_open() && Principal::is_source(&record.created_by);
-        let Some(record) = records.into_iter().rev().find(|record| brought(&record)) else { return Ok(None) };
+        let records = self.store.catalog.undecided_revisions(&source.dataset).await?;
+        let brought = |record: &RevisionRecord| record.is_open() && Principal::is_source(&record.created_by);
+        let Some(record) = records.into_iter().rev().find(brought) else { return Ok(None) };
         let runs = self.store.catalog.runs(&source.dataset, i64::MAX).await?;
         let told = runs.iter().any(|run| run.revision.as_deref() == Some(record.id.as_str()));
         if told || record.created_by != principal.name() {

@@ -3,8 +3,6 @@
 //! A release without a column is a decision about that column. Whoever brings the next file may not know of it, or bring
 //! no dictionary: then the decision stands, and the column blocks until somebody decides anew.
 
-use std::collections::HashSet;
-
 use arrow::datatypes::{Field, Schema};
 use portico_intake::dictionary::{Dictionary, Treatment, means_column};
 use portico_intake::options::ReadOptions;
@@ -17,11 +15,10 @@ use crate::error::PublishError;
 use crate::publisher::from_json;
 
 /// What one earlier release did with the columns of its file.
+#[derive(PartialEq)]
 pub(crate) struct Decision {
     /// Its columns are public.
     pub(crate) public: bool,
-    /// The version that it is.
-    pub(crate) version: Option<VersionNumber>,
     pub(crate) schema: Schema,
     pub(crate) dictionary: Dictionary,
 }
@@ -34,7 +31,7 @@ pub(crate) async fn returned(
     options: &ReadOptions,
     schema: &Schema,
 ) -> Result<Vec<Finding>, PublishError> {
-    let decisions = decisions(catalog, dataset).await?;
+    let decisions = decisions(catalog, dataset, schema).await?;
     let declared = |column: &Field| {
         let fields = options.dictionary.as_ref().map(|dictionary| dictionary.fields.as_slice()).unwrap_or_default();
         let public = |treatment: &Treatment| matches!(treatment, Treatment::Public { .. });
@@ -47,29 +44,47 @@ pub(crate) async fn returned(
         .collect())
 }
 
-/// What earlier releases did, newest first.
-pub(crate) async fn decisions(catalog: &Catalog, dataset: &DatasetName) -> Result<Vec<Decision>, PublishError> {
-    let versions = catalog.versions(dataset).await?;
-    let public: HashSet<_> = versions
-        .into_iter()
-        .filter(|version| version.state == VersionState::Released)
-        .map(|version| version.version)
-        .collect();
-    let mut released: Vec<_> = catalog.revisions(dataset).await?;
-    released.retain(|revision| revision.version.is_some());
-    released.sort_by_key(|revision| std::cmp::Reverse(revision.version));
-    let decision = |revision: &portico_store::RevisionRecord| {
-        let options: ReadOptions = from_json(&revision.options_json)?;
-        let public = revision.version.is_some_and(|version| public.contains(&version));
-        // Of a purged version nothing is left but what it did not show.
-        let schema = match revision.prepared()? {
-            Some(prepared) => prepared.schema.as_ref().clone(),
-            None if public => return Err(PublishError::DigestChanged),
-            None => Schema::empty(),
+/// What earlier releases did, newest first: the newest, and those before it as long as a column of `schema` is known to none
+/// that is public. What an hourly source does every time is there once.
+pub(crate) async fn decisions(
+    catalog: &Catalog,
+    dataset: &DatasetName,
+    schema: &Schema,
+) -> Result<Vec<Decision>, PublishError> {
+    let mut decisions: Vec<Decision> = Vec::new();
+    for summary in catalog.versions(dataset).await? {
+        let known = |column: &Field| {
+            let shows = |decision: &Decision| decision.schema.field_with_name(column.name()).is_ok();
+            decisions.iter().any(|decision| decision.public && shows(decision))
         };
-        Ok(Decision { public, version: revision.version, schema, dictionary: options.dictionary.unwrap_or_default() })
+        if !decisions.is_empty() && schema.fields().iter().all(|column| known(column)) {
+            break;
+        }
+        let public = summary.state == VersionState::Released;
+        if let Some(decision) = decision(catalog, dataset, (summary.version, public)).await?
+            && !decisions.contains(&decision)
+        {
+            decisions.push(decision);
+        }
+    }
+    Ok(decisions)
+}
+
+/// What the release did that made a version.
+pub(crate) async fn decision(
+    catalog: &Catalog,
+    dataset: &DatasetName,
+    (version, public): (VersionNumber, bool),
+) -> Result<Option<Decision>, PublishError> {
+    let Some(revision) = catalog.revision_of(dataset, version).await? else { return Ok(None) };
+    let options: ReadOptions = from_json(&revision.options_json)?;
+    // Of a purged version nothing is left but what it did not show.
+    let schema = match revision.prepared()? {
+        Some(prepared) => prepared.schema.as_ref().clone(),
+        None if public => return Err(PublishError::DigestChanged),
+        None => Schema::empty(),
     };
-    released.iter().map(decision).collect()
+    Ok(Some(Decision { public, schema, dictionary: options.dictionary.unwrap_or_default() }))
 }
 
 /// Whether the newest release that knows the column left it out. What a withdrawn version showed is no precedent.

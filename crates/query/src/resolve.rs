@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use portico_model::name::{DatasetName, VersionNumber};
 use portico_model::order::VirtualTable;
@@ -17,7 +18,10 @@ use portico_store::{Store, VersionRecord};
 use crate::answer::PinnedTable;
 use crate::gate::{self, Gated, ParsedStatement, TableUse};
 use crate::information;
-use crate::runner::store_problem;
+use crate::runner::{silent, store_problem};
+
+/// How long one name is looked up: as long as the catalog is waited for at all.
+const LOOKED_UP_MAX: Duration = Duration::from_secs(20);
 
 /// A statement on fixed versions, with everything that a worker needs to know of them.
 pub(crate) struct Resolved {
@@ -126,14 +130,17 @@ async fn readable(
     principal: &Principal,
     now_ms: i64,
 ) -> Result<Readable, Problem> {
-    let found = match version {
-        Some(version) => store.catalog.version(dataset, version).await,
-        None => store.catalog.current_version(dataset).await,
+    let looked_up = async {
+        match version {
+            Some(version) => store.catalog.version(dataset, version).await,
+            None => match store.catalog.current_version(dataset).await? {
+                None => store.catalog.newest_withdrawn(dataset).await,
+                found => Ok(found),
+            },
+        }
     };
-    let mut record = found.map_err(|error| store_problem(&error))?;
-    if record.is_none() && version.is_none() {
-        record = store.catalog.newest_withdrawn(dataset).await.map_err(|error| store_problem(&error))?;
-    }
+    let found = tokio::time::timeout(LOOKED_UP_MAX, looked_up).await.map_err(|_| silent("The catalog"))?;
+    let record = found.map_err(|error| store_problem(&error))?;
     Ok(match (grant(dataset, record.as_ref(), principal, now_ms), record) {
         (Decision::Granted(grant), Some(record)) => Readable::Yes(pinned(record, grant)),
         (Decision::Withdrawn, Some(record)) => Readable::Withdrawn(withdrawn(&record)),

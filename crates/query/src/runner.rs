@@ -1,6 +1,7 @@
 //! Takes a question through the queue to a worker: what answers and exports have in common.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::ipc::writer::StreamWriter;
@@ -92,12 +93,19 @@ impl Runner {
     }
 
     async fn order(&self, question: &Question) -> Result<WorkOrder, Problem> {
-        let mut tables = Vec::with_capacity(question.pinned.tables.len());
-        for table in &question.pinned.tables {
-            tables.push(self.open(table, question).await?);
-        }
         let limits = &self.limits.query;
         let own_ms = question.ask.timeout_ms.unwrap_or(u64::MAX);
+        // Whoever opens files has a turn already, and others wait for it: a storage that says nothing is not waited for
+        // longer than a worker would be.
+        let within = Duration::from_millis(limits.first_byte_ms);
+        let opening = async {
+            let mut tables = Vec::with_capacity(question.pinned.tables.len());
+            for table in &question.pinned.tables {
+                tables.push(self.open(table, question).await?);
+            }
+            Ok(tables)
+        };
+        let tables = tokio::time::timeout(within, opening).await.unwrap_or_else(|_| Err(silent("The storage")))?;
         Ok(WorkOrder {
             question_id: question.query_id.clone(),
             work: question.ask.work,
@@ -150,6 +158,13 @@ pub(crate) fn check_grant(table: &PinnedTable) -> Result<(), Problem> {
     }
     tracing::error!(version = %version, "a version was to be opened with a grant for something else");
     Err(Problem::internal())
+}
+
+/// The problem of who waited for a part of the store that says nothing.
+pub(crate) fn silent(part: &str) -> Problem {
+    tracing::warn!(part, "it says nothing");
+    let detail = format!("{part} does not answer. Try again in a moment.");
+    Problem::new(ProblemKind::Unavailable, detail).retry_after(5)
 }
 
 /// What a failure of the store means to a client: whatever it says beyond its kind stays in the log.

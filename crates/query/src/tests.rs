@@ -6,5 +6,6 @@ mod fake;
 mod portal;
 mod processes;
 mod resolve;
+mod silence;
 mod turns;
 mod workers;

@@ -41,6 +41,7 @@ mod sources;
 mod tokens;
 mod uses;
 mod versions;
+mod waits;
 mod wipe;
 mod withdrawals;
 
@@ -75,6 +76,7 @@ pub struct Catalog {
 struct Inner {
     kind: connect::Kind,
     pool: AnyPool,
+    waits: waits::Waits,
     /// The database's file, where it is one.
     file: Option<std::path::PathBuf>,
     /// The same, once it was read besides the database.
@@ -96,14 +98,27 @@ impl Catalog {
     /// [`StoreError::Invalid`] for another kind of URL, [`StoreError::Unavailable`] when the database cannot be
     /// reached, [`StoreError::Unsupported`] when its tables were made by a newer release of this program.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        let (kind, pool) = connect::open(url).await?;
+        Self::open_waiting(url, waits::Waits::default()).await
+    }
+
+    async fn open_waiting(url: &str, waits: waits::Waits) -> Result<Self, StoreError> {
+        let (kind, pool) = connect::open(url, waits).await?;
         let file = connect::file(url, kind);
         let weigh = |_: &(DatasetName, VersionNumber), record: &Arc<records::Immutable>| record.json_bytes;
         let versions = Cache::builder().weigher(weigh).max_capacity(VERSION_CACHE_BYTES).build();
         let writing = Arc::new(tokio::sync::Mutex::new(()));
         let interruption = interruption::Interruption::default();
         Ok(Self {
-            inner: Arc::new(Inner { kind, pool, file, raw: Default::default(), writing, versions, interruption }),
+            inner: Arc::new(Inner {
+                kind,
+                pool,
+                waits,
+                file,
+                raw: Default::default(),
+                writing,
+                versions,
+                interruption,
+            }),
         })
     }
 
@@ -119,9 +134,5 @@ impl Catalog {
     /// Closes all connections, once the questions under way are answered.
     pub async fn close(&self) {
         self.inner.pool.close().await;
-    }
-
-    fn pool(&self) -> &AnyPool {
-        &self.inner.pool
     }
 }

@@ -71,11 +71,14 @@ impl Publisher {
         let Some(dataset) = self.store.catalog.dataset(&name).await? else { return Ok(Republished::NotBegun) };
         let bytes = self.public_inventory().await?;
         let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        let revisions = self.store.catalog.revisions(&name).await?;
-        let shown = |revision: &&RevisionRecord| dataset.current.is_some() && revision.version == dataset.current;
-        if revisions.iter().find(shown).is_some_and(|revision| revision.staged.sha256 == sha256) {
+        let shown = match dataset.current {
+            Some(current) => self.store.catalog.revision_of(&name, current).await?,
+            None => None,
+        };
+        if shown.is_some_and(|revision| revision.staged.sha256 == sha256) {
             return Ok(Republished::Same);
         }
+        let revisions = self.store.catalog.undecided_revisions(&name).await?;
         let Some(approved_by) = self.standing_approval(&dataset.metadata.name).await? else {
             // People are at it, or have given it up: there is nothing to do for a portal.
             let open = revisions.iter().find(|revision| revision.is_open());

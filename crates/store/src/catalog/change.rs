@@ -6,6 +6,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::audit::{AuditEntry, What};
 use super::interruption::{CatalogMoment, Interruption};
+use super::waits::unanswered;
 use super::{Catalog, Transaction};
 use crate::error::StoreError;
 
@@ -24,13 +25,14 @@ impl Catalog {
     /// Begins a change. Whatever it reads stays as it is until it ends: the row updated here is every writer's
     /// first.
     pub(super) async fn change(&self) -> Result<Change, StoreError> {
-        let turn = std::sync::Arc::clone(&self.inner.writing).lock_owned().await;
+        let turn = self.turn().await?;
         let interruption = self.inner.interruption.clone();
         interruption.at(CatalogMoment::Begin).await?;
-        let mut transaction = self.pool().begin().await?;
-        let end = sqlx::query("UPDATE audit_end SET seq = seq WHERE id = 1 RETURNING seq, hash")
-            .fetch_one(&mut *transaction)
-            .await?;
+        let mut transaction = self.inner.pool.begin().await?;
+        let end = sqlx::query("UPDATE audit_end SET seq = seq WHERE id = 1 RETURNING seq, hash");
+        // By here others are waited for; PostgreSQL says when that is too long, unless its network is silent.
+        let end = tokio::time::timeout(self.inner.waits.answer, end.fetch_one(&mut *transaction)).await;
+        let end = end.unwrap_or_else(|_| Err(unanswered("it does not answer")))?;
         let (sequence, hash) = (end.try_get(0)?, end.try_get(1)?);
         Ok(Change { transaction, sequence, hash, interruption, _turn: turn })
     }

@@ -1,12 +1,12 @@
 //! Connections and migrations.
 
 use std::path::Path;
-use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{AnyConnection, AnyPool, Connection, Executor, Row};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, Row};
 
 use super::seals;
+use super::waits::{self, Waits};
 use crate::error::StoreError;
 
 /// The steps that made the tables what they are, in order; a step is never changed once released.
@@ -27,8 +27,6 @@ const SEALS: i64 = 2;
 /// SQLite answers from a file; more connections would only wait for each other.
 const SQLITE_CONNECTIONS: u32 = 4;
 const POSTGRES_CONNECTIONS: u32 = 8;
-/// Longest wait for a connection.
-const ACQUIRE: Duration = Duration::from_secs(20);
 /// Any number that others do not use: PostgreSQL's lock while tables are made.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(7165294410372)";
 /// Run on every new connection to SQLite. FULL: a commit that was answered survives a power cut. What is deleted is
@@ -52,16 +50,18 @@ pub(super) fn steps() -> Vec<i64> {
 }
 
 /// Opens a pool and brings the tables up to date.
-pub(super) async fn open(url: &str) -> Result<(Kind, AnyPool), StoreError> {
+pub(super) async fn open(url: &str, waits: Waits) -> Result<(Kind, AnyPool), StoreError> {
     sqlx::any::install_default_drivers();
     let (kind, url) = understand(url)?;
     let options: AnyConnectOptions =
         url.parse().map_err(|error: sqlx::Error| StoreError::invalid_since("the catalog URL is not a URL", error))?;
     if kind == Kind::Postgres {
         // The pool would try a server that refuses for as long as it may wait.
-        AnyConnection::connect(&url).await?.close().await?;
+        let tried = async { AnyConnection::connect(&url).await?.close().await };
+        let tried = tokio::time::timeout(waits.connection, tried).await;
+        tried.unwrap_or_else(|_| Err(waits::unanswered("it does not answer")))?;
     }
-    let pool = AnyPoolOptions::new().acquire_timeout(ACQUIRE);
+    let pool = AnyPoolOptions::new().acquire_timeout(waits.connection);
     let pool = match kind {
         // One connection that never ends: with it the database would.
         Kind::SqliteMemory => pool.max_connections(1).idle_timeout(None).max_lifetime(None),
@@ -74,7 +74,10 @@ pub(super) async fn open(url: &str) -> Result<(Kind, AnyPool), StoreError> {
                 match kind {
                     Kind::SqliteFile => connection.execute(sqlx::raw_sql(SQLITE_SETTINGS)).await.map(drop),
                     Kind::SqliteMemory => connection.execute(sqlx::raw_sql(SQLITE_MEMORY_SETTINGS)).await.map(drop),
-                    Kind::Postgres => Ok(()),
+                    Kind::Postgres => {
+                        let settings = sqlx::raw_sql(AssertSqlSafe(waits.settings()));
+                        connection.execute(settings).await.map(drop)
+                    }
                 }
             })
         })
@@ -124,6 +127,7 @@ async fn migrate(kind: Kind, connection: &mut AnyConnection) -> Result<(), Store
         Kind::SqliteFile | Kind::SqliteMemory => connection.begin_with("BEGIN IMMEDIATE").await?,
     };
     if kind == Kind::Postgres {
+        transaction.execute(sqlx::raw_sql(waits::UNBOUNDED)).await?;
         transaction.execute(sqlx::raw_sql(MIGRATION_LOCK)).await?;
     }
     transaction
@@ -156,7 +160,8 @@ mod tests {
     #[tokio::test]
     async fn every_connection_to_sqlite_syncs_its_log_at_every_commit() {
         let directory = tempfile::tempdir().unwrap();
-        let (kind, pool) = open(&format!("sqlite://{}/catalog.sqlite", directory.path().display())).await.unwrap();
+        let url = format!("sqlite://{}/catalog.sqlite", directory.path().display());
+        let (kind, pool) = open(&url, Waits::default()).await.unwrap();
         assert_eq!(kind, Kind::SqliteFile);
         let mut held = Vec::new();
         for _ in 0..SQLITE_CONNECTIONS {

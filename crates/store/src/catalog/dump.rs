@@ -15,6 +15,7 @@ use super::Catalog;
 use super::connect::{self, Kind};
 use super::rested::{self, Rested};
 use super::seals::{self, Sealed};
+use super::waits;
 use crate::error::StoreError;
 
 /// A table: how all of it is read, how a row is written, and which of its columns are numbers.
@@ -234,7 +235,10 @@ impl Catalog {
             Kind::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
             Kind::SqliteFile | Kind::SqliteMemory => "BEGIN",
         };
-        let mut transaction = self.pool().begin_with(begin).await?;
+        let mut transaction = self.inner.pool.begin_with(begin).await?;
+        if self.inner.kind == Kind::Postgres {
+            sqlx::raw_sql(waits::UNBOUNDED).execute(&mut *transaction).await?;
+        }
         write_line(into, &Line::Steps(connect::steps()))?;
         let mut count = 0_u64;
         for table in &TABLES {

@@ -47,11 +47,12 @@ impl Catalog {
     /// calls it.
     #[must_use]
     pub fn interrupted_by(&self, interrupt: Interrupt) -> Self {
-        let Inner { kind, pool, file, writing, versions, .. } = self.inner.as_ref();
+        let Inner { kind, pool, waits, file, writing, versions, .. } = self.inner.as_ref();
         Self {
             inner: Arc::new(Inner {
                 kind: *kind,
                 pool: pool.clone(),
+                waits: *waits,
                 file: file.clone(),
                 raw: std::sync::OnceLock::default(),
                 writing: Arc::clone(writing),

@@ -194,7 +194,7 @@ impl Catalog {
     /// # Errors
     /// [`StoreError::Unavailable`] when the database does not answer.
     pub async fn hold_refresh(&self, dataset: &DatasetName, holder: &str, until_ms: i64) -> Result<bool, StoreError> {
-        let _turn = self.inner.writing.lock().await;
+        let _turn = self.turn().await?;
         let held = sqlx::query("UPDATE refresh SET expires_ms = $1 WHERE dataset = $2 AND holder = $3")
             .bind(until_ms)
             .bind(dataset.as_str())
@@ -317,7 +317,7 @@ impl Catalog {
     /// # Errors
     /// [`StoreError::Unavailable`] when the database does not answer.
     pub async fn end_notice(&self, id: &str) -> Result<(), StoreError> {
-        let _turn = self.inner.writing.lock().await;
+        let _turn = self.turn().await?;
         sqlx::query("DELETE FROM notice WHERE id = $1").bind(id).execute(self.pool()).await?;
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Revisions: written with compare-and-set on their state, so that two people cannot decide at once.
 
-use portico_model::name::DatasetName;
+use portico_model::name::{DatasetName, VersionNumber};
 use portico_model::revision::RevisionState;
 use serde_json::json;
 use sqlx::Row;
@@ -12,6 +12,9 @@ use super::records::{self, RevisionRecord};
 use super::seals::{self, revision_columns};
 use super::{Catalog, datasets};
 use crate::error::StoreError;
+
+/// Revisions that are read at a time by who looks for one: a record may have a hundred kilobytes.
+const PAGE: i64 = 4;
 
 impl Catalog {
     /// Keeps a new revision of a dataset that exists, in state `Staged`; who and when are in the record.
@@ -57,7 +60,102 @@ impl Catalog {
         identified(row.as_ref(), id)
     }
 
-    /// The revisions of a dataset, newest first.
+    /// The revision that became a version.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when its row is damaged, [`StoreError::Unavailable`] when the database does not answer.
+    pub async fn revision_of(
+        &self,
+        dataset: &DatasetName,
+        version: VersionNumber,
+    ) -> Result<Option<RevisionRecord>, StoreError> {
+        let row = sqlx::query(concat!(
+            "SELECT ",
+            revision_columns!(),
+            " FROM revision WHERE id = (SELECT revision FROM version WHERE dataset = $1 AND version = $2)"
+        ))
+        .bind(dataset.as_str())
+        .bind(i64::from(version))
+        .fetch_optional(self.pool())
+        .await?;
+        match row.as_ref().map(from_row).transpose()? {
+            Some(record) if record.dataset != *dataset || record.version != Some(version) => {
+                Err(StoreError::corrupt("a catalog row", "an index leads to another row"))
+            }
+            found => Ok(found),
+        }
+    }
+
+    /// The newest revision of a dataset that is one of those looked for. Those before it are not read.
+    ///
+    /// # Errors
+    /// As [`Catalog::revision_of`].
+    pub async fn newest_revision(
+        &self,
+        dataset: &DatasetName,
+        is_one: impl Fn(&RevisionRecord) -> bool,
+    ) -> Result<Option<RevisionRecord>, StoreError> {
+        let (mut before_ms, mut before_id) = (i64::MAX, String::new());
+        loop {
+            let rows = sqlx::query(concat!(
+                "SELECT ",
+                revision_columns!(),
+                " FROM revision WHERE dataset = $1 AND (created_ms < $2 OR (created_ms = $2 AND id < $3)) \
+                 ORDER BY created_ms DESC, id DESC LIMIT $4"
+            ))
+            .bind(dataset.as_str())
+            .bind(before_ms)
+            .bind(before_id.as_str())
+            .bind(PAGE)
+            .fetch_all(self.pool())
+            .await?;
+            for row in &rows {
+                let record = from_row(row)?;
+                if is_one(&record) {
+                    return Ok(Some(record));
+                }
+                (before_ms, before_id) = (record.created_ms, record.id);
+            }
+            if rows.is_empty() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The first revision that a dataset had.
+    ///
+    /// # Errors
+    /// As [`Catalog::revision_of`].
+    pub async fn first_revision(&self, dataset: &DatasetName) -> Result<Option<RevisionRecord>, StoreError> {
+        let row = sqlx::query(concat!(
+            "SELECT ",
+            revision_columns!(),
+            " FROM revision WHERE dataset = $1 ORDER BY created_ms, id LIMIT 1"
+        ))
+        .bind(dataset.as_str())
+        .fetch_optional(self.pool())
+        .await?;
+        row.as_ref().map(from_row).transpose()
+    }
+
+    /// The revisions of a dataset that nobody has decided yet, newest first.
+    ///
+    /// # Errors
+    /// As [`Catalog::revision_of`].
+    pub async fn undecided_revisions(&self, dataset: &DatasetName) -> Result<Vec<RevisionRecord>, StoreError> {
+        let rows = sqlx::query(concat!(
+            "SELECT ",
+            revision_columns!(),
+            " FROM revision WHERE dataset = $1 AND state NOT IN ('released', 'discarded', 'superseded') \
+             ORDER BY created_ms DESC, id DESC"
+        ))
+        .bind(dataset.as_str())
+        .fetch_all(self.pool())
+        .await?;
+        rows.iter().map(from_row).collect()
+    }
+
+    /// All revisions of a dataset, newest first: for who needs each of them.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when the database does not answer.
@@ -205,4 +303,93 @@ fn from_row(row: &AnyRow) -> Result<RevisionRecord, StoreError> {
 
 pub(super) fn what<'a>(action: &'static str, revision: &'a RevisionRecord) -> What<'a> {
     What { action, dataset: Some(&revision.dataset), revision: Some(&revision.id), version: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use portico_model::dataset::DatasetMetadata;
+    use portico_model::profile::TableProfile;
+
+    use super::*;
+    use crate::StagedFile;
+
+    fn staged(id: &str, created_ms: i64, created_by: &str) -> RevisionRecord {
+        RevisionRecord {
+            id: id.to_owned(),
+            dataset: DatasetName::parse("trees").unwrap(),
+            state: RevisionState::Staged,
+            staged: StagedFile { path: "p".into(), sha256: "0".repeat(64), bytes: 1 },
+            file_name: "f.csv".into(),
+            options_json: "{}".into(),
+            metadata_json: "{}".into(),
+            prepared_json: None,
+            findings: Vec::new(),
+            profile: Some(TableProfile::default()),
+            digest: None,
+            created_ms,
+            created_by: created_by.to_owned(),
+            approved_by: None,
+            approved_digest: None,
+            version: None,
+            review: records::Review::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn who_looks_for_the_newest_or_the_undecided_reads_nothing_of_a_long_history() {
+        let catalog = Catalog::open("sqlite::memory:").await.unwrap();
+        let trees = DatasetName::parse("trees").unwrap();
+        catalog.put_dataset(&DatasetMetadata::named(trees.clone()), "steward", 0).await.unwrap();
+        // Whoever reads one of these is told that it is damaged.
+        let mut change = catalog.change().await.unwrap();
+        for hour in 0..3_000_i64 {
+            sqlx::query(
+                "INSERT INTO revision (id, dataset, state, created_ms, updated_ms, record, seal) \
+                 VALUES ($1, 'trees', 'released', $2, $2, $3, 'none')",
+            )
+            .bind(format!("old-{hour:04}"))
+            .bind(hour)
+            .bind("a large profile ".repeat(1_000))
+            .execute(&mut *change.transaction)
+            .await
+            .unwrap();
+        }
+        change.commit().await.unwrap();
+        for (id, by) in [("new-1", "source"), ("new-2", "source"), ("new-3", "somebody")] {
+            catalog.insert_revision(&staged(id, 3_000, by)).await.unwrap();
+        }
+        let by_source = |record: &RevisionRecord| record.created_by == "source";
+        let newest = catalog.newest_revision(&trees, by_source).await.unwrap().unwrap();
+        assert_eq!(newest.id, "new-2");
+        let undecided = catalog.undecided_revisions(&trees).await.unwrap();
+        let ids: Vec<_> = undecided.iter().map(|record| record.id.as_str()).collect();
+        assert_eq!(ids, ["new-3", "new-2", "new-1"]);
+        // And who does look through all of it, meets the damage.
+        assert!(matches!(catalog.revisions(&trees).await, Err(StoreError::Corrupt { .. })));
+        let none = catalog.newest_revision(&trees, |record| record.created_by == "nobody").await;
+        assert!(matches!(none, Err(StoreError::Corrupt { .. })));
+        assert!(matches!(catalog.first_revision(&trees).await, Err(StoreError::Corrupt { .. })));
+    }
+
+    #[tokio::test]
+    async fn every_revision_is_looked_at_once_in_the_order_of_their_making() {
+        let catalog = Catalog::open("sqlite::memory:").await.unwrap();
+        let trees = DatasetName::parse("trees").unwrap();
+        catalog.put_dataset(&DatasetMetadata::named(trees.clone()), "steward", 0).await.unwrap();
+        for index in 0..11 {
+            catalog.insert_revision(&staged(&format!("r-{index:02}"), index / 6, "source")).await.unwrap();
+        }
+        let seen = std::sync::Mutex::new(Vec::new());
+        let looks = |record: &RevisionRecord| {
+            seen.lock().unwrap().push(record.id.clone());
+            false
+        };
+        assert_eq!(catalog.newest_revision(&trees, looks).await.unwrap(), None);
+        let all: Vec<_> = catalog.revisions(&trees).await.unwrap().into_iter().map(|record| record.id).collect();
+        assert_eq!(all.len(), 11);
+        assert_eq!(seen.into_inner().unwrap(), all);
+        let first = catalog.first_revision(&trees).await.unwrap().unwrap();
+        assert_eq!(first.id, "r-00");
+        assert_eq!(catalog.revision_of(&trees, 1).await.unwrap(), None);
+    }
 }

@@ -151,7 +151,7 @@ impl Catalog {
     /// # Errors
     /// [`StoreError::Unavailable`] when the database does not answer.
     pub async fn touch_token(&self, id: &str, now_ms: i64) -> Result<(), StoreError> {
-        let _turn = self.inner.writing.lock().await;
+        let _turn = self.turn().await?;
         sqlx::query("UPDATE token SET last_used_ms = $1 WHERE id = $2 AND (last_used_ms IS NULL OR last_used_ms < $1)")
             .bind(now_ms)
             .bind(id)

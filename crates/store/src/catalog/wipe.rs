@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::{Executor, Row};
+use sqlx::{Connection, Executor, Row};
 
 use super::Catalog;
 use super::connect::Kind;
+use super::waits;
 use crate::error::StoreError;
 use crate::search::{Finder, Needles};
 
@@ -25,15 +26,19 @@ impl Catalog {
     /// # Errors
     /// [`StoreError::Unavailable`] when the database does not do it, as while somebody reads for a long time: do it again.
     pub async fn wipe(&self) -> Result<(), StoreError> {
-        let _turn = self.inner.writing.lock().await;
-        let mut connection = self.pool().acquire().await?;
+        let _turn = self.turn().await?;
+        let mut connection = self.inner.pool.acquire().await?;
         match self.inner.kind {
             Kind::Postgres => {
+                // How long it takes depends on how much there is. That nobody uses a table is waited for as usual, since
+                // whoever comes after waits for it, too.
+                let mut connection = connection.detach();
+                connection.execute(sqlx::raw_sql(waits::UNBOUNDED_STATEMENTS)).await?;
                 for table in ["version", "revision", "dataset", "dataset_keyword", "use_count", "purge"] {
                     let sql = format!("VACUUM (FULL) {table}");
                     connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql))).await?;
                 }
-                Ok(())
+                Ok(connection.close().await?)
             }
             Kind::SqliteMemory => Ok(connection.execute(sqlx::raw_sql("VACUUM")).await.map(drop)?),
             Kind::SqliteFile => {
