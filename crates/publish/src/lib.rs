@@ -64,6 +64,7 @@ mod sessions;
 mod settings;
 mod sort;
 mod source;
+mod standing;
 mod sweep;
 mod times;
 mod tokens;

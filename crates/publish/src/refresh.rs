@@ -14,19 +14,17 @@ use std::time::{Duration, Instant};
 
 use portico_model::finding::Finding;
 use portico_model::name::{DatasetName, VersionNumber};
-use portico_model::policy::{Action, Principal, VersionState};
+use portico_model::policy::Principal;
 use portico_model::revision::RevisionState;
-use portico_store::{PlacedFile, RefreshRecord, Review, RevisionRecord, RunRecord, SourceRecord};
+use portico_store::{PlacedFile, RefreshRecord, RevisionRecord, RunRecord, SourceRecord};
 use ulid::Ulid;
 
 use crate::cycle::wait_ms;
 use crate::database;
-use crate::drift::differences;
 use crate::drop_place::{self, Turn};
 use crate::error::PublishError;
 use crate::fetch::{Conditions, Fetched};
 use crate::publisher::{Publisher, StageRequest, from_json};
-use crate::revision::Revision;
 use crate::settings::Sources;
 use crate::source::{Declaration, Origin};
 
@@ -325,76 +323,6 @@ impl Publisher {
         })
     }
 
-    /// Why people have to look at it before it is released.
-    async fn reasons(
-        &self,
-        source: &SourceRecord,
-        declaration: &Declaration,
-        record: &RevisionRecord,
-    ) -> Result<Vec<String>, PublishError> {
-        let catalog = &self.store.catalog;
-        let mut reasons = Vec::new();
-        let now = catalog.source(&source.dataset).await?;
-        let place = self.sources.places.stands_for(&declaration.from);
-        match now.filter(|now| now.number == source.number && now.approved_by.is_some()) {
-            None => reasons.push("the source has no standing approval".to_owned()),
-            Some(now) if now.place != place => reasons.push(REPOINTED.to_owned()),
-            Some(_) => {}
-        }
-        let revision = Revision::of(record.clone())?;
-        if revision.options != declaration.options(&record.file_name) {
-            reasons.push("somebody has said otherwise how it is read".to_owned());
-        }
-        if revision.metadata.steward_email.trim().is_empty() {
-            reasons.push("the dataset has no steward".to_owned());
-        }
-        let newest = catalog.versions(&source.dataset).await?.into_iter().next();
-        if newest.is_some_and(|newest| newest.state != VersionState::Released) {
-            reasons.push(WITHDRAWN.to_owned());
-        }
-        match (catalog.current_version(&source.dataset).await?, record.prepared()?, &record.profile) {
-            (None, _, _) => reasons.push("there is no current version to compare it with".to_owned()),
-            (Some(current), Some(prepared), Some(profile)) => {
-                reasons.extend(differences(&current, (&prepared, profile, &record.findings), &declaration.tolerance));
-            }
-            (Some(_), _, _) => reasons.push("it was not screened to the end".to_owned()),
-        }
-        Ok(reasons)
-    }
-
-    /// The standing approval, given for exactly what was screened.
-    async fn approve_standing(
-        &self,
-        principal: &Principal,
-        source: &SourceRecord,
-        record: RevisionRecord,
-        now_ms: i64,
-    ) -> Result<RevisionRecord, PublishError> {
-        let grant = self.permit(principal, Action::Approve, &record, now_ms).await?;
-        let approved = RevisionRecord {
-            state: RevisionState::Approved,
-            approved_by: source.approved_by.clone(),
-            approved_digest: record.digest.clone(),
-            ..record.clone()
-        };
-        self.store.catalog.update_revision(record.state, &approved, grant.principal(), now_ms).await?;
-        Ok(approved)
-    }
-
-    async fn hold(
-        &self,
-        principal: &Principal,
-        record: RevisionRecord,
-        reasons: Vec<String>,
-        now_ms: i64,
-    ) -> Result<RevisionRecord, PublishError> {
-        let grant = self.permit(principal, Action::Submit, &record, now_ms).await?;
-        let review = Review { submitted_by: Some(grant.principal().to_owned()), held: reasons, ..Review::default() };
-        let held = RevisionRecord { state: RevisionState::InReview, review, ..record.clone() };
-        self.store.catalog.update_revision(record.state, &held, grant.principal(), now_ms).await?;
-        Ok(held)
-    }
-
     /// Writes down how a run went, when the next one is, and what people have to be told.
     async fn end(
         &self,
@@ -472,14 +400,6 @@ fn succeeded(before: RefreshRecord, outcome: &Outcome, (scheduled, now_ms): (Opt
 fn known(before: &RefreshRecord) -> Conditions {
     Conditions { etag: before.etag.clone(), last_modified: before.last_modified.clone() }
 }
-
-/// Said of a source whose place the operator has pointed elsewhere; where that is, is not for everybody who reads it.
-const REPOINTED: &str =
-    "the place that it names is another one than the one that was approved: the source is to be approved again";
-
-/// Said of what comes after a version that people have withdrawn: what was wrong with that one may be wrong with this one.
-const WITHDRAWN: &str =
-    "the newest version was withdrawn: what comes after it by the same way is looked at before it is public";
 
 /// Said of a run that did not come to its end in time.
 const TOO_SLOW: &str = "the run took too long (limits.sources.run_ms)";
