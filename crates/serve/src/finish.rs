@@ -16,7 +16,7 @@ use crate::http::cache::CachePolicy;
 use crate::http::{negotiate, staff};
 use crate::observe::RequestId;
 use crate::pages;
-use crate::problem::{Carried, ProblemDocument, Refusal, grpc_status, problem_of_status};
+use crate::problem::{Carried, PROBLEM_CODE_METADATA, ProblemDocument, Refusal, grpc_status, problem_of_status};
 use crate::site::Site;
 
 /// Response headers that scripts of other sites may read.
@@ -43,17 +43,22 @@ const PERMISSIONS: HeaderValue = HeaderValue::from_static(
 /// A day, in seconds: how long a browser may keep the answer to a preflight.
 const PREFLIGHT_AGE_S: HeaderValue = HeaderValue::from_static("86400");
 
-/// Whether a request is a gRPC call, by its content type.
-pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    content_type == b"application/grpc"
-        || content_type.starts_with(b"application/grpc+")
-        || content_type.starts_with(b"application/grpc;")
+/// Where the calls of Flight are.
+const FLIGHT_PATH: &str = "/arrow.flight.protocol.FlightService/";
+
+/// Whether a request is a call of Flight. A content type alone is anybody's to send, with any address of ours: caches
+/// do not look at it, and would keep what a call answers for everybody who asks for that address.
+pub(crate) fn is_grpc<B>(request: &http::Request<B>) -> bool {
+    let content_type = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let rest = content_type.strip_prefix(b"application/grpc");
+    request.method() == Method::POST
+        && request.uri().path().starts_with(FLIGHT_PATH)
+        && rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
 /// The layer inside of `observe`.
 pub(crate) async fn finish(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
-    let grpc = is_grpc(request.headers());
+    let grpc = is_grpc(&request);
     let method = request.method().clone();
     let page = negotiate::prefers_page(request.headers());
     let id = request.extensions().get::<RequestId>().map(|id| id.as_str().to_owned()).unwrap_or_default();
@@ -67,10 +72,16 @@ pub(crate) async fn finish(State(site): State<Arc<Site>>, request: Request, next
         Refusal::new(ProblemKind::InvalidRequest, "An HTTP/1.1 request names its host, once.").into_response()
     };
     if grpc {
-        return match response.extensions_mut().remove::<Carried>() {
-            Some(Carried(problem)) => grpc_status(&problem).into_http(),
-            None => response,
-        };
+        if let Some(Carried(problem)) = response.extensions_mut().remove::<Carried>() {
+            response = grpc_status(&problem).into_http();
+        } else if is_undecodable(response.headers()) {
+            let problem = Problem::new(ProblemKind::InvalidRequest, "The call's message cannot be read.");
+            response = grpc_status(&problem).into_http();
+        }
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(CachePolicy::Never.header()));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        return response;
     }
     if let Some(problem) = problem_of(&mut response) {
         write(&mut response, &site, &problem, &id, page && method != Method::HEAD);
@@ -89,6 +100,13 @@ pub(crate) async fn finish(State(site): State<Arc<Site>>, request: Request, next
         keep_at_home(response.headers_mut());
     }
     response
+}
+
+/// Whether a call failed before it reached us: a failure of ours has a code of ours. The library calls a message that
+/// it cannot decode a fault of the server, and tells what it knows of it.
+fn is_undecodable(headers: &HeaderMap) -> bool {
+    headers.get(tonic::Status::GRPC_STATUS).is_some_and(|status| status == "13")
+        && !headers.contains_key(PROBLEM_CODE_METADATA)
 }
 
 /// Whether an HTTP/1.1 request from a connection has the one `Host` that RFC 9112 §3.2 wants: two of them, or none,
@@ -208,12 +226,31 @@ mod tests {
     }
 
     #[test]
-    fn grpc_is_known_by_its_content_type() {
-        let check = |value: &str| is_grpc(&HeaderMap::from_iter([(header::CONTENT_TYPE, value.parse().unwrap())]));
-        assert!(check("application/grpc"));
-        assert!(check("application/grpc+proto"));
-        assert!(!check("application/grpc-web"));
-        assert!(!check("application/json"));
-        assert!(!is_grpc(&HeaderMap::new()));
+    fn a_fault_of_ours_stays_one() {
+        let check = |status: tonic::Status| is_undecodable(status.into_http::<Body>().headers());
+        assert!(check(tonic::Status::internal("decoding failed")));
+        assert!(!check(grpc_status(&Problem::internal())) && !check(tonic::Status::unimplemented("no")));
+    }
+
+    #[test]
+    fn grpc_is_known_by_method_path_and_content_type() {
+        let check = |method: Method, path: &str, content_type: &str| {
+            let request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, content_type);
+            is_grpc(&request.body(Body::empty()).unwrap())
+        };
+        let call = "/arrow.flight.protocol.FlightService/DoGet";
+        for (content_type, expect) in [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("application/grpc;x=y", true),
+            ("application/grpc-web", false),
+            ("application/json", false),
+        ] {
+            assert_eq!(check(Method::POST, call, content_type), expect, "{content_type}");
+        }
+        assert!(!check(Method::GET, call, "application/grpc"));
+        for path in ["/", "/sql", "/datasets/parks.csv", "/staff", "/arrow.flight.protocol.FlightService"] {
+            assert!(!check(Method::POST, path, "application/grpc"), "{path}");
+        }
     }
 }
