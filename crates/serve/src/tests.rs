@@ -3,6 +3,7 @@
 mod attacks;
 mod catalog;
 mod downloads;
+mod flight;
 mod own_pages;
 mod pages;
 mod rates;
