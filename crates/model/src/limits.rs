@@ -175,7 +175,8 @@ impl Default for QueryLimits {
 pub struct HttpLimits {
     /// Connections open at once.
     pub connections: u64,
-    /// Connections open at once from one address; 0 is no limit. Trusted proxies have none.
+    /// Connections open at once from one address; 0 is no limit. Trusted proxies have none. While more than half of all
+    /// places are taken, no more than a quarter of those that are free.
     pub connections_per_address: u64,
     /// Requests a second from one address block: an office behind one address, or one reader of a large file in
     /// ranges. 0 is no limit.

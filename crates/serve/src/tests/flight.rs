@@ -53,7 +53,12 @@ async fn types_of_tables_are_few() {
 async fn flights_have_short_paths_and_plain_numbers() {
     let world = World::new().await;
     let mut statuses = Vec::new();
-    for parts in [&["street-trees", "versions", "1"][..], &["street-trees", "versions", "01"], &["street-trees", "versions", "+1"], &["street-trees", "versions", "0"]] {
+    for parts in [
+        &["street-trees", "versions", "1"][..],
+        &["street-trees", "versions", "01"],
+        &["street-trees", "versions", "+1"],
+        &["street-trees", "versions", "0"],
+    ] {
         let path = FlightDescriptor::new_path(parts.iter().map(ToString::to_string).collect());
         statuses.push(call(&world, "GetFlightInfo", path.encode_to_vec()).await.header("grpc-status").to_owned());
     }

@@ -91,7 +91,11 @@ async fn a_content_type_makes_no_other_answer() {
     }
     for path in ["/sql", "/no.such.Service/Call"] {
         let posted = world.ask(Method::POST, path, &claims).await;
-        assert!(posted.status.is_client_error() && posted.header("grpc-status").is_empty(), "{path}: {}", posted.status);
+        assert!(
+            posted.status.is_client_error() && posted.header("grpc-status").is_empty(),
+            "{path}: {}",
+            posted.status
+        );
         assert_eq!(posted.header("cache-control"), "no-store", "{path}");
     }
 }
