@@ -17,6 +17,7 @@
 mod activity;
 mod drain;
 mod frames;
+mod heads;
 mod line;
 mod patience;
 mod slots;

@@ -58,7 +58,8 @@ pub(crate) fn is_grpc<B>(request: &http::Request<B>) -> bool {
 
 /// The layer inside of `observe`.
 pub(crate) async fn finish(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
-    let grpc = is_grpc(&request);
+    let ambiguity = ambiguity(&request);
+    let grpc = ambiguity.is_none() && is_grpc(&request);
     let method = request.method().clone();
     let page = negotiate::prefers_page(request.headers());
     let id = request.extensions().get::<RequestId>().map(|id| id.as_str().to_owned()).unwrap_or_default();
@@ -66,10 +67,12 @@ pub(crate) async fn finish(State(site): State<Arc<Site>>, request: Request, next
     let credential = request.headers().contains_key(header::AUTHORIZATION);
     let path = request.uri().path();
     let staff = staff::is_for_staff(path);
-    let mut response = if is_addressed(&request) {
-        next.run(request).await
-    } else {
-        Refusal::new(ProblemKind::InvalidRequest, "An HTTP/1.1 request names its host, once.").into_response()
+    let mut response = match ambiguity {
+        None => next.run(request).await,
+        // What follows on the connection may mean something else to whoever passed it on.
+        Some(detail) => Refusal::new(ProblemKind::InvalidRequest, detail)
+            .with_header(header::CONNECTION, HeaderValue::from_static("close"))
+            .into_response(),
     };
     if grpc {
         if let Some(Carried(problem)) = response.extensions_mut().remove::<Carried>() {
@@ -109,11 +112,21 @@ fn is_undecodable(headers: &HeaderMap) -> bool {
         && !headers.contains_key(PROBLEM_CODE_METADATA)
 }
 
-/// Whether an HTTP/1.1 request from a connection has the one `Host` that RFC 9112 §3.2 wants: two of them, or none,
-/// is how a request is made to mean one thing to a proxy and another to us.
-fn is_addressed(request: &Request) -> bool {
-    let asked_for = request.version() == Version::HTTP_11 && request.extensions().get::<Peer>().is_some();
-    !asked_for || request.headers().get_all(header::HOST).iter().count() == 1
+/// Why an HTTP/1 request from a connection may mean one thing to a proxy and another to us: RFC 9112 §3.2 wants one
+/// `Host`, which HTTP/1.0 may leave out, and §6.1 knows of no request whose last coding is not `chunked`, once. We know
+/// no other coding.
+fn ambiguity(request: &Request) -> Option<&'static str> {
+    let old = request.version() == Version::HTTP_10;
+    if request.extensions().get::<Peer>().is_none() || !(old || request.version() == Version::HTTP_11) {
+        return None;
+    }
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && !old) {
+        return Some("An HTTP/1.1 request names its host, once.");
+    }
+    let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
+    let known = codings.next().is_none_or(|coding| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"));
+    (!known || codings.next().is_some()).then_some("A request has no transfer coding but chunked, once.")
 }
 
 /// The answer to `OPTIONS` on a route with these methods, for preflights too.
@@ -210,19 +223,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_names_its_host_once() {
-        let check = |hosts: &[&str], connected: bool| {
+    fn a_request_names_its_host_once_and_one_coding() {
+        let check = |version: Version, headers: &[(HeaderName, &str)], connected: bool| {
             let mut request = Request::new(Body::empty());
-            for host in hosts {
-                request.headers_mut().append(header::HOST, host.parse().unwrap());
+            *request.version_mut() = version;
+            for (name, value) in headers {
+                request.headers_mut().append(name, value.parse().unwrap());
             }
             if connected {
                 request.extensions_mut().insert(Peer { address: [127, 0, 0, 1].into(), tls: false });
             }
-            is_addressed(&request)
+            ambiguity(&request).is_none()
         };
-        assert!(check(&["a"], true) && check(&[], false));
-        assert!(!check(&[], true) && !check(&["a", "b"], true));
+        let host = (header::HOST, "a");
+        let coding = |value| (header::TRANSFER_ENCODING, value);
+        let (old, now) = (Version::HTTP_10, Version::HTTP_11);
+        assert!(check(now, &[host.clone()], true) && check(now, &[], false) && check(old, &[], true));
+        assert!(!check(now, &[], true) && !check(now, &[host.clone(), host.clone()], true));
+        assert!(!check(old, &[host.clone(), host.clone()], true));
+        assert!(check(now, &[host.clone(), coding("Chunked")], true));
+        for value in ["chunked, chunked", "gzip, chunked", "identity", "", "chunked;q=1"] {
+            assert!(!check(now, &[host.clone(), coding(value)], true), "{value}");
+        }
+        assert!(!check(now, &[host, coding("chunked"), coding("chunked")], true));
     }
 
     #[test]

@@ -340,6 +340,9 @@ async fn a_request_means_one_thing() {
         "X\0: a\r\n",
         "X: a\0b\r\n",
         "X: a\rb\r\n",
+        "X: a\nTransfer-Encoding: chunked\r\n",
+        "X: a\n",
+        "\n",
         ": a\r\n",
     ] {
         check(header, &format!("{post}{header}"), "AAAAA", true).await;
@@ -350,6 +353,8 @@ async fn a_request_means_one_thing() {
         "GET  /who HTTP/1.1\r\n",
         "GET /who HTTP/9.9\r\n",
         "GET /who\r\n",
+        "GET /who HTTP/1.1\n",
+        "\nGET /who HTTP/1.1\r\n",
         "GET\t/who HTTP/1.1\r\n",
         "GET /a b HTTP/1.1\r\n",
         "\x16\x03\x01",
