@@ -238,7 +238,7 @@ mod tests {
         let host = (header::HOST, "a");
         let coding = |value| (header::TRANSFER_ENCODING, value);
         let (old, now) = (Version::HTTP_10, Version::HTTP_11);
-        assert!(check(now, &[host.clone()], true) && check(now, &[], false) && check(old, &[], true));
+        assert!(check(now, std::slice::from_ref(&host), true) && check(now, &[], false) && check(old, &[], true));
         assert!(!check(now, &[], true) && !check(now, &[host.clone(), host.clone()], true));
         assert!(!check(old, &[host.clone(), host.clone()], true));
         assert!(check(now, &[host.clone(), coding("Chunked")], true));

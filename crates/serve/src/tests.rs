@@ -13,3 +13,4 @@ mod signin;
 mod sql;
 mod staff;
 mod surface;
+mod wire;
