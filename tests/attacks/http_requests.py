@@ -118,6 +118,12 @@ def smuggling(portal):
         "chunks, spelt with a tab": b"POST /sql HTTP/1.1\r\n" + host + b"Transfer-Encoding:\tchunked\r\nContent-Length: 5\r\n\r\n" + small,
         "chunks, unknown coding": b"POST /sql HTTP/1.1\r\n" + host + b"Transfer-Encoding: xchunked\r\n\r\n" + small,
         "chunks, twice": b"POST /sql HTTP/1.1\r\n" + host + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n" + small,
+        "chunks, twice in one header": b"POST /sql HTTP/1.1\r\n" + host + b"Transfer-Encoding: chunked, chunked\r\n\r\n" + small,
+        "chunks of something packed": b"POST /sql HTTP/1.1\r\n" + host + b"Transfer-Encoding: gzip, chunked\r\n\r\n" + small,
+        "two hosts in HTTP/1.0": b"GET /robots.txt HTTP/1.0\r\n" + host + b"Host: y\r\nConnection: keep-alive\r\n\r\n",
+        "lines that end with LF": b"GET /robots.txt HTTP/1.1\nHost: x\n\n",
+        "a header behind an LF": b"POST /sql HTTP/1.1\r\n" + host + b"X-A: b\nTransfer-Encoding: chunked\r\n\r\n" + small,
+        "a request behind an LF": b"GET /robots.txt HTTP/1.1\r\n" + host + b"X-A: b\n\r\nGET /robots.txt HTTP/1.1\r\n" + host + b"\r\n",
         "a space before the colon": b"POST /sql HTTP/1.1\r\n" + host + b"Content-Length : 5\r\n\r\nhello",
         "two lengths": b"POST /sql HTTP/1.1\r\n" + host + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
         "a negative length": b"POST /sql HTTP/1.1\r\n" + host + b"Content-Length: -1\r\n\r\n",
@@ -135,6 +141,21 @@ def smuggling(portal):
         second = answer.count(b"HTTP/1.1 ")
         right = closed and second <= 1 and (status_of(answer) in {0, 400, 413, 415, 422, 431, 501, 505})
         yield what, right, f"{status_of(answer)}, {'closed' if closed else 'left open'}, {second} answers"
+
+
+@row("H09")
+def a_content_type_of_calls(portal):
+    """What is no call of Flight is answered as ever, with the headers that caches and browsers go by."""
+    names = ["cache-control", "vary", "content-type", "x-content-type-options", "content-security-policy"]
+    for path in ["/", "/datasets/parks.csv", "/staff", "/robots.txt", "/datasets/nowhere.csv"]:
+        plain, claimed = get(portal, path), get(portal, path, {"Content-Type": "application/grpc"})
+        same = all(plain.headers.get(name) == claimed.headers.get(name) for name in names)
+        yield path, same and (plain.status, plain.body == claimed.body or plain.status >= 400) == (claimed.status, True), \
+            f"{claimed.status} {claimed.headers.get('cache-control')}"
+    condition = urllib.parse.quote("name = '" + "[" * 6_000 + "'", safe="[")
+    long = get(portal, "/datasets/parks.csv?where=" + condition)
+    size = sum(len(name) + len(value) for name, value in long.headers.items())
+    yield "a condition of 6,000 brackets", long.status in {200, 400, 414, 431} and size < 8_192, f"{long.status}, {size} bytes of headers"
 
 
 @row("H10")

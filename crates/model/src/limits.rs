@@ -132,8 +132,10 @@ pub struct QueryLimits {
     pub work_ms_per_s: u64,
     /// Work that it may have done beyond that before it waits, in milliseconds: two minutes of a second worker.
     pub work_burst_ms: u64,
-    /// Bytes of spooled exports on disk; the oldest go first.
+    /// Bytes of spooled exports on disk, at least 8 KiB for each; the oldest go first.
     pub spool_bytes: u64,
+    /// Spooled exports on disk: two files each, all listed when the oldest make room.
+    pub spool_exports: u64,
     /// How often answers under way look whether what they are made from was withdrawn, in milliseconds: one small
     /// question to the catalog for all of them.
     pub withdrawal_ms: u64,
@@ -161,6 +163,7 @@ impl Default for QueryLimits {
             work_ms_per_s: 1_000,
             work_burst_ms: 120_000,
             spool_bytes: 32 * GIB,
+            spool_exports: 50_000,
             withdrawal_ms: 1_000,
         }
     }
@@ -172,7 +175,8 @@ impl Default for QueryLimits {
 pub struct HttpLimits {
     /// Connections open at once.
     pub connections: u64,
-    /// Connections open at once from one address; 0 is no limit. Trusted proxies have none.
+    /// Connections open at once from one address; 0 is no limit. Trusted proxies have none. While more than half of all
+    /// places are taken, no more than a quarter of those that are free.
     pub connections_per_address: u64,
     /// Requests a second from one address block: an office behind one address, or one reader of a large file in
     /// ranges. 0 is no limit.

@@ -10,6 +10,7 @@
 //! An export that is made costs one worker for as long as the worker needs, however slowly its readers read, and
 //! the server holds no more of it than the pieces on their way.
 
+mod kept;
 pub(crate) mod key;
 mod parallel;
 pub(crate) mod production;
@@ -27,7 +28,6 @@ use portico_model::manifest::{Manifest, ReleasedFile};
 use portico_model::name::{DatasetName, VersionNumber, VersionRef};
 use portico_model::order::{OutputOptions, Work};
 use portico_model::problem::{Problem, ProblemKind};
-use portico_store::Storage;
 
 pub use parallel::{FlightEndpoint, FlightPlan, FlightRequest};
 pub use ticket::ExportTicket;
@@ -443,32 +443,4 @@ fn columns_of(select: &[String], manifest: &Manifest) -> Result<Vec<String>, Pro
         columns.push(field.name().clone());
     }
     Ok(columns)
-}
-
-/// Removes the oldest spooled exports until what is left fits; never the one that was just put there.
-pub(crate) async fn evict(storage: &Storage, spool_bytes: u64, just_put: &str) {
-    let mut spooled = match storage.spool_list().await {
-        Ok(spooled) => spooled,
-        Err(error) => {
-            tracing::warn!(%error, "the spooled exports could not be listed");
-            return;
-        }
-    };
-    spooled.sort_by(|one, other| one.modified_ms.cmp(&other.modified_ms).then_with(|| one.path.cmp(&other.path)));
-    let mut total: u64 = spooled.iter().map(|object| object.bytes).fold(0, u64::saturating_add);
-    for object in spooled {
-        if total <= spool_bytes {
-            break;
-        }
-        if object.path == just_put {
-            continue;
-        }
-        match storage.spool_remove(&object.path).await {
-            Ok(()) => {
-                total = total.saturating_sub(object.bytes);
-                metrics::counter!("portico_exports_evicted_total").increment(1);
-            }
-            Err(error) => tracing::warn!(%error, "a spooled export could not be removed"),
-        }
-    }
 }

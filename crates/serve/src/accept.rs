@@ -8,17 +8,22 @@
 //! An HTTP/1.1 connection that is kept alive waits for its next request as long as for any headers (`header_ms`),
 //! an HTTP/2 connection for `idle_ms`.
 //!
+//! While more than half of all places are taken, an address block has a share of those that are free, and while few are
+//! free a connection ends with its next answer: keep-alives hold no place that a newcomer needs.
+//!
 //! `axum::serve` has none of these limits, which is why the loop is our own. It does not route, log requests or
 //! read configuration.
 
 mod activity;
 mod drain;
 mod frames;
+mod heads;
 mod line;
 mod patience;
 mod slots;
 mod tls;
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -28,14 +33,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use http::Request;
+use http::{HeaderValue, Request, Version, header};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use portico_model::limits::HttpLimits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -86,6 +91,12 @@ const CROWDED_TIME: Duration = Duration::from_secs(10);
 /// How long that goes on when fewer are taken again.
 const CROWDED_FOR: Duration = Duration::from_secs(30);
 
+/// The part of the free places that one address block may hold while more than half of all are taken. With `n` blocks
+/// that take all they can, more than one in `n + 4` of those that were free then stay free for others.
+const CROWDED_SHARE: usize = 4;
+/// The part of all places that has to be free for a connection to be kept after an answer.
+const KEPT_FREE: usize = 8;
+
 /// How connections are served.
 #[derive(Clone, Default)]
 pub struct ConnectionSettings {
@@ -110,6 +121,20 @@ struct Door {
 }
 
 impl Door {
+    /// The connections that one address block may have now; `0` is as many as ever.
+    fn share(&self) -> u64 {
+        let free = self.places.available_permits();
+        if free >= self.places_max / 2 {
+            return 0;
+        }
+        u64::try_from(free / CROWDED_SHARE).unwrap_or(u64::MAX).max(1)
+    }
+
+    /// Whether so few places are free that a connection is not kept after its answer.
+    fn is_full(&self) -> bool {
+        self.places.available_permits() < self.places_max.div_ceil(KEPT_FREE)
+    }
+
     /// How long a client that takes nothing is waited for. A crowd is one for a while after places came free, or those
     /// who were cut first would keep the others.
     fn patience(&self, now: Instant) -> Duration {
@@ -176,7 +201,11 @@ pub async fn run(
             Ok((stream, peer, permit)) => {
                 // An address over its share is closed without a word: any word would cost more than it is worth.
                 let trusted = door.settings.trusted_proxies.contains(peer.ip());
-                let Some(slot) = (if trusted { &unlimited } else { &slots }).take(peer.ip()) else { continue };
+                let taken = if trusted { unlimited.take(peer.ip()) } else { slots.take_of(peer.ip(), door.share()) };
+                let Some(slot) = taken else {
+                    metrics::counter!("portico_connections_cut_total", "reason" => "share").increment(1);
+                    continue;
+                };
                 let (door, stopping) = (Arc::clone(&door), stopping.clone());
                 connections.spawn(connection(door, stream, peer.ip(), stopping, (permit, slot)));
             }
@@ -251,20 +280,30 @@ async fn connection(
 }
 
 /// Requests and responses of one connection.
-async fn exchange<S>(door: &Door, stream: S, peer: Peer, (mut stopping, ending): (watch::Receiver<bool>, Ending))
+async fn exchange<S>(door: &Arc<Door>, stream: S, peer: Peer, (mut stopping, ending): (watch::Receiver<bool>, Ending))
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let activity = Activity::new(&door.settings.limits);
     let gap = Duration::from_millis(door.settings.limits.idle_ms);
     let tracked = Arc::clone(&activity);
-    let router = door.router.clone();
+    let served = Arc::clone(door);
+    let last = Arc::new(Notify::new());
+    let told = Arc::clone(&last);
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         let running = tracked.begin();
-        let router = router.clone();
+        let (served, told, version) = (Arc::clone(&served), Arc::clone(&told), request.version());
         request.extensions_mut().insert(peer);
         let request = request.map(|body| Body::new(PatientBody::new(body, gap)));
-        async move { router.oneshot(request).await.map(|r| r.map(|body| TrackedBody::new(body, running))) }
+        async move {
+            let mut response = served.router.clone().oneshot(request).await?;
+            if served.is_full() && version == Version::HTTP_2 {
+                told.notify_one();
+            } else if served.is_full() {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response.map(|body| TrackedBody::new(body, running)))
+        }
     });
     let mut connection = pin!(door.builder.serve_connection(TokioIo::new(Frames::new(stream)), service));
     // Dropped before the connection: also when the server stops and drops both.
@@ -285,6 +324,10 @@ where
                 return;
             }
             _ = stopping.wait_for(|stop| *stop), if !leaving => {
+                leaving = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = last.notified(), if !leaving => {
                 leaving = true;
                 connection.as_mut().graceful_shutdown();
             }

@@ -16,7 +16,7 @@ use crate::http::cache::CachePolicy;
 use crate::http::{negotiate, staff};
 use crate::observe::RequestId;
 use crate::pages;
-use crate::problem::{Carried, ProblemDocument, Refusal, grpc_status, problem_of_status};
+use crate::problem::{Carried, PROBLEM_CODE_METADATA, ProblemDocument, Refusal, grpc_status, problem_of_status};
 use crate::site::Site;
 
 /// Response headers that scripts of other sites may read.
@@ -43,17 +43,23 @@ const PERMISSIONS: HeaderValue = HeaderValue::from_static(
 /// A day, in seconds: how long a browser may keep the answer to a preflight.
 const PREFLIGHT_AGE_S: HeaderValue = HeaderValue::from_static("86400");
 
-/// Whether a request is a gRPC call, by its content type.
-pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    content_type == b"application/grpc"
-        || content_type.starts_with(b"application/grpc+")
-        || content_type.starts_with(b"application/grpc;")
+/// Where the calls of Flight are.
+const FLIGHT_PATH: &str = "/arrow.flight.protocol.FlightService/";
+
+/// Whether a request is a call of Flight. A content type alone is anybody's to send, with any address of ours: caches
+/// do not look at it, and would keep what a call answers for everybody who asks for that address.
+pub(crate) fn is_grpc<B>(request: &http::Request<B>) -> bool {
+    let content_type = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let rest = content_type.strip_prefix(b"application/grpc");
+    request.method() == Method::POST
+        && request.uri().path().starts_with(FLIGHT_PATH)
+        && rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
 /// The layer inside of `observe`.
 pub(crate) async fn finish(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
-    let grpc = is_grpc(request.headers());
+    let ambiguity = ambiguity(&request);
+    let grpc = ambiguity.is_none() && is_grpc(&request);
     let method = request.method().clone();
     let page = negotiate::prefers_page(request.headers());
     let id = request.extensions().get::<RequestId>().map(|id| id.as_str().to_owned()).unwrap_or_default();
@@ -61,16 +67,24 @@ pub(crate) async fn finish(State(site): State<Arc<Site>>, request: Request, next
     let credential = request.headers().contains_key(header::AUTHORIZATION);
     let path = request.uri().path();
     let staff = staff::is_for_staff(path);
-    let mut response = if is_addressed(&request) {
-        next.run(request).await
-    } else {
-        Refusal::new(ProblemKind::InvalidRequest, "An HTTP/1.1 request names its host, once.").into_response()
+    let mut response = match ambiguity {
+        None => next.run(request).await,
+        // What follows on the connection may mean something else to whoever passed it on.
+        Some(detail) => Refusal::new(ProblemKind::InvalidRequest, detail)
+            .with_header(header::CONNECTION, HeaderValue::from_static("close"))
+            .into_response(),
     };
     if grpc {
-        return match response.extensions_mut().remove::<Carried>() {
-            Some(Carried(problem)) => grpc_status(&problem).into_http(),
-            None => response,
-        };
+        if let Some(Carried(problem)) = response.extensions_mut().remove::<Carried>() {
+            response = grpc_status(&problem).into_http();
+        } else if is_undecodable(response.headers()) {
+            let problem = Problem::new(ProblemKind::InvalidRequest, "The call's message cannot be read.");
+            response = grpc_status(&problem).into_http();
+        }
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(CachePolicy::Never.header()));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        return response;
     }
     if let Some(problem) = problem_of(&mut response) {
         write(&mut response, &site, &problem, &id, page && method != Method::HEAD);
@@ -91,11 +105,28 @@ pub(crate) async fn finish(State(site): State<Arc<Site>>, request: Request, next
     response
 }
 
-/// Whether an HTTP/1.1 request from a connection has the one `Host` that RFC 9112 §3.2 wants: two of them, or none,
-/// is how a request is made to mean one thing to a proxy and another to us.
-fn is_addressed(request: &Request) -> bool {
-    let asked_for = request.version() == Version::HTTP_11 && request.extensions().get::<Peer>().is_some();
-    !asked_for || request.headers().get_all(header::HOST).iter().count() == 1
+/// Whether a call failed before it reached us: a failure of ours has a code of ours. The library calls a message that
+/// it cannot decode a fault of the server, and tells what it knows of it.
+fn is_undecodable(headers: &HeaderMap) -> bool {
+    headers.get(tonic::Status::GRPC_STATUS).is_some_and(|status| status == "13")
+        && !headers.contains_key(PROBLEM_CODE_METADATA)
+}
+
+/// Why an HTTP/1 request from a connection may mean one thing to a proxy and another to us: RFC 9112 §3.2 wants one
+/// `Host`, which HTTP/1.0 may leave out, and §6.1 knows of no request whose last coding is not `chunked`, once. We know
+/// no other coding.
+fn ambiguity(request: &Request) -> Option<&'static str> {
+    let old = request.version() == Version::HTTP_10;
+    if request.extensions().get::<Peer>().is_none() || !(old || request.version() == Version::HTTP_11) {
+        return None;
+    }
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && !old) {
+        return Some("An HTTP/1.1 request names its host, once.");
+    }
+    let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
+    let known = codings.next().is_none_or(|coding| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"));
+    (!known || codings.next().is_some()).then_some("A request has no transfer coding but chunked, once.")
 }
 
 /// The answer to `OPTIONS` on a route with these methods, for preflights too.
@@ -192,28 +223,57 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_names_its_host_once() {
-        let check = |hosts: &[&str], connected: bool| {
+    fn a_request_names_its_host_once_and_one_coding() {
+        let check = |version: Version, headers: &[(HeaderName, &str)], connected: bool| {
             let mut request = Request::new(Body::empty());
-            for host in hosts {
-                request.headers_mut().append(header::HOST, host.parse().unwrap());
+            *request.version_mut() = version;
+            for (name, value) in headers {
+                request.headers_mut().append(name, value.parse().unwrap());
             }
             if connected {
                 request.extensions_mut().insert(Peer { address: [127, 0, 0, 1].into(), tls: false });
             }
-            is_addressed(&request)
+            ambiguity(&request).is_none()
         };
-        assert!(check(&["a"], true) && check(&[], false));
-        assert!(!check(&[], true) && !check(&["a", "b"], true));
+        let host = (header::HOST, "a");
+        let coding = |value| (header::TRANSFER_ENCODING, value);
+        let (old, now) = (Version::HTTP_10, Version::HTTP_11);
+        assert!(check(now, std::slice::from_ref(&host), true) && check(now, &[], false) && check(old, &[], true));
+        assert!(!check(now, &[], true) && !check(now, &[host.clone(), host.clone()], true));
+        assert!(!check(old, &[host.clone(), host.clone()], true));
+        assert!(check(now, &[host.clone(), coding("Chunked")], true));
+        for value in ["chunked, chunked", "gzip, chunked", "identity", "", "chunked;q=1"] {
+            assert!(!check(now, &[host.clone(), coding(value)], true), "{value}");
+        }
+        assert!(!check(now, &[host, coding("chunked"), coding("chunked")], true));
     }
 
     #[test]
-    fn grpc_is_known_by_its_content_type() {
-        let check = |value: &str| is_grpc(&HeaderMap::from_iter([(header::CONTENT_TYPE, value.parse().unwrap())]));
-        assert!(check("application/grpc"));
-        assert!(check("application/grpc+proto"));
-        assert!(!check("application/grpc-web"));
-        assert!(!check("application/json"));
-        assert!(!is_grpc(&HeaderMap::new()));
+    fn a_fault_of_ours_stays_one() {
+        let check = |status: tonic::Status| is_undecodable(status.into_http::<Body>().headers());
+        assert!(check(tonic::Status::internal("decoding failed")));
+        assert!(!check(grpc_status(&Problem::internal())) && !check(tonic::Status::unimplemented("no")));
+    }
+
+    #[test]
+    fn grpc_is_known_by_method_path_and_content_type() {
+        let check = |method: Method, path: &str, content_type: &str| {
+            let request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, content_type);
+            is_grpc(&request.body(Body::empty()).unwrap())
+        };
+        let call = "/arrow.flight.protocol.FlightService/DoGet";
+        for (content_type, expect) in [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("application/grpc;x=y", true),
+            ("application/grpc-web", false),
+            ("application/json", false),
+        ] {
+            assert_eq!(check(Method::POST, call, content_type), expect, "{content_type}");
+        }
+        assert!(!check(Method::GET, call, "application/grpc"));
+        for path in ["/", "/sql", "/datasets/parks.csv", "/staff", "/arrow.flight.protocol.FlightService"] {
+            assert!(!check(Method::POST, path, "application/grpc"), "{path}");
+        }
     }
 }

@@ -44,6 +44,9 @@ mod values;
 /// A request message: tickets and prepared statements with bound parameters.
 const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Parts of a flight's path: its name, `versions`, a number.
+const PATH_PARTS_MAX: usize = 3;
+
 type Reply<T> = Result<Response<T>, Status>;
 type Flow<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
@@ -65,6 +68,9 @@ impl Flights {
     }
 
     async fn info(&self, visitor: &Visitor, descriptor: FlightDescriptor) -> Result<FlightInfo, Problem> {
+        if descriptor.path.len() > PATH_PARTS_MAX {
+            return Err(bad(exports::PATH));
+        }
         if descriptor.r#type() == DescriptorType::Path {
             return exports::info_of_path(&self.site, visitor, descriptor).await;
         }

@@ -94,7 +94,7 @@ fn method_label(method: &Method) -> &'static str {
 
 /// The pattern of the route: a closed set, so that strangers cannot make up new ones in the figures.
 fn route_label(request: &Request) -> String {
-    if is_grpc(request.headers()) {
+    if is_grpc(request) {
         let call = request.uri().path().rsplit('/').next().unwrap_or_default();
         let known = FLIGHT_CALLS.iter().find(|known| **known == call);
         return format!("flight/{}", known.unwrap_or(&"other"));
@@ -220,12 +220,14 @@ mod tests {
     fn labels_are_a_closed_set() {
         let request = |uri: &str, grpc: bool| {
             let builder = Request::builder().uri(uri);
-            let builder = if grpc { builder.header("content-type", "application/grpc") } else { builder };
+            let builder =
+                if grpc { builder.method("POST").header("content-type", "application/grpc") } else { builder };
             builder.body(Body::empty()).unwrap()
         };
         let path = "/arrow.flight.protocol.FlightService/DoGet";
         assert_eq!(route_label(&request(path, true)), "flight/DoGet");
-        assert_eq!(route_label(&request("/x/secret", true)), "flight/other");
+        assert_eq!(route_label(&request(&format!("{path}secret"), true)), "flight/other");
+        assert_eq!(route_label(&request("/x/secret", true)), "none");
         assert_eq!(route_label(&request("/x/secret", false)), "none");
         assert_eq!(method_label(&Method::from_bytes(b"x").unwrap()), "other");
     }

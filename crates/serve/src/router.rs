@@ -3,7 +3,7 @@
 //! ```text
 //! request ─▶ identify (client) ─▶ observe (id, log, figures) ─▶ finish (problems, headers) ─▶ admit (rates) ─┐
 //!                   routes ◀─ everything else ─┬─ panics caught ◀────────────────────────────────────────────┘
-//!                   Flight ◀─ application/grpc ┘
+//!                   Flight ◀─ calls of Flight ─┘
 //! ```
 
 use std::any::Any;
@@ -360,7 +360,7 @@ fn grpc(site: &Arc<Site>) -> Router {
 /// Puts HTTP and gRPC behind one door, with the layers that both have.
 fn compose(http: Router, grpc: Router, site: Arc<Site>) -> Router {
     let gate = Gate { site: Arc::clone(&site), rates: Arc::new(Rates::new(&site.limits)) };
-    http.layer(from_fn_with_state(grpc, by_content_type))
+    http.layer(from_fn_with_state(grpc, calls))
         .layer(CatchPanicLayer::custom(caught))
         .layer(from_fn_with_state(gate, admit))
         .layer(from_fn_with_state(Arc::clone(&site), finish))
@@ -368,9 +368,9 @@ fn compose(http: Router, grpc: Router, site: Arc<Site>) -> Router {
         .layer(from_fn_with_state(site, identify))
 }
 
-/// gRPC is told by its content type alone: its paths and ours never meet.
-async fn by_content_type(State(grpc): State<Router>, request: Request, next: Next) -> Response {
-    if is_grpc(request.headers()) {
+/// A call of Flight goes to Flight; everything else is HTTP, whatever content type it claims.
+async fn calls(State(grpc): State<Router>, request: Request, next: Next) -> Response {
+    if is_grpc(&request) {
         // A router never fails: its error type has no value.
         return grpc.oneshot(request).await.into_response();
     }

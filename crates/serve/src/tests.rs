@@ -3,6 +3,7 @@
 mod attacks;
 mod catalog;
 mod downloads;
+mod flight;
 mod own_pages;
 mod pages;
 mod rates;
@@ -12,3 +13,4 @@ mod signin;
 mod sql;
 mod staff;
 mod surface;
+mod wire;

@@ -15,6 +15,7 @@ use portico_model::problem::{Problem, ProblemKind};
 use portico_store::SpooledFile;
 use tokio::sync::watch;
 
+use super::kept::Kept;
 use super::key::ExportKey;
 use super::spool::{Finished, Progress, ProgressState, SpoolFile, SpoolWriter};
 use crate::answer::{AnswerChunk, Question};
@@ -38,6 +39,8 @@ struct Shared {
     /// Bytes of all files that are being made or read.
     bytes: Arc<AtomicU64>,
     under_way: Mutex<HashMap<String, Arc<Production>>>,
+    /// Finished ones, wherever they were made.
+    kept: Kept,
 }
 
 /// One export that is being made.
@@ -88,8 +91,8 @@ impl Productions {
 
     pub(crate) fn with_grace(dir: PathBuf, grace: Duration) -> Self {
         sweep(&dir);
-        let shared =
-            Shared { dir, grace, number: AtomicU64::new(0), bytes: Arc::default(), under_way: Mutex::default() };
+        let (number, bytes) = (AtomicU64::new(0), Arc::default());
+        let shared = Shared { dir, grace, number, bytes, under_way: Mutex::default(), kept: Kept::default() };
         Self { shared: Arc::new(shared) }
     }
 
@@ -201,6 +204,7 @@ impl Run {
     /// Puts a complete export where every server finds it; readers have it whether or not that works.
     async fn keep(&self, spooled: SpooledFile, versions: &[VersionRef]) {
         let storage = &self.runner.store.storage;
+        let bytes = spooled.bytes;
         if let Err(error) = storage.spool_put(self.key.as_str(), self.production.file.path(), spooled).await {
             tracing::warn!(%error, "an export could not be kept");
             return;
@@ -212,7 +216,7 @@ impl Run {
             }
             return;
         }
-        super::evict(storage, self.runner.limits.query.spool_bytes, self.key.as_str()).await;
+        self.shared.kept.put(storage, &self.runner.limits.query, (self.key.as_str(), bytes)).await;
     }
 
     fn forget(&self) {

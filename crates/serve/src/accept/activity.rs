@@ -1,8 +1,10 @@
 //! What a connection is doing: whether it asked for something yet, is idle, or holds responses without reading them.
 //!
 //! HTTP/2 windows hide a client that does not read from the socket, so responses are watched too: a body that gave
-//! bytes and was not asked for more waits for its client.
+//! bytes and was not asked for more waits for its client. Each has its own time: what else runs on the connection, and
+//! costs a client nothing, keeps none of them.
 
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -12,6 +14,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use portico_model::limits::HttpLimits;
 use tokio::time::Instant;
+
+use super::drain::DRAIN_TIME;
 
 /// How often a connection is looked at, at most and at least.
 const TICK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(5));
@@ -28,8 +32,10 @@ pub(super) struct Activity {
 struct State {
     requests: u64,
     running: u64,
-    /// Responses that wait for their client.
-    waiting: u64,
+    /// Responses that wait for their client, by the number of their request, and since when.
+    waiting: HashMap<u64, Instant>,
+    /// When a response gave bytes last.
+    gave: Instant,
     /// Whether a response failed before its end.
     broke: bool,
     /// When anything moved last: a request began or ended, a response gave bytes.
@@ -45,16 +51,19 @@ pub(super) enum Verdict {
     Silent,
     /// Nothing under way for the idle time.
     Idle,
-    /// Every response under way has waited for its client as long as one may.
+    /// A response has waited for its client as long as one may, or some wait and none has moved for as long as a
+    /// client that takes nothing is waited for.
     Stalled,
 }
 
 impl Activity {
     pub(super) fn new(limits: &HttpLimits) -> Arc<Self> {
+        let now = Instant::now();
+        let state = State { requests: 0, running: 0, waiting: HashMap::new(), gave: now, broke: false, moved: now };
         Arc::new(Self {
             first_request: Duration::from_millis(limits.header_ms),
             idle: Duration::from_millis(limits.idle_ms),
-            state: Mutex::new(State { requests: 0, running: 0, waiting: 0, broke: false, moved: Instant::now() }),
+            state: Mutex::new(state),
         })
     }
 
@@ -69,10 +78,10 @@ impl Activity {
         state.requests += 1;
         state.running += 1;
         state.moved = Instant::now();
-        Running { activity: Arc::clone(self), waiting: false }
+        Running { activity: Arc::clone(self), number: state.requests }
     }
 
-    /// What to do with the connection, when a response may wait `patience` for its client.
+    /// What to do with the connection, when a client that takes nothing of any response is waited for `patience`.
     pub(super) fn verdict(&self, now: Instant, patience: Duration) -> Verdict {
         let state = self.lock();
         let still = now.saturating_duration_since(state.moved);
@@ -82,7 +91,11 @@ impl Activity {
         if state.running == 0 {
             return if still >= self.idle { Verdict::Idle } else { Verdict::Stay };
         }
-        if state.waiting == state.running && still >= patience { Verdict::Stalled } else { Verdict::Stay }
+        let waited = |since: &Instant| now.saturating_duration_since(*since);
+        let longest = state.waiting.values().map(waited).max();
+        let stalled = longest
+            .is_some_and(|longest| longest >= DRAIN_TIME || (longest >= patience && waited(&state.gave) >= patience));
+        if stalled { Verdict::Stalled } else { Verdict::Stay }
     }
 
     /// Whether a response has not reached its end, or never will.
@@ -100,21 +113,20 @@ impl Activity {
 #[derive(Debug)]
 pub(super) struct Running {
     activity: Arc<Activity>,
-    waiting: bool,
+    number: u64,
 }
 
 impl Running {
     /// Notes whether the response waits for its client from now on.
-    fn wait(&mut self, waiting: bool) {
+    fn wait(&self, waiting: bool) {
         let mut state = self.activity.lock();
-        if waiting != self.waiting {
-            state.waiting = if waiting { state.waiting + 1 } else { state.waiting.saturating_sub(1) };
-        }
         if waiting {
-            state.moved = Instant::now();
+            let now = Instant::now();
+            state.waiting.insert(self.number, now);
+            (state.gave, state.moved) = (now, now);
+        } else {
+            state.waiting.remove(&self.number);
         }
-        drop(state);
-        self.waiting = waiting;
     }
 }
 
@@ -188,17 +200,50 @@ mod tests {
         assert_eq!(activity.verdict(later(61), PATIENCE), Verdict::Idle);
     }
 
+    /// A response that gave a piece and was not asked for more.
+    async fn unread(activity: &Arc<Activity>) -> TrackedBody<Full<Bytes>> {
+        let mut body = TrackedBody::new(Full::new(Bytes::from_static(b"x")), activity.begin());
+        body.frame().await.unwrap().unwrap();
+        body
+    }
+
     #[tokio::test]
     async fn only_a_response_that_nobody_reads_is_stalled() {
         let activity = Activity::new(&limits());
         let computing = activity.begin();
         assert_eq!(activity.verdict(later(1000), PATIENCE), Verdict::Stay);
-        let mut body = TrackedBody::new(Full::new(Bytes::from_static(b"x")), computing);
-        body.frame().await.unwrap().unwrap();
+        drop(computing);
+        let mut body = unread(&activity).await;
         assert_eq!(activity.verdict(later(119), PATIENCE), Verdict::Stay);
         assert_eq!(activity.verdict(later(121), PATIENCE), Verdict::Stalled);
         assert_eq!(activity.verdict(later(11), Duration::from_secs(10)), Verdict::Stalled);
         assert!(body.frame().await.is_none());
         assert_eq!(activity.verdict(later(1000), PATIENCE), Verdict::Stay);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_costs_nothing_keeps_no_other() {
+        let activity = Activity::new(&limits());
+        let body = unread(&activity).await;
+        let computing = activity.begin();
+        assert_eq!(activity.verdict(later(9), Duration::from_secs(10)), Verdict::Stay);
+        assert_eq!(activity.verdict(later(11), Duration::from_secs(10)), Verdict::Stalled);
+        assert_eq!(activity.verdict(later(121), PATIENCE), Verdict::Stalled);
+        drop(body);
+        assert_eq!(activity.verdict(later(1000), PATIENCE), Verdict::Stay);
+        drop(computing);
+    }
+
+    #[tokio::test]
+    async fn a_response_that_moves_keeps_another_for_a_while() {
+        let activity = Activity::new(&limits());
+        let (crowded, body) = (Duration::from_secs(10), unread(&activity).await);
+        for second in [15, 60, 115] {
+            activity.lock().gave = later(second - 5);
+            assert_eq!(activity.verdict(later(second), crowded), Verdict::Stay, "{second}");
+        }
+        assert_eq!(activity.verdict(later(121), crowded), Verdict::Stalled);
+        drop(body);
+        assert_eq!(activity.verdict(later(121), crowded), Verdict::Idle);
     }
 }

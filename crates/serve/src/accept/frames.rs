@@ -3,7 +3,7 @@
 //! A ping, a setting, an empty piece of data or a stream opened and reset at once keeps the server busy for a few
 //! bytes, and the library below answers each for ever. Every connection has an allowance of such frames. It grows
 //! with time, with requests and with the bytes that the client takes, because an honest client acknowledges those
-//! with window updates and, some, with a ping for every piece. HTTP/1 passes through.
+//! with window updates and, some, with a ping for every piece. Of HTTP/1 only the heads are looked at ([`Heads`]).
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,6 +11,8 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
+
+use super::heads::Heads;
 
 /// What an HTTP/2 connection begins with.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -31,6 +33,7 @@ const DATA_BYTES_MIN: usize = 64;
 pub(super) struct Frames<S> {
     stream: S,
     reading: Reading,
+    heads: Heads,
     allowance: Allowance,
     /// Bytes written that have not given a frame yet.
     taken: usize,
@@ -71,25 +74,32 @@ impl Allowance {
 impl<S> Frames<S> {
     pub(super) fn new(stream: S) -> Self {
         let allowance = Allowance { left: ALLOWANCE_MAX, since: Instant::now() };
-        Self { stream, reading: Reading::Preface(0), allowance, taken: 0 }
+        Self { stream, reading: Reading::Preface(0), heads: Heads::default(), allowance, taken: 0 }
     }
 
     /// Follows the bytes that came in; `false` when they are a flood.
-    fn follow(&mut self, mut bytes: &[u8]) -> bool {
-        while let Some((&first, rest)) = bytes.split_first() {
-            match self.reading {
-                Reading::Plain => return true,
+    fn follow(&mut self, mut bytes: &mut [u8]) -> bool {
+        while let Some(&first) = bytes.first() {
+            let passed = match self.reading {
+                Reading::Plain => {
+                    self.heads.follow(bytes);
+                    return true;
+                }
                 Reading::Preface(matched) if PREFACE.get(matched) == Some(&first) => {
                     let whole = matched + 1 == PREFACE.len();
                     self.reading = if whole { Reading::Header([0; 9], 0) } else { Reading::Preface(matched + 1) };
-                    bytes = rest;
+                    1
                 }
-                Reading::Preface(_) => self.reading = Reading::Plain,
+                Reading::Preface(matched) => {
+                    // They were the beginning of a head after all.
+                    self.heads.follow(&mut PREFACE.get(..matched).unwrap_or_default().to_vec());
+                    self.reading = Reading::Plain;
+                    0
+                }
                 Reading::Header(mut header, had) => {
                     if let Some(place) = header.get_mut(had) {
                         *place = first;
                     }
-                    bytes = rest;
                     self.reading = Reading::Header(header, had + 1);
                     if had + 1 == header.len() {
                         let length = payload(header);
@@ -98,14 +108,16 @@ impl<S> Frames<S> {
                             return false;
                         }
                     }
+                    1
                 }
                 Reading::Payload(left) => {
                     let passed = left.min(bytes.len());
-                    bytes = bytes.get(passed..).unwrap_or_default();
                     self.reading =
                         if passed == left { Reading::Header([0; 9], 0) } else { Reading::Payload(left - passed) };
+                    passed
                 }
-            }
+            };
+            bytes = std::mem::take(&mut bytes).get_mut(passed..).unwrap_or_default();
         }
         true
     }
@@ -150,7 +162,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Frames<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let outcome = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if matches!(outcome, Poll::Ready(Ok(()))) && !self.follow(buf.filled().get(before..).unwrap_or_default()) {
+        if matches!(outcome, Poll::Ready(Ok(())))
+            && !self.follow(buf.filled_mut().get_mut(before..).unwrap_or_default())
+        {
             // A reader that failed has read nothing.
             buf.set_filled(before);
             metrics::counter!("portico_connections_cut_total", "reason" => "frames").increment(1);
@@ -207,7 +221,7 @@ mod tests {
         let mut connection = Frames::new(());
         let mut bytes = PREFACE.to_vec();
         bytes.extend(frames.concat().repeat(times));
-        bytes.chunks(piece).all(|chunk| connection.follow(chunk))
+        bytes.chunks_mut(piece).all(|chunk| connection.follow(chunk))
     }
 
     #[test]
@@ -244,9 +258,9 @@ mod tests {
     #[test]
     fn http_1_is_not_counted() {
         let mut connection = Frames::new(());
-        assert!(connection.follow(b"PRINT / HTTP/1.1\r\n\r\n"));
+        assert!(connection.follow(&mut b"PRINT / HTTP/1.1\r\n\r\n".to_vec()));
         assert_eq!(connection.reading, Reading::Plain);
-        assert!(connection.follow(&vec![0; 1 << 20]));
+        assert!(connection.follow(&mut vec![0; 1 << 20]));
     }
 
     #[tokio::test]

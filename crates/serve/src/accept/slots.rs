@@ -26,10 +26,15 @@ impl Slots {
 
     /// Takes a place for `address`, unless its block has all of its share.
     pub(crate) fn take(&self, address: IpAddr) -> Option<Slot> {
+        self.take_of(address, 0)
+    }
+
+    /// The same, where a share may be smaller for now; `0` is as large as ever.
+    pub(super) fn take_of(&self, address: IpAddr, share: u64) -> Option<Slot> {
         let block = block(address);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let count = open.entry(block).or_insert(0);
-        if self.each_max > 0 && *count >= self.each_max {
+        if [self.each_max, share].iter().any(|most| *most > 0 && *count >= *most) {
             return None;
         }
         *count += 1;
@@ -87,6 +92,9 @@ mod tests {
         assert!(slots.take(address).is_none());
         assert!(slots.take("192.0.2.8".parse().unwrap()).is_some());
         drop(first);
+        let two = Slots::new(2);
+        let _one = two.take_of(address, 1).unwrap();
+        assert!(two.take_of(address, 1).is_none() && two.take_of(address, 9).is_some());
         assert!(slots.take(address).is_some());
         assert!(slots.open.lock().unwrap().is_empty());
     }

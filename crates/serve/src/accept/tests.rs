@@ -172,19 +172,17 @@ async fn an_answer_that_breaks_is_no_shorter_answer_to_a_client_of_http_1_0() {
     assert!(answer.contains("Some(Peer") && ended.is_ok(), "{answer}: {ended:?}");
 }
 
+fn door(places: &Arc<Semaphore>) -> Door {
+    let settings = ConnectionSettings::default();
+    let (router, builder) = (Router::new(), builder(&settings.limits));
+    let (places, places_max) = (Arc::clone(places), places.available_permits());
+    Door { router, builder, settings, places, places_max, crowded: Mutex::default() }
+}
+
 #[test]
 fn patience_ends_where_places_do() {
     let places = Arc::new(Semaphore::new(10));
-    let settings = ConnectionSettings::default();
-    let builder = builder(&settings.limits);
-    let door = Door {
-        router: Router::new(),
-        builder,
-        settings,
-        places: Arc::clone(&places),
-        places_max: 10,
-        crowded: Mutex::default(),
-    };
+    let door = door(&places);
     let now = Instant::now();
     let _half = places.try_acquire_many(5).unwrap();
     assert_eq!(door.patience(now), DRAIN_TIME);
@@ -193,6 +191,98 @@ fn patience_ends_where_places_do() {
     drop(more);
     assert_eq!(door.patience(now + CROWDED_FOR / 2), CROWDED_TIME);
     assert_eq!(door.patience(now + CROWDED_FOR), DRAIN_TIME);
+}
+
+#[test]
+fn no_blocks_take_all_places() {
+    let places = Arc::new(Semaphore::new(1_024));
+    let (door, slots) = (door(&places), Slots::new(256));
+    let mut held = Vec::new();
+    let mut take = |address: [u8; 4]| {
+        let permit = Arc::clone(&places).try_acquire_owned().unwrap();
+        let slot = slots.take_of(address.into(), door.share());
+        let taken = slot.is_some();
+        held.extend(slot.map(|slot| (permit, slot)));
+        taken
+    };
+    for round in 0..300 {
+        for block in 0..50 {
+            let taken = take([192, 0, 2, block]);
+            assert!(taken || round > 0, "{block} is new and has no place");
+        }
+    }
+    assert!(take([198, 51, 100, 1]), "a newcomer has no place");
+    assert!(places.available_permits() > 50, "{}", places.available_permits());
+}
+
+/// A connection from another address of this machine.
+async fn from(host: u8, to: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, host], 0).into()).unwrap();
+    socket.connect(to).await.unwrap()
+}
+
+/// Asks on a connection that may be kept; what comes back, until the answer is whole or the connection has ended.
+async fn ask(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    if stream.write_all(b"GET /who HTTP/1.1\r\nHost: x\r\n\r\n").await.is_ok() {
+        let mut piece = [0; 1000];
+        while let Ok(Ok(length)) = timeout(Duration::from_secs(20), stream.read(&mut piece)).await {
+            answer.extend_from_slice(&piece[..length]);
+            if length == 0 || answer.windows(4).any(|bytes| bytes == b"Some") {
+                break;
+            }
+        }
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn keep_alives_of_a_few_addresses_leave_places_to_others() {
+    for connections in [8, 32] {
+        let limits = HttpLimits { connections, connections_per_address: 16, ..HttpLimits::default() };
+        let (address, _stop, _task) = serve(limits).await;
+        let mut held = Vec::new();
+        for host in [2, 3, 4, 5] {
+            for _ in 0..connections {
+                let mut stream = from(host, address).await;
+                if ask(&mut stream).await.contains("200 OK") {
+                    held.push(stream);
+                }
+            }
+        }
+        let answer = ask(&mut from(6, address).await).await;
+        assert!(answer.contains("200 OK"), "{connections}: {answer}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_last_places_are_not_kept() {
+    let limits = HttpLimits { connections: 4, ..HttpLimits::default() };
+    let (address, _stop, _task) = serve(limits).await;
+    let mut first = from(2, address).await;
+    assert!(!ask(&mut first).await.contains("connection: close"));
+    let mut second = from(3, address).await;
+    second.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let mut third = from(4, address).await;
+    assert!(ask(&mut third).await.contains("connection: close"));
+    assert_eq!(third.read(&mut [0; 8]).await.unwrap(), 0);
+    let mut fourth = from(5, address).await;
+    assert!(ask(&mut fourth).await.contains("connection: close"));
+    // Those who come later are not the only ones: the next answer of a kept connection is its last as well.
+    let (mut fifth, mut sixth) = (from(6, address).await, from(7, address).await);
+    fifth.write_all(b"GET /never HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    assert!(ask(&mut sixth).await.contains("connection: close"));
+    let request = b"\0\0\x0d\x01\x05\0\0\0\x01\x82\x86\x04\x04/who\x01\x03x.y";
+    second.write_all(request).await.unwrap();
+    let mut frame = [0; 9];
+    while frame[3] != 7 {
+        second.read_exact(&mut frame).await.unwrap();
+        let mut payload = vec![0; usize::from(frame[1]) * 256 + usize::from(frame[2])];
+        second.read_exact(&mut payload).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -250,6 +340,9 @@ async fn a_request_means_one_thing() {
         "X\0: a\r\n",
         "X: a\0b\r\n",
         "X: a\rb\r\n",
+        "X: a\nTransfer-Encoding: chunked\r\n",
+        "X: a\n",
+        "\n",
         ": a\r\n",
     ] {
         check(header, &format!("{post}{header}"), "AAAAA", true).await;
@@ -260,6 +353,8 @@ async fn a_request_means_one_thing() {
         "GET  /who HTTP/1.1\r\n",
         "GET /who HTTP/9.9\r\n",
         "GET /who\r\n",
+        "GET /who HTTP/1.1\n",
+        "\nGET /who HTTP/1.1\r\n",
         "GET\t/who HTTP/1.1\r\n",
         "GET /a b HTTP/1.1\r\n",
         "\x16\x03\x01",

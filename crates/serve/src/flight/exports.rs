@@ -10,7 +10,11 @@ use portico_query::exports::{ExportTicket, FlightRequest};
 use super::command::ExportCommand;
 use super::session::Visitor;
 use super::{Flow, answers, bad, metadata};
+use crate::http::names;
 use crate::site::Site;
+
+/// What a path looks like, for those whose does not.
+pub(super) const PATH: &str = "A flight's path is [name] or [name, \"versions\", \"3\"].";
 
 /// `[name]` or `[name, "versions", "3"]`.
 pub(super) async fn info_of_path(
@@ -22,7 +26,7 @@ pub(super) async fn info_of_path(
     let (name, version) = match path.as_slice() {
         [name] => (*name, None),
         [name, "versions", number] => (*name, Some(version_number(number)?)),
-        _ => return Err(bad("A flight's path is [name] or [name, \"versions\", \"3\"].")),
+        _ => return Err(bad(PATH)),
     };
     let export = ExportCommand { dataset: name.to_owned(), version: version.unwrap_or(0), ..Default::default() };
     plan(site, visitor, descriptor, export).await
@@ -56,6 +60,10 @@ pub(super) async fn plan(
     descriptor: FlightDescriptor,
     export: ExportCommand,
 ) -> Result<FlightInfo, Problem> {
+    let columns_max = site.limits.intake.columns;
+    if u64::try_from(export.columns.len()).unwrap_or(u64::MAX) > columns_max {
+        return Err(bad(&format!("No dataset has more than {columns_max} columns.")));
+    }
     let dataset = DatasetName::parse(&export.dataset).map_err(|_| Problem::not_found("dataset of that name"))?;
     let request = FlightRequest {
         dataset,
@@ -72,6 +80,5 @@ pub(super) async fn plan(
 }
 
 fn version_number(text: &str) -> Result<VersionNumber, Problem> {
-    let number = text.parse().ok().filter(|number| *number > 0);
-    number.ok_or_else(|| Problem::not_found("version of that number"))
+    names::version_number(text).ok_or_else(|| Problem::not_found("version of that number"))
 }

@@ -17,7 +17,7 @@ use portico_model::problem::{Problem, ProblemKind};
 use portico_store::DatasetFilter;
 
 use super::session::Visitor;
-use super::{Flow, answers};
+use super::{Flow, answers, bad};
 use crate::problem::problem_of_store;
 use crate::site::Site;
 use types::xdbc_types;
@@ -31,6 +31,8 @@ const SCHEMA: &str = "public";
 const TABLE: &str = "TABLE";
 /// Datasets that are read from the catalog at a time.
 const PAGE: u64 = 1_000;
+/// Types of tables that one GetTables may name: there is one.
+const TABLE_TYPES_MAX: usize = 100;
 /// Codes of one GetSqlInfo that are looked at: there are fewer than that.
 const INFO_CODES_MAX: usize = 512;
 
@@ -109,14 +111,19 @@ fn schemas(command: &CommandGetDbSchemas) -> Result<RecordBatch, Problem> {
 }
 
 async fn tables(site: &Site, command: &CommandGetTables) -> Result<RecordBatch, Problem> {
-    let mut tables = GetTablesBuilder::new(
-        command.catalog.clone(),
-        None::<String>,
-        None::<String>,
-        command.table_types.clone(),
-        command.include_schema,
-    );
-    if like(command.db_schema_filter_pattern.as_deref(), SCHEMA) {
+    let types = &command.table_types;
+    if types.len() > TABLE_TYPES_MAX {
+        return Err(bad(&format!("GetTables names at most {TABLE_TYPES_MAX} types of tables.")));
+    }
+    let longest = usize::try_from(site.limits.statement.text_bytes).unwrap_or(usize::MAX);
+    if command.table_name_filter_pattern.as_ref().is_some_and(|pattern| pattern.len() > longest) {
+        return Err(bad(&format!("A pattern has at most {longest} bytes.")));
+    }
+    // The types are looked at here: the builder would go through all its rows for each of them.
+    let wanted = types.is_empty() || types.iter().any(|asked| asked == TABLE);
+    let (catalog, any) = (command.catalog.clone(), None::<String>);
+    let mut tables = GetTablesBuilder::new(catalog, any.clone(), any, Vec::<String>::new(), command.include_schema);
+    if wanted && like(command.db_schema_filter_pattern.as_deref(), SCHEMA) {
         for name in names(site).await? {
             let table = name.sql_name();
             if !like(command.table_name_filter_pattern.as_deref(), &table) {

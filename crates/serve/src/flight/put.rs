@@ -7,7 +7,7 @@ use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::{Any, Command, DoPutPreparedStatementResult};
 use arrow_flight::{FlightData, PutResult};
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use portico_model::problem::{Problem, ProblemKind};
 use prost::Message as _;
 use tonic::Streaming;
@@ -20,6 +20,8 @@ use crate::site::Site;
 
 /// Bytes of bound values: a row of parameters, not a table.
 const VALUES_BYTES_MAX: usize = 1024 * 1024;
+/// What a message of them takes beyond its bytes.
+const MESSAGE_BYTES: usize = 256;
 
 /// Reads the command of the first message and decides; of a refused call nothing more is read.
 pub(super) async fn put(
@@ -50,28 +52,27 @@ pub(super) async fn put(
 /// Puts the values into the statement's handle and answers with the new handle.
 async fn bind(
     statement: Statement,
-    first: FlightData,
-    messages: Streaming<FlightData>,
+    mut first: FlightData,
+    mut messages: Streaming<FlightData>,
 ) -> Result<Flow<PutResult>, Problem> {
     let unreadable = || Problem::new(ProblemKind::InvalidParameter, "The bound values cannot be read.");
-    let mut bytes = 0;
-    let messages = stream::once(async { Ok(first) })
-        .chain(messages.map_err(|status| FlightError::Tonic(Box::new(status))))
-        .map(move |message: Result<FlightData, FlightError>| {
-            bytes += message.as_ref().map_or(0, |message| message.data_body.len() + message.data_header.len());
-            match message {
-                Ok(_) if bytes > VALUES_BYTES_MAX => Err(FlightError::protocol("too many bound values")),
-                Ok(message) if !values::is_plain(&message.data_header) => {
-                    Err(FlightError::protocol("bound values are not compressed"))
-                }
-                message => message,
-            }
-        });
-    // Decoding may panic on a stranger's bytes; in a task of its own that ends this call only.
-    let batches = tokio::task::spawn(async move {
-        FlightRecordBatchStream::new_from_flight_data(messages).try_collect::<Vec<RecordBatch>>().await
-    });
-    let batches = batches.await.map_err(|_| unreadable())?.map_err(|_| unreadable())?;
+    // The statement came with it, and has a limit of its own.
+    first.flight_descriptor = None;
+    let (mut values, mut bytes, mut next) = (Vec::new(), 0, Some(first));
+    while let Some(message) = next {
+        bytes += message.encoded_len() + MESSAGE_BYTES;
+        if bytes > VALUES_BYTES_MAX || !values::is_plain(&message.data_header) {
+            return Err(unreadable());
+        }
+        values.push(Ok::<_, FlightError>(message));
+        next = messages.message().await.map_err(|_| unreadable())?;
+    }
+    // All of them are there, so that nothing is waited for.
+    let read = || {
+        let batches = FlightRecordBatchStream::new_from_flight_data(stream::iter(values));
+        batches.try_collect::<Vec<RecordBatch>>().now_or_never()
+    };
+    let batches = values::quietly(read).flatten().and_then(Result::ok).ok_or_else(unreadable)?;
     let mut rows = batches.into_iter().filter(|batch| batch.num_rows() > 0);
     let bound = match (rows.next(), rows.next()) {
         (None, _) => Statement { parameters_ipc: None, ..statement },

@@ -1,7 +1,9 @@
 //! Bound values as a stranger sends them: an Arrow IPC stream. Its reader takes every length in it at its word, and asks
 //! for that much memory before it looks for the bytes; so the lengths are compared with what is there first.
 
-use std::panic::catch_unwind;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::Once;
 
 use arrow::array::RecordBatch;
 use arrow::ipc::reader::StreamReader;
@@ -15,11 +17,38 @@ pub(super) fn read(ipc: &[u8]) -> Option<RecordBatch> {
     if !is_whole(ipc) {
         return None;
     }
-    // The reader may panic on what it does not expect.
-    let read = catch_unwind(|| {
-        StreamReader::try_new(ipc, None).ok().and_then(|mut reader| reader.next().and_then(Result::ok))
-    });
-    read.ok().flatten()
+    quietly(|| StreamReader::try_new(ipc, None).ok().and_then(|mut reader| reader.next().and_then(Result::ok)))
+        .flatten()
+}
+
+thread_local! {
+    /// Whether this thread reads what a stranger sent.
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Reads what a stranger sent with a reader that may panic on what it does not expect; `None` when it did. That is no
+/// fault to report: as often as somebody asks for it, it would be written to the log.
+pub(super) fn quietly<T>(read: impl FnOnce() -> T) -> Option<T> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(report_others);
+    QUIET.set(true);
+    // Whatever the reader has left half-done goes with it.
+    let outcome = catch_unwind(AssertUnwindSafe(read));
+    QUIET.set(false);
+    if outcome.is_err() {
+        metrics::counter!("portico_flight_values_damaged_total").increment(1);
+    }
+    outcome.ok()
+}
+
+/// From now on, whatever reports panics hears of those that are not over a stranger's bytes.
+fn report_others() {
+    let report = take_hook();
+    set_hook(Box::new(move |panic| {
+        if !QUIET.get() {
+            report(panic);
+        }
+    }));
 }
 
 /// Whether a message's body is stored as it is: what a compressed buffer says of its size cannot be known to be true.
@@ -63,6 +92,7 @@ fn message(bytes: &[u8]) -> Option<Option<&[u8]>> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     use arrow::array::{ArrayRef, DictionaryArray, Int64Array, StringArray};
     use arrow::datatypes::Int32Type;
@@ -92,6 +122,21 @@ mod tests {
     fn plain_values_are_read() {
         assert_eq!(read(&stream(None)), Some(batch()));
         assert_eq!(read(b""), None);
+    }
+
+    #[test]
+    fn a_panic_over_values_is_not_reported() {
+        const TEXT: &str = "a panic of this test";
+        let reported = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&reported);
+        set_hook(Box::new(move |panic| {
+            count.fetch_add(u64::from(panic.payload_as_str() == Some(TEXT)), Ordering::Relaxed);
+        }));
+        report_others();
+        assert_eq!(quietly(|| -> u8 { panic!("{TEXT}") }), None);
+        assert_eq!((quietly(|| 7), reported.load(Ordering::Relaxed)), (Some(7), 0));
+        assert!(catch_unwind(|| panic!("{TEXT}")).is_err());
+        assert_eq!(reported.load(Ordering::Relaxed), 1);
     }
 
     #[test]

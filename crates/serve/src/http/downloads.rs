@@ -138,14 +138,15 @@ pub(crate) async fn respond(
 
 /// The headers that `200`, `206`, `304` and `HEAD` share.
 fn describe(site: &Site, export: &Export, (target, links): (&Target, &[String]), status: StatusCode) -> Reply {
+    let url = Some(site.url(&target.location)).filter(|url| url.len() <= names::LINK_BYTES_MAX);
     Reply::new(status)
         .header(header::ETAG, format!("\"{}\"", export.etag))
         .header(header::LAST_MODIFIED, conditional::http_date(export.last_modified_ms))
         .header(header::ACCEPT_RANGES, "bytes")
         .header_opt(REPR_DIGEST, export.sha256.as_deref().and_then(repr_digest))
-        .header(header::LINK, names::link(&site.url(&target.location), "cite-as"))
+        .header_opt(header::LINK, url.as_deref().map(|url| names::link(url, "cite-as")))
         .headers(header::LINK, links)
-        .header(header::CONTENT_LOCATION, &target.location)
+        .header_opt(header::CONTENT_LOCATION, url.is_some().then_some(&target.location))
         .header(X_VERSION, export.version.version.to_string())
         .header_opt(X_ROWS, export.rows.map(|rows| rows.to_string()))
         .cache(target.policy)

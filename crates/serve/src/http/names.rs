@@ -50,6 +50,10 @@ pub(crate) fn version_number(text: &str) -> Option<VersionNumber> {
     text.parse().ok().filter(|_| plain)
 }
 
+/// The longest address that a header of an answer holds, in bytes: proxies give up on longer headers. A longer question
+/// has no link.
+pub(crate) const LINK_BYTES_MAX: usize = 4 * 1024;
+
 /// A path with its query string, each value encoded; without a question mark when there are none.
 pub(crate) fn with_query<'a>(path: &str, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());

@@ -32,9 +32,6 @@ use crate::site::Site;
 const X_QUERY_ID: HeaderName = HeaderName::from_static("x-portico-query-id");
 const X_VERSIONS: HeaderName = HeaderName::from_static("x-portico-versions");
 
-/// The longest citation link, in bytes: proxies give up on longer headers. A longer question has no link.
-const LINK_BYTES_MAX: usize = 4 * 1024;
-
 /// `GET` and `HEAD /sql`.
 pub(crate) async fn get_sql(
     State(site): State<Arc<Site>>,
@@ -201,7 +198,7 @@ fn citation(site: &Site, request: &SqlRequest, question: &Question) -> Option<St
     pairs.extend(options::pairs(&request.options));
     pairs.extend(parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     let url = site.url(&names::with_query("/sql", pairs));
-    (url.len() <= LINK_BYTES_MAX).then_some(url)
+    (url.len() <= names::LINK_BYTES_MAX).then_some(url)
 }
 
 /// Columnar files and workbooks are compressed inside, or meant for readers that do not unpack.

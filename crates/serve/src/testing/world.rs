@@ -37,7 +37,7 @@ pub(crate) const NOW_MS: i64 = 1_700_000_000_000;
 /// Everything that a test needs; the directory goes when it does.
 pub(crate) struct World {
     pub(crate) site: Arc<Site>,
-    router: Router,
+    pub(crate) router: Router,
     _spool: TempDir,
 }
 

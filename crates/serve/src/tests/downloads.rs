@@ -174,3 +174,18 @@ async fn withdrawn_version_is_gone() {
     }
     assert_eq!(world.get("/datasets/street-trees.csv").await.status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn a_long_condition_is_in_no_header() {
+    let world = World::new().await;
+    let of = async |brackets: usize| {
+        let condition = format!("species+%3D+'{}'", "[".repeat(brackets));
+        world.get(&format!("/datasets/street-trees.csv?where={condition}")).await
+    };
+    let (short, long) = (of(100).await, of(5_000).await);
+    assert_eq!((short.status, long.status), (StatusCode::OK, StatusCode::OK), "{}", long.text());
+    assert!(short.header("content-location").contains("%5B") && short.header("link").contains("cite-as"));
+    assert_eq!((long.header("content-location"), long.header("link").contains("cite-as")), ("", false));
+    let bytes: usize = long.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    assert!(bytes < 8 * 1024, "{bytes}");
+}

@@ -122,9 +122,12 @@ async fn grpc_calls_are_counted_too() {
     let (world, _) = world(Limits { http: small(10), ..Limits::default() }).await;
     let mut refused = 0;
     for _ in 0..15 {
-        let call =
-            world.ask_from("203.0.113.5", "/no.such.Service/Call", &[("content-type", "application/grpc")]).await;
-        refused += usize::from(call.header("grpc-status") == "8");
+        let call = Request::post("/arrow.flight.protocol.FlightService/Nothing")
+            .header("host", "data.example")
+            .header("content-type", "application/grpc");
+        let mut call = call.body(Body::empty()).unwrap();
+        call.extensions_mut().insert(Peer { address: [203, 0, 113, 5].into(), tls: false });
+        refused += usize::from(world.send(call).await.header("grpc-status") == "8");
     }
     assert_eq!(refused, 5);
 }

@@ -71,8 +71,31 @@ async fn other_sites_may_read_the_data() {
 #[tokio::test]
 async fn grpc_goes_through_its_own_door() {
     let world = World::new().await;
-    let odd = [("content-type", "application/grpc")];
-    let call = world.ask(Method::POST, "/no.such.Service/Call", &odd).await;
+    let claims = [("content-type", "application/grpc")];
+    let call = world.ask(Method::POST, "/arrow.flight.protocol.FlightService/Nothing", &claims).await;
     assert_eq!((call.status, call.header("grpc-status")), (StatusCode::OK, "12"));
+    assert_eq!((call.header("cache-control"), call.header("x-content-type-options")), ("no-store", "nosniff"));
     assert_eq!(call.header("x-request-id").len(), 26);
+}
+
+#[tokio::test]
+async fn a_content_type_makes_no_other_answer() {
+    let world = World::new().await;
+    let claims = [("content-type", "application/grpc")];
+    for path in ["/", "/datasets/street-trees.csv", "/robots.txt", "/staff", "/api/staff/whoami", "/nowhere"] {
+        let (plain, claimed) = (world.get(path).await, world.ask(Method::GET, path, &claims).await);
+        assert_eq!((claimed.status, claimed.header("grpc-status")), (plain.status, ""), "{path}");
+        for name in ["cache-control", "vary", "content-type", "x-content-type-options", "content-security-policy"] {
+            assert_eq!(claimed.header(name), plain.header(name), "{path} {name}");
+        }
+    }
+    for path in ["/sql", "/no.such.Service/Call"] {
+        let posted = world.ask(Method::POST, path, &claims).await;
+        assert!(
+            posted.status.is_client_error() && posted.header("grpc-status").is_empty(),
+            "{path}: {}",
+            posted.status
+        );
+        assert_eq!(posted.header("cache-control"), "no-store", "{path}");
+    }
 }
