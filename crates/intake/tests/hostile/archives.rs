@@ -61,6 +61,14 @@ fn lies() -> Vec<Sample> {
     let at = counted.len() - 12;
     counted.get_mut(at..at + 2).unwrap().copy_from_slice(&[9, 0]);
     vec![
+        sample("zip: two ends", "t.zip", two_ends(), Refused("the end of its directory")),
+        sample("zip: a directory before one that cannot be read", "t.zip", behind(), Refused("cannot be read")),
+        sample(
+            "zip: text after the end",
+            "t.zip",
+            [&one(|_| ())[..], b"x"].concat(),
+            Refused("the end of its directory"),
+        ),
         sample("zip: a name twice", "t.zip", twice, Refused("lists an entry twice")),
         sample("zip: overlapping entries", "t.zip", overlapping, Refused("several files")),
         sample("zip: 2,000 entries", "t.zip", archive(&many(2_000)), Refused("more than 1000 entries")),
@@ -78,6 +86,28 @@ fn lies() -> Vec<Sample> {
         sample("zip: cut short", "t.zip", cut, Refused("damaged")),
         sample("zip: zip64 record elsewhere", "t.zip", zip64, Refused("damaged")),
     ]
+}
+
+/// An end within the comment of another: readers differ on which of them counts.
+fn two_ends() -> Vec<u8> {
+    let mut bytes = one(|_| ());
+    let at = bytes.len() - 2;
+    bytes.splice(at.., 22_u16.to_le_bytes());
+    bytes.extend(b"PK\x05\x06\0\0\0\0\x01\0\x01\0\x3C\0\0\0\xF0\xFF\xFF\xFF\0\0");
+    bytes
+}
+
+/// A whole archive, and after it an end whose directory cannot be read: readers go back to the first.
+fn behind() -> Vec<u8> {
+    let mut bytes = archive(&(0..300).map(|index| entry(&format!(".{index}"), b"")).collect::<Vec<_>>());
+    bytes.extend([b'x'; 8 * 1024]);
+    let start = bytes.len() as u32;
+    bytes.extend(b"PK\x01\x02");
+    bytes.extend([0xFF; 42]);
+    bytes.extend(b"PK\x05\x06\0\0\0\0\x01\0\x01\0\x2E\0\0\0");
+    bytes.extend(start.to_le_bytes());
+    bytes.extend([0, 0]);
+    bytes
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
