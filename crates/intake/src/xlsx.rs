@@ -83,7 +83,7 @@ fn read(
     let sheet = found.ok_or(IntakeError::Empty("the sheet has no cells with content"))?;
     let mut findings = candidates.findings(&sheet.name);
     findings.extend(unseen(parts, candidates.hidden, options.sheet.is_some()));
-    let hidden = parts.hidden(&sheet.name);
+    let hidden = parts.hidden(&sheet.name).ok_or_else(|| damaged("the sheet is not where sheets are"))?;
     findings.extend(hidden_rows(&hidden));
     findings.extend(formulas_without_value(&hidden));
     findings.extend(sheet.findings);

@@ -9,6 +9,7 @@ use super::{Sample, beyond, sample};
 
 pub(super) fn samples(limits: &IntakeLimits) -> Vec<Sample> {
     let mut all = unseen();
+    all.extend(twofold());
     all.extend(bombs(limits));
     all
 }
@@ -101,6 +102,60 @@ fn parts(more: &[(&str, &str)]) -> Vec<u8> {
     archive(&kept.chain(more).map(|(name, text)| entry(name, text.as_bytes())).collect::<Vec<_>>())
 }
 
+const HIDDEN: &str = "<row r='2' hidden='1'>";
+
+/// Workbooks in which one reader would look at one sheet for what is hidden, and another read the other.
+fn twofold() -> Vec<Sample> {
+    let hidden = SHEET.replace("<row r='2'>", HIDDEN);
+    let sheet = ("xl/worksheets/sheet1.xml", hidden.as_str());
+    let second = WORKBOOK.replace("</sheets>", "<sheet name='S' sheetId='2' r:id='rId2'/></sheets>");
+    let relation = "<Relationship Id='rId2' Type='x/worksheet' Target='worksheets/sheet2.xml'/></Relationships>";
+    let relations = RELATIONS.replace("</Relationships>", relation);
+    let sheets = [("xl/workbook.xml", second.as_str()), ("xl/_rels/workbook.xml.rels", &relations), sheet];
+    let elsewhere = |target: &str| RELATIONS.replace("worksheets/sheet1.xml", target);
+    let data = elsewhere("worksheets/sheet1.data");
+    let moved = elsewhere("worksheets/sheet2.xml");
+    let spelt = elsewhere("worksheets/sheet&#49;.xml");
+    let other = hidden.replace("worksheet", "sheet");
+    let both = WORKBOOK.replace("r:id='rId1'", "x:id='rId2' r:id='rId1'");
+    let refused = Refused("have the same name");
+    let nowhere = Refused("not where sheets are");
+    let unused = workbook(|workbook| {
+        let _ = first(workbook).hide_unused_rows(true);
+    });
+    vec![
+        sample(
+            "xlsx: backslashes",
+            "t.xlsx",
+            parts(&[("xl/_rels/workbook.xml.rels", &moved), ("xl\\worksheets\\sheet2.xml", &hidden)]),
+            Blocked("hidden_rows"),
+        ),
+        sample("xlsx: a part in two cases", "t.xlsx", parts(&[sheet, ("xl/Worksheets/sheet1.xml", SHEET)]), refused),
+        sample(
+            "xlsx: two sheets of a name",
+            "t.xlsx",
+            parts(&[&sheets[..], &[("xl/worksheets/sheet2.xml", SHEET)]].concat()),
+            refused,
+        ),
+        sample("xlsx: two references of a sheet", "t.xlsx", parts(&[("xl/workbook.xml", &both), sheet]), refused),
+        sample(
+            "xlsx: a sheet that is no markup",
+            "t.xlsx",
+            parts(&[("xl/_rels/workbook.xml.rels", &data), ("xl/worksheets/sheet1.data", &hidden)]),
+            nowhere,
+        ),
+        sample("xlsx: a sheet by another root", "t.xlsx", parts(&[("xl/worksheets/sheet1.xml", &other)]), nowhere),
+        sample(
+            "xlsx: a reference with entities",
+            "t.xlsx",
+            parts(&[("xl/_rels/workbook.xml.rels", &spelt), ("xl/worksheets/sheet&#49;.xml", &hidden)]),
+            Blocked("hidden_rows"),
+        ),
+        // What has no row of its own is not shown then; what has one is.
+        sample("xlsx: unused rows are hidden", "t.xlsx", unused, Rows(2)),
+    ]
+}
+
 fn bombs(limits: &IntakeLimits) -> Vec<Sample> {
     let strings = |head: &str, text: &str| {
         format!(
@@ -116,6 +171,7 @@ fn bombs(limits: &IntakeLimits) -> Vec<Sample> {
     let many: Vec<Entry> = (0..11_000).map(|index| entry(&format!("xl/{index}"), b"")).collect();
     let elsewhere = parts(&[("_rels/.rels", &PACKAGE.replace("xl/", "b/")), ("b/workbook.xml", WORKBOOK)]);
     let far = SHEET.replace("A2", "XFD1048576");
+    let deep = SHEET.replace("</worksheet>", &"<x>".repeat(1_000));
     vec![
         sample("xlsx: a workbook elsewhere", "t.xlsx", elsewhere, Refused("not where workbooks are")),
         sample("xlsx: plain", "t.xlsx", parts(&[]), Rows(1)),
@@ -130,6 +186,12 @@ fn bombs(limits: &IntakeLimits) -> Vec<Sample> {
         ),
         sample("xlsx: endless text", "t.xlsx", shared(&strings("", &long)), Refused("than the limit")),
         sample("xlsx: endless tag", "t.xlsx", shared(&format!("<{long}")), Refused("than the limit")),
+        sample(
+            "xlsx: elements within elements after the rows",
+            "t.xlsx",
+            parts(&[("xl/worksheets/sheet1.xml", &deep)]),
+            Refused("nested more than 64 times"),
+        ),
         sample("xlsx: many parts", "t.xlsx", archive(&many), Refused("more than 10000 entries")),
         sample(
             "xlsx: a cell at the far end",
