@@ -32,6 +32,8 @@ pub(crate) struct Sheet {
     pub(crate) width: usize,
     /// Rows before the header.
     pub(crate) preamble: u64,
+    /// The number in the workbook of the row after the header.
+    first_data: u64,
     /// Columns that the sheet hides.
     pub(crate) hidden_columns: Vec<usize>,
     pub(crate) findings: Vec<Finding>,
@@ -86,6 +88,7 @@ fn read(
     let hidden = parts.hidden(&sheet.name).ok_or_else(|| damaged("the sheet is not where sheets are"))?;
     findings.extend(hidden_rows(&hidden));
     findings.extend(formulas_without_value(&hidden));
+    findings.extend(merged_cells(&hidden, sheet.first_data));
     findings.extend(sheet.findings);
     let hidden_columns = (0..sheet.width).filter(|column| hidden.holds(*column)).collect();
     Ok(Sheet { findings, hidden_columns, ..sheet })
@@ -181,6 +184,17 @@ fn formulas_without_value(hidden: &Hidden) -> Option<Finding> {
     (!hidden.unknown.is_empty()).then_some(finding)
 }
 
+/// A merged cell has one value, and a person sees it over all of its rows and columns. Titles are merged as a rule, and
+/// say nothing of the rows.
+fn merged_cells(hidden: &Hidden, first_data: u64) -> Option<Finding> {
+    let merged = hidden.merged.iter().filter(|last| **last >= first_data).count();
+    let message = "cells of the table are merged: the first holds the value, and the others are null; unmerge them and \
+                   fill in the values";
+    let mut finding = Finding::on_file("merged_cells", Severity::Warning, message);
+    finding.count = wide(merged);
+    (merged > 0).then_some(finding)
+}
+
 /// The sheet on its way to disk.
 struct Writing<'a> {
     spool: SpoolWriter,
@@ -192,6 +206,8 @@ struct Writing<'a> {
     blank_rows: u64,
     width: usize,
     samples: Vec<Sample>,
+    /// The numbers in the workbook, from 1, of the same rows.
+    numbers: Vec<u64>,
     errors: Tally,
     text: String,
 }
@@ -207,6 +223,7 @@ impl<'a> Writing<'a> {
             blank_rows: 0,
             width: 0,
             samples: Vec::new(),
+            numbers: Vec::new(),
             errors: Tally::default(),
             text: String::new(),
         })
@@ -267,6 +284,7 @@ impl<'a> Writing<'a> {
         let fields = self.spool.cells();
         self.width = self.width.max(fields);
         if self.samples.len() < SAMPLES_MAX {
+            self.numbers.extend(self.row.map(|row| u64::from(row) + 1));
             self.samples.push(Sample { fields, filled: self.filled, comment: false });
         }
         self.filled = 0;
@@ -278,6 +296,7 @@ impl<'a> Writing<'a> {
         self.end_row()?;
         let preamble = if options.header.is_some() { 0 } else { wide(preamble(&self.samples)) };
         let before_data = preamble + u64::from(options.header != Some(false));
+        let first_data = self.numbers.get(narrow(before_data)).copied().unwrap_or(u64::MAX);
         // Rows are counted from the first data row.
         self.errors.rows = self.errors.rows.iter().filter_map(|row| row.checked_sub(before_data)).collect();
         self.errors.rows.retain(|row| *row > 0);
@@ -296,6 +315,7 @@ impl<'a> Writing<'a> {
             name,
             width: self.width,
             preamble,
+            first_data,
             hidden_columns: Vec::new(),
             findings,
         })

@@ -18,6 +18,9 @@ use crate::unpack::archive;
 /// Elements within elements in one part: readers keep the names of all that are open.
 const DEPTH_MAX: u32 = 64;
 
+/// Merged cells of a sheet that are noted: to say that there are some, a part of them does.
+const MERGED_MAX: usize = 65_536;
+
 /// What lies outside of the sheets' visible cells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Parts {
@@ -46,6 +49,8 @@ pub(super) struct Hidden {
     pub(super) rows: Tally,
     /// Columns, from 0, first and last.
     pub(super) columns: Vec<(usize, usize)>,
+    /// The last rows of merged cells, as numbers in the sheet: all values but the first are empty.
+    pub(super) merged: Vec<u64>,
 }
 
 impl Hidden {
@@ -205,6 +210,7 @@ impl Parts {
                         hidden_row = false;
                     }
                     b"col" if sheet && is_hidden(&tag) => hidden.columns.extend(span(&tag)),
+                    b"mergeCell" if sheet && hidden.merged.len() < MERGED_MAX => hidden.merged.extend(last_row(&tag)),
                     other => self.note(name, other, &tag),
                 },
                 _ => {}
@@ -322,6 +328,12 @@ fn is_hidden(tag: &BytesStart<'_>) -> bool {
 fn span(tag: &BytesStart<'_>) -> Option<(usize, usize)> {
     let number = |name| attribute(tag, name).and_then(|text| text.parse::<u64>().ok()).map(narrow);
     Some((number("min")?.checked_sub(1)?, number("max")?.checked_sub(1)?))
+}
+
+/// The last row of a reference such as `A1:B7`.
+fn last_row(tag: &BytesStart<'_>) -> Option<u64> {
+    let range = attribute(tag, "ref")?;
+    range.rsplit(':').next()?.trim_start_matches(|found: char| !found.is_ascii_digit()).parse().ok()
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Workbooks: bombs, entities, and all that a person does not see.
 
 use portico_model::limits::IntakeLimits;
-use rust_xlsxwriter::{Note, Workbook, Worksheet};
+use rust_xlsxwriter::{Format, Note, Workbook, Worksheet};
 
-use super::Expect::{Blocked, Refused, Rows};
+use super::Expect::{Blocked, Finding, Refused, Rows};
 use super::zip_bytes::{Entry, archive, entry};
 use super::{Sample, beyond, sample};
 
@@ -52,6 +52,11 @@ fn unseen() -> Vec<Sample> {
     let comment = workbook(|workbook| {
         let _ = first(workbook).insert_note(1, 1, &Note::new("x")).unwrap();
     });
+    let merged = |first_row, last_row| {
+        workbook(|workbook| {
+            let _ = first(workbook).merge_range(first_row, 0, last_row, 0, "x", &Format::new()).unwrap();
+        })
+    };
     let named = workbook(|workbook| {
         let _ = workbook.define_name("Salaries", "=Sheet1!$A$1").unwrap();
     });
@@ -70,6 +75,7 @@ fn unseen() -> Vec<Sample> {
         sample("xlsx: hidden column", "t.xlsx", column, Blocked("hidden_column")),
         sample("xlsx: column without width", "t.xlsx", narrow, Blocked("hidden_column")),
         sample("xlsx: hidden column of nothing", "t.xlsx", empty, Rows(2)),
+        sample("xlsx: merged cells", "t.xlsx", merged(1, 2), Finding("merged_cells")),
         sample("xlsx: comments", "t.xlsx", comment, Blocked("workbook_comments")),
         sample("xlsx: names", "t.xlsx", named, Blocked("defined_names")),
         sample("xlsx: print area", "t.xlsx", printed, Rows(2)),
