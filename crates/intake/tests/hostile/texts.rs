@@ -112,6 +112,8 @@ fn others() -> Vec<Sample> {
         sample("other: a page", "t.csv", &b"<!DOCTYPE html><script>alert(1)</script>"[..], Refused("an HTML page")),
         sample("other: a drawing", "t.csv", &b"<svg onload='x'/>"[..], Refused("XML or HTML")),
         sample("other: a picture with a table", "t.csv", picture, Refused("an image")),
+        sample("other: a name like ORC", "t.csv", &b"ORCHARD,ACRES\nx,2\n"[..], Rows(1)),
+        sample("other: a name like Parquet", "t.csv", &b"PAR1,PAR2\nx,2\n"[..], Rows(1)),
         sample("other: a program", "t.csv", &b"\x7FELF\x02\x01\x01"[..], Refused("a program")),
         sample("other: text as Parquet", "t.parquet", &b"a,b\n1,2\n"[..], Rows(1)),
         sample("other: script within a table", "t.csv", &b"a,b\n<script>alert(1)</script>,2\n"[..], Rows(1)),
