@@ -101,6 +101,25 @@ fn json(limits: &IntakeLimits) -> Vec<Sample> {
             Finding("surrogate_halves"),
         ),
         sample("json: the wrong half", "t.ndjson", &b"{\"a\":\"\\ud83d\\u0041\"}\n"[..], Refused("not well-formed")),
+        sample(
+            "geojson: a key like the geometry's",
+            "t.geojson",
+            &b"{\"type\":\"FeatureCollection\",\"features\":[{\"type\":\"Feature\",\"properties\":\
+               {\"\\u001fgeometry\":null},\"geometry\":null}]}"[..],
+            Refused("U+001F"),
+        ),
+        sample(
+            "json: members beside the rows",
+            "t.json",
+            &b"{\"id\":1,\"items\":[{\"a\":1},{\"a\":2}]}"[..],
+            Finding("members_not_read"),
+        ),
+        sample(
+            "json: rows with two arrays of objects",
+            "t.ndjson",
+            "{\"a\":[{\"x\":1}],\"b\":[{\"y\":1}]}\n".repeat(2),
+            Rows(2),
+        ),
         sample("json: cut short", "t.json", &b"[{\"a\":1},{\"a\""[..], Refused("damaged")),
         sample("json: a key twice", "t.ndjson", &b"{\"a\":1,\"a\":2}\n"[..], Finding("key_repeated")),
     ]
