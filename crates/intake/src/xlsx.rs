@@ -54,6 +54,18 @@ pub(crate) fn sheet(
     catch_unwind(AssertUnwindSafe(guarded)).unwrap_or_else(|_| Err(damaged("its reader gave up on it")))
 }
 
+/// Why the cells of a sheet cannot be read to their end.
+fn unreadable(error: &XlsxError) -> IntakeError {
+    match error {
+        XlsxError::CellError(_) => {
+            let reason = "a cell holds an error that is none of #N/A, #VALUE!, #REF!, #DIV/0!, #NUM!, #NAME? and #NULL!, such \
+                          as #SPILL! or #CALC!: put a value in its place, or empty it";
+            IntakeError::NotATable(reason.to_owned())
+        }
+        _ => damaged("the sheet ends before it is complete, or a cell of it cannot be read"),
+    }
+}
+
 fn damaged(reason: &str) -> IntakeError {
     IntakeError::corrupt("XLSX", reason)
 }
@@ -74,7 +86,7 @@ fn read(
     for name in &candidates.names {
         let mut cells = workbook.worksheet_cells_reader(name).map_err(|_| damaged("the sheet cannot be read"))?;
         let mut writing = Writing::new(scratch, limits)?;
-        while let Some(cell) = cells.next_cell().map_err(|_| damaged("the sheet ends before it is complete"))? {
+        while let Some(cell) = cells.next_cell().map_err(|error| unreadable(&error))? {
             writing.add(cell.get_position(), cell.get_value())?;
         }
         if writing.row.is_some() {

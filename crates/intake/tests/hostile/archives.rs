@@ -123,6 +123,8 @@ fn streams() -> Vec<Sample> {
     let mut cut = gzip(TABLE);
     cut.truncate(cut.len() - 9);
     // A frame that asks for a window of 2 GiB, and a block of nothing.
+    // A frame that names a dictionary, of one block of a byte.
+    let dictionary = b"\x28\xB5\x2F\xFD\x21\x07\x01\x09\0\0a";
     let window = b"\x28\xB5\x2F\xFD\0\xA8\x01\0\0";
     vec![
         sample("gzip: bomb", "t.csv.gz", gzip(&zeros), Refused("unpacked_ratio")),
@@ -131,6 +133,10 @@ fn streams() -> Vec<Sample> {
         sample("gzip: cut short", "t.csv.gz", cut, Refused("damaged")),
         sample("gzip: packed twice", "t.csv.gz", gzip(&gzip(TABLE)), Refused("archive within an archive")),
         sample("zstd: bomb", "t.csv.zst", zstd::encode_all(&*zeros, 3).unwrap(), Refused("unpacked_ratio")),
-        sample("zstd: window of 2 GiB", "t.csv.zst", &window[..], Refused("damaged")),
+        sample("gzip: zeros after the end", "t.csv.gz", [gzip(TABLE), vec![0; 700_000]].concat(), Rows(2)),
+        sample("gzip: text after the zeros", "t.csv.gz", [gzip(TABLE), b"\0\0x".to_vec()].concat(), Refused("damaged")),
+        sample("gzip: text after the end", "t.csv.gz", [gzip(TABLE), b"xy".to_vec()].concat(), Refused("damaged")),
+        sample("zstd: window of 2 GiB", "t.csv.zst", &window[..], Refused("window over 128 MiB")),
+        sample("zstd: a dictionary", "t.csv.zst", &dictionary[..], Refused("wants a dictionary")),
     ]
 }

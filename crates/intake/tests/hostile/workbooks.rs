@@ -177,6 +177,7 @@ fn bombs(limits: &IntakeLimits) -> Vec<Sample> {
     let many: Vec<Entry> = (0..11_000).map(|index| entry(&format!("xl/{index}"), b"")).collect();
     let elsewhere = parts(&[("_rels/.rels", &PACKAGE.replace("xl/", "b/")), ("b/workbook.xml", WORKBOOK)]);
     let far = SHEET.replace("A2", "XFD1048576");
+    let spill = SHEET.replace("<c r='A2'><v>1", "<c r='A2' t='e'><v>#SPILL!");
     let deep = SHEET.replace("</worksheet>", &"<x>".repeat(1_000));
     vec![
         sample("xlsx: a workbook elsewhere", "t.xlsx", elsewhere, Refused("not where workbooks are")),
@@ -197,6 +198,12 @@ fn bombs(limits: &IntakeLimits) -> Vec<Sample> {
             "t.xlsx",
             parts(&[("xl/worksheets/sheet1.xml", &deep)]),
             Refused("nested more than 64 times"),
+        ),
+        sample(
+            "xlsx: an error of newer programs",
+            "t.xlsx",
+            parts(&[("xl/worksheets/sheet1.xml", &spill)]),
+            Refused("#SPILL!"),
         ),
         sample("xlsx: many parts", "t.xlsx", archive(&many), Refused("more than 10000 entries")),
         sample(
