@@ -67,6 +67,20 @@ def lying_zip():
     return bytes(content)
 
 
+def two_ends(entries):
+    """A directory of many entries, and in the comment of its end an end that speaks of one."""
+    def end(count, size, start, comment):
+        return b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, count, count, size, start, len(comment)) + comment
+
+    entry = b"PK\1\2" + struct.pack("<HHHHHHIIIHHHHHII", 20, 20, 0, 0, 0, 33, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0)
+    directory = b"".join(entry + b"%07d" % number for number in range(entries))
+    local = b"PK\3\4" + bytes(26)
+    at = len(local) + len(directory)
+    record = b"PK\6\6" + struct.pack("<QHHIIQQQQ", 44, 45, 45, 0, 0, entries, entries, len(directory), len(local))
+    locator = b"PK\6\7" + struct.pack("<IQI", 0, at, 1)
+    return local + directory + record + locator + end(0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, end(1, 60, 0xFFFFFFF0, b""))
+
+
 def overlapping_zip(entries=2_000):
     """Many entries of the directory that all point to one body."""
     body = zlib.compress(b"a\n" + b"0" * (8 << 20), 9)[2:-4]
@@ -103,6 +117,14 @@ def parquet(change=None, **more):
     return bytes(content)
 
 
+def arrow_stream():
+    out = io.BytesIO()
+    table = pyarrow.table({"a": list(range(1000))})
+    with pyarrow.ipc.new_stream(out, table.schema) as writer:
+        writer.write_table(table)
+    return out.getvalue()
+
+
 def put(at, content):
     def change(into):
         start = at if at >= 0 else len(into) + at
@@ -133,6 +155,7 @@ def files(short):
     yield "U02", "nested.zip", zipped([("a.zip", zipped([("a.csv", "a\n1\n")]))]), refuse
     yield "U02", "lie.zip", lying_zip(), refuse
     yield "U02", "overlap.zip", overlapping_zip(), refuse
+    yield "U02", "two-ends.zip", two_ends(1_500_000), refuse
     yield "U02", "empty.zip", zipped([]), refuse
     yield "U02", "many.zip", zipped([(f"{i}.csv", "a\n1\n") for i in range(5_000)]), refuse
     yield "U02", "cut.zip", zipped([("a.csv", "a\n" + "1\n" * 1000)])[:-30], refuse
@@ -166,6 +189,8 @@ def files(short):
     yield "U10", "run.parquet", long_run(), either
     yield "U11", "names.parquet", parquet(store_schema=True), either
     yield "U12", "cut.arrow", b"ARROW1\0\0" + b"\xff" * 500 + b"ARROW1", refuse
+    yield "U12", "no-end.arrows", arrow_stream()[:-8], refuse
+    yield "U12", "two.arrows", arrow_stream() * 2, refuse
     yield "U12", "length.arrow", b"\xff\xff\xff\xff" + struct.pack("<I", 2**31 - 1) + b"x" * 100, either
     yield "U13", "deep.json", b"[" * 100_000, refuse
     yield "U13", "deep.ndjson", b'{"a":' * 50_000 + b"1" + b"}" * 50_000 + b"\n", refuse

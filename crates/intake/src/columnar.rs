@@ -176,6 +176,9 @@ pub(crate) struct ColumnarColumn {
     pub(crate) violations: Tally,
     pub(crate) bad_geometries: Tally,
     pub(crate) outside: Tally,
+    /// Dates and moments beyond the years 1 to 9999, and times of day beyond a day.
+    pub(crate) beyond_years: Tally,
+    pub(crate) beyond_day: Tally,
 }
 
 impl ColumnarColumn {
@@ -196,6 +199,8 @@ impl ColumnarColumn {
             violations: Tally::default(),
             bad_geometries: Tally::default(),
             outside: Tally::default(),
+            beyond_years: Tally::default(),
+            beyond_day: Tally::default(),
         }
     }
 
@@ -243,6 +248,12 @@ impl ColumnarColumn {
                     self.lost.add(number);
                 }
             }
+        }
+        for row in convert::beyond_years(&converted) {
+            self.beyond_years.add(first_row + wide(row));
+        }
+        for row in convert::beyond_day(&converted) {
+            self.beyond_day.add(first_row + wide(row));
         }
         if !convert::decimals_fit(&converted) {
             return Err(IntakeError::corrupt(format, "a decimal number has more digits than its type"));

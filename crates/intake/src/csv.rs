@@ -18,6 +18,8 @@ mod split;
 pub(crate) use dialect::{Layout, Sample, preamble};
 use split::{Cut, Cutter};
 
+/// What DOS wrote at the end of a text.
+const DOS_END: u8 = 0x1A;
 /// Bytes of text that the layout is found from.
 const PREFIX_BYTES: usize = 1024 * 1024;
 
@@ -93,6 +95,8 @@ impl CsvPlan {
         }
         records.row = 0;
         (records.odd_marks, records.nuls) = (Tally::default(), Tally::default());
+        // A header that holds rows has lost them as well, but no data row is to blame.
+        records.mixed_ends.rows.clear();
         Ok(CsvRows { records, names: self.header.clone(), width: self.width, seen: Seen::default() })
     }
 }
@@ -101,6 +105,8 @@ impl CsvPlan {
 struct Records {
     text: TextReader,
     buffer: Vec<u8>,
+    /// Where the last record began, and where the next one does.
+    last: usize,
     start: usize,
     ended: bool,
     cutter: Cutter,
@@ -111,6 +117,10 @@ struct Records {
     limits: IntakeLimits,
     odd_marks: Tally,
     nuls: Tally,
+    /// Records with ends of lines of the other sort in them.
+    mixed_ends: Tally,
+    /// Whether the end mark of DOS was taken off.
+    dos_end: bool,
 }
 
 impl Records {
@@ -119,6 +129,7 @@ impl Records {
         Ok(Self {
             text: TextReader::new(material.open()?, plan.charset)?,
             buffer: Vec::new(),
+            last: 0,
             start: 0,
             ended: false,
             cutter: Cutter::new(plan.layout.dialect),
@@ -128,6 +139,8 @@ impl Records {
             limits,
             odd_marks: Tally::default(),
             nuls: Tally::default(),
+            mixed_ends: Tally::default(),
+            dos_end: false,
         })
     }
 
@@ -143,6 +156,10 @@ impl Records {
                         self.odd_marks.add(self.row);
                     }
                     self.check_size(from, next)?;
+                    if self.cutter.has_foreign_ends(&self.buffer, from, next) {
+                        self.mixed_ends.add(self.row);
+                    }
+                    self.last = from;
                     return Ok(true);
                 }
                 Cut::Blank(next) => self.start = next,
@@ -190,6 +207,10 @@ impl Records {
         while self.buffer.len() < wanted && !self.ended {
             self.ended = !self.text.fill(&mut self.buffer)?;
         }
+        while self.ended && self.buffer.last() == Some(&DOS_END) {
+            self.buffer.pop();
+            self.dos_end = true;
+        }
         Ok(())
     }
 
@@ -224,6 +245,7 @@ struct Seen {
     long: Tally,
     long_empty: Tally,
     blank: Tally,
+    swallowed: Tally,
 }
 
 impl Rows for CsvRows {
@@ -231,8 +253,12 @@ impl Rows for CsvRows {
         if !self.records.step()? {
             return Ok(false);
         }
+        let records = &self.records;
+        let number = records.row;
+        if records.cutter.swallows_rows(&records.buffer, records.last, records.start, self.width) {
+            self.seen.swallowed.add(number);
+        }
         let mut spans = self.records.cutter.spans.as_slice();
-        let number = self.records.row;
         if spans.len() < self.width {
             self.seen.short.add(number);
         } else if spans.len() > self.width {
@@ -294,6 +320,22 @@ impl Rows for CsvRows {
             &self.records.odd_marks,
             "rows have text after a closing quotation mark; it is taken as part of the field",
         );
+        tell(
+            "line_ends_mixed",
+            Severity::Blocking,
+            &self.records.mixed_ends,
+            "rows hold ends of lines other than those that end the file's rows, outside of quotation marks: they may be \
+             several rows each; save the file with ends of lines of one sort, or quote the fields",
+        );
+        tell(
+            "quote_spans_rows",
+            Severity::Warning,
+            &seen.swallowed,
+            "a quoted field goes over several lines, each of which would be a row of the table: a quotation mark may be \
+             missing, and the rows with it",
+        );
+        let dos_end = Tally { count: u64::from(self.records.dos_end), rows: Vec::new() };
+        tell("dos_end_removed", Severity::Info, &dos_end, "the text ends in the end mark of DOS, which is taken off");
         tell(
             "nul_bytes_removed",
             Severity::Warning,
@@ -380,6 +422,20 @@ mod tests {
             ]
         );
         assert!(findings.first().unwrap().blocks());
+    }
+
+    #[test]
+    fn what_looks_like_lost_rows_and_is_none_is_not_told() {
+        let check = |text: &str, rows: usize| {
+            let (_, read, findings) = plan_and_rows(text.as_bytes(), &IntakeLimits::default()).unwrap();
+            assert_eq!(read.len(), rows, "{text:?}");
+            assert!(findings.is_empty(), "{text:?}: {findings:?}");
+        };
+        check("a,b\n1,2\r\n3,4\n5,6\r\r\n", 3);
+        check("a,b\n1,\"x\ry\"\n2,\"x\"\"\r\"\n", 2);
+        check("a,b\r1,\"x\ny\"\r2,3\r", 2);
+        check("a,b\n1,\"Dear Sir,\nno, thanks\nI, too\n\nYours, J\"\n", 1);
+        check("a\n\"x\ny\nz\nw\nv\"\n", 1);
     }
 
     #[test]

@@ -31,23 +31,21 @@ pub(crate) const PREFIX_BYTES: usize = 64 * 1024;
 const AS_CSV: &str = "export it as CSV, XLSX, JSON, GeoJSON or Parquet";
 const UNPACK: &str = "unpack it, or pack the one file as gzip, zstd or zip";
 
-/// Magic numbers of what is not read.
+/// Magic numbers of what is not read. Those that a column's name may begin with need more: see [`lettered`].
 const FOREIGN: &[(&[u8], &str, &str)] = &[
     (b"%PDF-", "a PDF document", AS_CSV),
     (b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", "an old or protected Office document (.xls)", "save it as .xlsx or CSV"),
-    (b"BZh", "a bzip2 archive", UNPACK),
     (b"\xFD7zXZ\0", "an xz archive", UNPACK),
     (b"7z\xBC\xAF\x27\x1C", "a 7-Zip archive", UNPACK),
     (b"Rar!\x1A\x07", "a RAR archive", UNPACK),
     (b"\x1F\x9D", "a compress archive", UNPACK),
     (b"\x04\x22\x4D\x18", "an LZ4 archive", UNPACK),
-    (b"FEA1", "a Feather version 1 file", "write it as Arrow IPC or Parquet"),
-    (b"ORC", "an ORC file", AS_CSV),
     (b"Obj\x01", "an Avro file", AS_CSV),
     (b"SQLite format 3\0", "an SQLite database", AS_CSV),
     (b"\x89PNG", "an image", AS_CSV),
     (b"\xFF\xD8\xFF", "an image", AS_CSV),
-    (b"GIF8", "an image", AS_CSV),
+    (b"GIF87a", "an image", AS_CSV),
+    (b"GIF89a", "an image", AS_CSV),
     (b"II*\0", "an image", AS_CSV),
     (b"MM\0*", "an image", AS_CSV),
     (b"\x7FELF", "a program", AS_CSV),
@@ -69,8 +67,8 @@ pub(crate) fn content(prefix: &[u8], suffix: &[u8]) -> Content {
     if prefix.starts_with(b"PK\x03\x04") || prefix.starts_with(b"PK\x05\x06") {
         return Content::Packed(Packing::Zip);
     }
-    if prefix.starts_with(b"PAR1") {
-        return Content::Parquet;
+    if let Some(content) = lettered(prefix, suffix) {
+        return content;
     }
     if prefix.starts_with(b"PARE") && suffix.ends_with(b"PARE") {
         return Content::Encrypted("the Parquet file");
@@ -88,6 +86,33 @@ pub(crate) fn content(prefix: &[u8], suffix: &[u8]) -> Content {
         return Content::Refused("a tar archive", UNPACK);
     }
     Content::Text
+}
+
+/// Formats whose magic number is letters and digits, as a column's name may be: they are told by their end as well, or,
+/// when that is cut off, by bytes that no text has.
+fn lettered(prefix: &[u8], suffix: &[u8]) -> Option<Content> {
+    let odd = |byte: &u8| matches!(byte, 0..=8 | 14..=25 | 27..=31);
+    let cut_off = || prefix.iter().any(odd);
+    if prefix.starts_with(b"PAR1") && (suffix.ends_with(b"PAR1") || cut_off()) {
+        return Some(Content::Parquet);
+    }
+    if prefix.starts_with(b"FEA1") && (suffix.ends_with(b"FEA1") || cut_off()) {
+        return Some(Content::Refused("a Feather version 1 file", "write it as Arrow IPC or Parquet"));
+    }
+    // The length of the postscript is the last byte.
+    let before_last = suffix.split_last().map_or(suffix, |(_, before)| before);
+    if prefix.starts_with(b"ORC") && (before_last.ends_with(b"ORC") || cut_off()) {
+        return Some(Content::Refused("an ORC file", AS_CSV));
+    }
+    // The size of a block, and the digits of pi that begin one, or those of its square root that end the last.
+    match prefix {
+        [b'B', b'Z', b'h', b'1'..=b'9', block @ ..]
+            if block.starts_with(b"1AY&SY") || block.starts_with(b"\x17rE8P\x90") =>
+        {
+            Some(Content::Refused("a bzip2 archive", UNPACK))
+        }
+        _ => None,
+    }
 }
 
 /// Whether text is markup, and which; `None` for what may be a table.
@@ -155,6 +180,27 @@ mod tests {
         check(b"a,b\n1,2\n", Content::Text);
         check(b"", Content::Text);
         assert!(matches!(content(b"%PDF-1.4", b""), Content::Refused("a PDF document", _)));
+    }
+
+    #[test]
+    fn names_that_begin_like_a_magic_number_are_text() {
+        let check = |head: &[u8], expect: Content| {
+            let text = [head, b"\n1,2\n3,4\n"].concat();
+            assert_eq!(content(&text, &text), expect, "{head:?}");
+        };
+        for head in
+            [&b"ORC Section,Fine"[..], b"ORCHARD,ACRES", b"PAR1,PAR2", b"BZhome,b", b"BZh1,b", b"GIF8,b", b"FEA1,b"]
+        {
+            check(head, Content::Text);
+        }
+        check(b"PAR1\x15\x04", Content::Parquet);
+        let refused = |bytes: &[u8]| matches!(content(bytes, bytes), Content::Refused(..));
+        assert!(refused(b"ORC\x08\x03"));
+        assert!(refused(b"ORC....ORC\x17"));
+        assert!(refused(b"FEA1....FEA1"));
+        assert!(refused(b"BZh91AY&SY"));
+        assert!(refused(b"BZh9\x17rE8P\x90"));
+        assert!(refused(b"GIF89a"));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use portico_model::finding::{Finding, Severity};
 use portico_model::limits::IntakeLimits;
 
-use crate::cell::{Row, Rows, Span, Tally, narrow};
+use crate::cell::{Row, Rows, Span, Tally, narrow, wide};
 use crate::csv::{encoding_finding, file_finding};
 use crate::error::IntakeError;
 use crate::text::{Charset, TextReader};
@@ -60,6 +60,7 @@ impl JsonPlan {
             stage: Stage::Before,
             row: 0,
             foreign_crs: false,
+            passed: Vec::new(),
             limits: limits.clone(),
         })
     }
@@ -92,8 +93,14 @@ pub(crate) struct JsonRows {
     stage: Stage,
     row: u64,
     foreign_crs: bool,
+    /// Members around the rows that are not read, by the first of their keys.
+    passed: Vec<String>,
     limits: IntakeLimits,
 }
+
+/// Members that are named in a finding, and characters of their keys.
+const PASSED_MAX: usize = 5;
+const KEY_CHARS_MAX: usize = 40;
 
 impl JsonRows {
     /// Goes to the first row.
@@ -160,6 +167,10 @@ impl JsonRows {
             self.foreign_crs |= !known;
             return Ok(());
         }
+        // What a GeoJSON text says beside its features describes it, and is no table.
+        if !self.flattener.reads_features() && self.passed.len() <= PASSED_MAX {
+            self.passed.push(key.chars().filter(|found| !found.is_control()).take(KEY_CHARS_MAX).collect());
+        }
         self.cursor.skip_value()
     }
 }
@@ -189,6 +200,10 @@ impl Rows for JsonRows {
             Fault::Columns => IntakeError::over("the table has more columns", "columns", self.limits.columns),
             Fault::LongGeometry => {
                 IntakeError::over_at("a geometry has more bytes", "cell_bytes", self.limits.cell_bytes, row)
+            }
+            Fault::Key => {
+                let reason = format!("a key in row {row} holds the control character U+001F, which no name can");
+                IntakeError::corrupt("JSON", reason)
             }
             Fault::NotAFeature => IntakeError::NotATable(format!("element {row} is not a GeoJSON feature")),
         })?;
@@ -230,6 +245,17 @@ impl Rows for JsonRows {
         tell("nul_bytes_removed", &flattener.nuls, nuls);
         let halves = "strings hold halves of surrogate pairs, which are no characters; they are shown as \u{fffd}";
         tell("surrogate_halves", &flattener.halves, halves);
+        if !self.passed.is_empty() {
+            let mut named = self.passed.iter().take(PASSED_MAX).cloned().collect::<Vec<_>>().join(", ");
+            named.push_str(if self.passed.len() > PASSED_MAX { " and others" } else { "" });
+            let message = format!(
+                "the rows are the objects of one array; what stands beside it is not read: {named}. Put it into each object \
+                 if it belongs to the rows"
+            );
+            let mut finding = Finding::on_file("members_not_read", Severity::Warning, message);
+            finding.count = wide(self.passed.len());
+            findings.push(finding);
+        }
         if self.foreign_crs {
             let message = "the file names a coordinate reference system other than WGS 84; GeoJSON has no other: \
                            convert the coordinates";
@@ -311,6 +337,33 @@ mod tests {
     }
 
     #[test]
+    fn members_of_a_feature_and_its_properties_of_the_same_name_are_both_kept() {
+        let text = r#"{"type":"FeatureCollection","name":"n","features":[
+            {"type":"Feature","id":7,"properties":{"id":"x","geometry":1},"geometry":null},
+            {"type":"Feature","id":8,"properties":{"id":"y"},"geometry":null}]}"#;
+        let (_, names, rows, findings) = read(text).unwrap();
+        assert_eq!(names, ["geometry", "id", "id", "geometry"]);
+        assert_eq!(rows, [vec!["", "7", "x", "1"], vec!["", "8", "y", ""]]);
+        assert!(findings.is_empty(), "{findings:?}");
+    }
+
+    #[test]
+    fn what_stands_beside_the_rows_is_named() {
+        let (_, names, rows, findings) = read(r#"{"id":1,"name":"x","items":[{"a":1},{"a":2}],"n":2}"#).unwrap();
+        assert_eq!((names.len(), rows.len()), (1, 2));
+        let finding = findings.first().unwrap();
+        assert_eq!((finding.rule.as_str(), finding.count), ("members_not_read", 3));
+        assert!(finding.message.contains("not read: id, name, n."), "{}", finding.message);
+    }
+
+    #[test]
+    fn rows_with_several_arrays_of_objects_are_rows() {
+        let row = r#"{"id":1,"a":[{"x":1}],"b":[{"y":1}]}"#;
+        let (plan, names, rows, _) = read(&format!("{row}\n{row}\n")).unwrap();
+        assert_eq!((plan.place, names.len(), rows.len()), (Place::Sequence, 3, 2));
+    }
+
+    #[test]
     fn what_is_no_table_says_why() {
         let check = |text: &str, expect: &str| {
             let error = read(text).unwrap_err().to_string();
@@ -324,6 +377,7 @@ mod tests {
         check("[{\"a\":1},{\"a\":2}", "damaged");
         check("[{\"a\":1}] x", "text follows");
         check("{\"a\":1", "damaged");
+        check("[{\"\\u001fgeometry\":null}]", "U+001F");
         check("[{\"a\":01}]", "row 1 is not well-formed");
         check("{\"type\":\"FeatureCollection\",\"features\":[]}", "no features");
     }

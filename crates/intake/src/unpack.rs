@@ -1,9 +1,10 @@
 //! Takes off one layer of gzip, zstd or zip, within limits, so that everything after reads a plain file twice.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use flate2::bufread::GzDecoder;
 use portico_model::limits::IntakeLimits;
 use tempfile::{NamedTempFile, TempPath};
 
@@ -77,7 +78,7 @@ pub(crate) fn material(
     let mut target = Target::new(scratch, bytes, limits, progress)?;
     let mut inner_extension = None;
     match packing {
-        Packing::Gzip => target.fill("gzip", flate2::read::MultiGzDecoder::new(buffered(opened)))?,
+        Packing::Gzip => target.fill("gzip", Members::new(buffered(opened)))?,
         Packing::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::new(opened)
                 .map_err(|_| IntakeError::corrupt("zstd", "its header cannot be read"))?;
@@ -135,6 +136,60 @@ fn buffered(file: File) -> BufReader<File> {
     BufReader::with_capacity(CHUNK_BYTES, file)
 }
 
+/// The members of a gzip file one after the other, as [`flate2::read::MultiGzDecoder`] has them; and zeros after the last,
+/// which tapes and blocks pad it with.
+struct Members<R>(Option<GzDecoder<R>>);
+
+impl<R: BufRead> Members<R> {
+    fn new(from: R) -> Self {
+        Self(Some(GzDecoder::new(from)))
+    }
+}
+
+impl<R: BufRead> Read for Members<R> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        while let Some(member) = self.0.as_mut() {
+            let count = member.read(into)?;
+            if count > 0 || into.is_empty() {
+                return Ok(count);
+            }
+            let Some(mut from) = self.0.take().map(GzDecoder::into_inner) else { break };
+            match from.fill_buf()? {
+                [] => {}
+                [0, ..] => only_zeros(&mut from)?,
+                _ => self.0 = Some(GzDecoder::new(from)),
+            }
+        }
+        Ok(0)
+    }
+}
+
+fn only_zeros(from: &mut impl BufRead) -> std::io::Result<()> {
+    loop {
+        let rest = from.fill_buf()?;
+        if rest.iter().any(|byte| *byte != 0) {
+            return Err(std::io::Error::other("something else follows the zeros after the end"));
+        }
+        match rest.len() {
+            0 => return Ok(()),
+            length => from.consume(length),
+        }
+    }
+}
+
+/// Why an archive cannot be unpacked. What zstd may be asked to have at hand it tells by its text alone.
+fn refusal(format: &'static str, error: &std::io::Error) -> IntakeError {
+    let text = error.to_string();
+    if format == "zstd" && text.contains("too much memory") {
+        let hint = "pack it with a smaller window, without --ultra and --long";
+        return IntakeError::Unsupported { what: "a zstd file with a window over 128 MiB", hint };
+    }
+    if format == "zstd" && text.contains("ictionary") {
+        return IntakeError::Unsupported { what: "a zstd file that wants a dictionary", hint: "pack it without one" };
+    }
+    IntakeError::corrupt(format, "it cannot be unpacked to its end")
+}
+
 /// A temporary file that grows within the limits.
 struct Target<'a> {
     file: BufWriter<NamedTempFile>,
@@ -163,7 +218,7 @@ impl<'a> Target<'a> {
                 Ok(0) => return Ok(()),
                 Ok(count) => count,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(_) => return Err(IntakeError::corrupt(format, "it cannot be unpacked to its end")),
+                Err(error) => return Err(refusal(format, &error)),
             };
             self.written = self.written.saturating_add(wide(count));
             if self.written > self.limits.unpacked_bytes {

@@ -32,6 +32,8 @@ pub(crate) struct Sheet {
     pub(crate) width: usize,
     /// Rows before the header.
     pub(crate) preamble: u64,
+    /// The number in the workbook of the row after the header.
+    first_data: u64,
     /// Columns that the sheet hides.
     pub(crate) hidden_columns: Vec<usize>,
     pub(crate) findings: Vec<Finding>,
@@ -50,6 +52,18 @@ pub(crate) fn sheet(
         read(material.open()?, &parts, options, limits, scratch)
     };
     catch_unwind(AssertUnwindSafe(guarded)).unwrap_or_else(|_| Err(damaged("its reader gave up on it")))
+}
+
+/// Why the cells of a sheet cannot be read to their end.
+fn unreadable(error: &XlsxError) -> IntakeError {
+    match error {
+        XlsxError::CellError(_) => {
+            let reason = "a cell holds an error that is none of #N/A, #VALUE!, #REF!, #DIV/0!, #NUM!, #NAME? and #NULL!, such \
+                          as #SPILL! or #CALC!: put a value in its place, or empty it";
+            IntakeError::NotATable(reason.to_owned())
+        }
+        _ => damaged("the sheet ends before it is complete, or a cell of it cannot be read"),
+    }
 }
 
 fn damaged(reason: &str) -> IntakeError {
@@ -72,7 +86,7 @@ fn read(
     for name in &candidates.names {
         let mut cells = workbook.worksheet_cells_reader(name).map_err(|_| damaged("the sheet cannot be read"))?;
         let mut writing = Writing::new(scratch, limits)?;
-        while let Some(cell) = cells.next_cell().map_err(|_| damaged("the sheet ends before it is complete"))? {
+        while let Some(cell) = cells.next_cell().map_err(|error| unreadable(&error))? {
             writing.add(cell.get_position(), cell.get_value())?;
         }
         if writing.row.is_some() {
@@ -83,9 +97,10 @@ fn read(
     let sheet = found.ok_or(IntakeError::Empty("the sheet has no cells with content"))?;
     let mut findings = candidates.findings(&sheet.name);
     findings.extend(unseen(parts, candidates.hidden, options.sheet.is_some()));
-    let hidden = parts.hidden(&sheet.name);
+    let hidden = parts.hidden(&sheet.name).ok_or_else(|| damaged("the sheet is not where sheets are"))?;
     findings.extend(hidden_rows(&hidden));
     findings.extend(formulas_without_value(&hidden));
+    findings.extend(merged_cells(&hidden, sheet.first_data));
     findings.extend(sheet.findings);
     let hidden_columns = (0..sheet.width).filter(|column| hidden.holds(*column)).collect();
     Ok(Sheet { findings, hidden_columns, ..sheet })
@@ -181,6 +196,17 @@ fn formulas_without_value(hidden: &Hidden) -> Option<Finding> {
     (!hidden.unknown.is_empty()).then_some(finding)
 }
 
+/// A merged cell has one value, and a person sees it over all of its rows and columns. Titles are merged as a rule, and
+/// say nothing of the rows.
+fn merged_cells(hidden: &Hidden, first_data: u64) -> Option<Finding> {
+    let merged = hidden.merged.iter().filter(|last| **last >= first_data).count();
+    let message = "cells of the table are merged: the first holds the value, and the others are null; unmerge them and \
+                   fill in the values";
+    let mut finding = Finding::on_file("merged_cells", Severity::Warning, message);
+    finding.count = wide(merged);
+    (merged > 0).then_some(finding)
+}
+
 /// The sheet on its way to disk.
 struct Writing<'a> {
     spool: SpoolWriter,
@@ -192,6 +218,8 @@ struct Writing<'a> {
     blank_rows: u64,
     width: usize,
     samples: Vec<Sample>,
+    /// The numbers in the workbook, from 1, of the same rows.
+    numbers: Vec<u64>,
     errors: Tally,
     text: String,
 }
@@ -207,6 +235,7 @@ impl<'a> Writing<'a> {
             blank_rows: 0,
             width: 0,
             samples: Vec::new(),
+            numbers: Vec::new(),
             errors: Tally::default(),
             text: String::new(),
         })
@@ -267,6 +296,7 @@ impl<'a> Writing<'a> {
         let fields = self.spool.cells();
         self.width = self.width.max(fields);
         if self.samples.len() < SAMPLES_MAX {
+            self.numbers.extend(self.row.map(|row| u64::from(row) + 1));
             self.samples.push(Sample { fields, filled: self.filled, comment: false });
         }
         self.filled = 0;
@@ -278,6 +308,7 @@ impl<'a> Writing<'a> {
         self.end_row()?;
         let preamble = if options.header.is_some() { 0 } else { wide(preamble(&self.samples)) };
         let before_data = preamble + u64::from(options.header != Some(false));
+        let first_data = self.numbers.get(narrow(before_data)).copied().unwrap_or(u64::MAX);
         // Rows are counted from the first data row.
         self.errors.rows = self.errors.rows.iter().filter_map(|row| row.checked_sub(before_data)).collect();
         self.errors.rows.retain(|row| *row > 0);
@@ -296,6 +327,7 @@ impl<'a> Writing<'a> {
             name,
             width: self.width,
             preamble,
+            first_data,
             hidden_columns: Vec::new(),
             findings,
         })

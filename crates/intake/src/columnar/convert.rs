@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, StringArray, StringBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, StringArray, StringBuilder};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{
-    DataType, Date32Type, Date64Type, Decimal128Type, Field, Time64NanosecondType, TimeUnit, TimestampMicrosecondType,
-    TimestampNanosecondType,
+    ArrowPrimitiveType, DataType, Date32Type, Date64Type, Decimal128Type, Field, Time64MicrosecondType,
+    Time64NanosecondType, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType,
 };
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
@@ -184,6 +184,37 @@ pub(crate) fn finer_than_micros(array: &ArrayRef) -> u64 {
         DataType::Time64(TimeUnit::Nanosecond) => finer(&mut array.as_primitive::<Time64NanosecondType>().iter()),
         _ => 0,
     }
+}
+
+/// 0001-01-01 and 9999-12-31, in days since 1970-01-01.
+const FIRST_DAY: i32 = -719_162;
+const LAST_DAY: i32 = 2_932_896;
+/// The first and the last moment of the same days, in microseconds.
+const FIRST_MOMENT: i64 = -62_135_596_800_000_000;
+const LAST_MOMENT: i64 = 253_402_300_799_999_999;
+/// Microseconds of a day.
+const DAY_US: i64 = 86_400_000_000;
+
+/// The places of dates and moments before year 1 or after 9999: few programs can show them. The array is one of released
+/// types.
+pub(crate) fn beyond_years(array: &ArrayRef) -> Vec<usize> {
+    let days =
+        array.as_primitive_opt::<Date32Type>().map(|days| places(days, |day| !(FIRST_DAY..=LAST_DAY).contains(&day)));
+    let moments = || {
+        let moments = array.as_primitive_opt::<TimestampMicrosecondType>()?;
+        Some(places(moments, |moment| !(FIRST_MOMENT..=LAST_MOMENT).contains(&moment)))
+    };
+    days.or_else(moments).unwrap_or_default()
+}
+
+/// The places of times of day before 0:00, or at 24:00 and later.
+pub(crate) fn beyond_day(array: &ArrayRef) -> Vec<usize> {
+    let times = array.as_primitive_opt::<Time64MicrosecondType>();
+    times.map(|times| places(times, |time| !(0..DAY_US).contains(&time))).unwrap_or_default()
+}
+
+fn places<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, wanted: impl Fn(T::Native) -> bool) -> Vec<usize> {
+    array.iter().enumerate().filter(|(_, value)| value.is_some_and(&wanted)).map(|(row, _)| row).collect()
 }
 
 /// Whether a column of dates in milliseconds holds nothing but midnights, as Arrow wants it.

@@ -18,7 +18,8 @@ const CONTINUATION: u32 = 0xFFFF_FFFF;
 /// A file begins and ends with this mark.
 const MARK: &[u8; 6] = b"ARROW1";
 
-/// Refuses a file whose lengths lead outside of it, or that has a batch larger than the memory limit.
+/// Refuses a file whose lengths lead outside of it, or that has a batch larger than the memory limit; and a stream that
+/// is not exactly one, from its schema to the mark of its end.
 pub(crate) fn check_bodies(file: File, content: Content, limits: &IntakeLimits) -> Result<(), IntakeError> {
     let mut reader = BufReader::new(file);
     let end = reader.seek(SeekFrom::End(0))?;
@@ -36,14 +37,15 @@ pub(crate) fn check_bodies(file: File, content: Content, limits: &IntakeLimits) 
         }
         return Ok(());
     }
+    // A stream that ends before its mark may have lost any number of batches: its reader would not know.
     let mut at = 0;
-    while at + 8 <= end {
-        match check_message(&mut reader, at, end, None, limits)? {
-            Some(next) => at = next,
-            None => break,
-        }
+    while let Some(next) = check_message(&mut reader, at, end, None, limits)? {
+        at = next;
     }
-    Ok(())
+    if reader.stream_position()? == end {
+        return Ok(());
+    }
+    Err(IntakeError::NotATable("it holds several streams, or something after its end; bring one stream".to_owned()))
 }
 
 fn broken(reason: &str) -> IntakeError {
@@ -76,7 +78,7 @@ fn footer_blocks(reader: &mut (impl Read + Seek), end: u64) -> Result<Vec<(u64, 
     blocks.map(|block| place(block).ok_or_else(|| broken("a block lies outside of the file"))).collect()
 }
 
-/// Looks at the message at a place; where the next one is, or `None` after the last. In a file it is the block that
+/// Looks at the message at a place; where the next one is, or `None` at the mark that ends a stream. In a file it is the block that
 /// says where the body is, and not the message.
 fn check_message(
     reader: &mut (impl Read + Seek),

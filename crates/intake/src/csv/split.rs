@@ -21,6 +21,11 @@ impl Dialect {
     fn terminator(self) -> u8 {
         if self.cr_only { b'\r' } else { b'\n' }
     }
+
+    /// What ends a line elsewhere, and is a character like others here.
+    fn foreign(self) -> u8 {
+        if self.cr_only { b'\n' } else { b'\r' }
+    }
 }
 
 /// What [`Cutter::cut`] met.
@@ -43,6 +48,9 @@ const FIELDS_MAX: usize = 1_000_000;
 
 const QUOTE: u8 = b'"';
 
+/// Lines in a quoted value that look like rows, before anything is said: a text may have two such lines.
+const SWALLOWED_MIN: usize = 3;
+
 /// Cuts one record after the other out of a buffer.
 pub(crate) struct Cutter {
     dialect: Dialect,
@@ -51,6 +59,8 @@ pub(crate) struct Cutter {
     pub(crate) spans: Vec<Span>,
     /// Fields that are not in the buffer as they are: with doubled marks, or with bytes taken out.
     pub(crate) scratch: Vec<u8>,
+    /// Whether the end of a line of the other sort follows a closing quotation mark in the record.
+    foreign_after_mark: bool,
 }
 
 impl Cutter {
@@ -61,7 +71,7 @@ impl Cutter {
                 *stop = true;
             }
         }
-        Self { dialect, stops, spans: Vec::new(), scratch: Vec::new() }
+        Self { dialect, stops, spans: Vec::new(), scratch: Vec::new(), foreign_after_mark: false }
     }
 
     /// Cuts the record that starts at `start`; its fields are then in `spans`. With `ended`, the buffer's end is the
@@ -69,6 +79,7 @@ impl Cutter {
     pub(crate) fn cut(&mut self, buffer: &[u8], start: usize, ended: bool) -> Cut {
         self.spans.clear();
         self.scratch.clear();
+        self.foreign_after_mark = false;
         let mut at = start;
         let mut odd = false;
         if start >= buffer.len() {
@@ -140,8 +151,10 @@ impl Cutter {
         let trailing = tail_end > after;
         if doubled || trailing {
             let begin = self.scratch.len();
+            let tail = buffer.get(after..tail_end).unwrap_or_default();
+            self.foreign_after_mark |= tail.contains(&self.dialect.foreign());
             undouble(buffer.get(start..close).unwrap_or_default(), &mut self.scratch);
-            self.scratch.extend_from_slice(buffer.get(after..tail_end).unwrap_or_default());
+            self.scratch.extend_from_slice(tail);
             self.spans.push(Span { start: begin, end: self.scratch.len(), scratch: true, kind: Kind::Bare });
         } else {
             self.spans.push(Span { start, end: close, scratch: false, kind: Kind::Bare });
@@ -154,6 +167,41 @@ impl Cutter {
         let ends_line = buffer.get(stop).is_none_or(|byte| *byte == self.dialect.terminator());
         let carriage = !self.dialect.cr_only && stop > start && buffer.get(stop - 1) == Some(&b'\r');
         if ends_line && carriage { stop - 1 } else { stop }
+    }
+
+    /// Whether ends of lines of the other sort stand outside of quotation marks in the record that was cut, from `start`
+    /// to `next`: what follows each of them may be a row of its own. Several in a row at the end are none.
+    pub(crate) fn has_foreign_ends(&self, buffer: &[u8], start: usize, next: usize) -> bool {
+        let record = buffer.get(start..next).unwrap_or_default();
+        let end = record.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
+        let foreign = self.dialect.foreign();
+        if memchr(foreign, record.get(..end).unwrap_or_default()).is_none() {
+            return false;
+        }
+        let bare = |span: &Span| !span.scratch && !is_quoted(buffer, span);
+        let within = |span: &Span| buffer.get(span.start..span.end.min(start + end)).unwrap_or_default();
+        self.foreign_after_mark
+            || self.spans.iter().filter(|span| bare(span)).any(|span| within(span).contains(&foreign))
+    }
+
+    /// Whether a quoted value holds several lines that would all be rows of so many fields: its closing mark is one of
+    /// another field.
+    pub(crate) fn swallows_rows(&self, buffer: &[u8], start: usize, next: usize, width: usize) -> bool {
+        let Some(delimiter) = self.dialect.delimiter else { return false };
+        let end = self.dialect.terminator();
+        let record = buffer.get(start..next.saturating_sub(1)).unwrap_or_default();
+        if width < 2 || memchr(end, record).is_none() {
+            return false;
+        }
+        self.spans.iter().filter(|span| span.scratch || is_quoted(buffer, span)).any(|span| {
+            let source = if span.scratch { self.scratch.as_slice() } else { buffer };
+            let lines = source.get(span.start..span.end).unwrap_or_default().split(|byte| *byte == end);
+            let lines = lines.collect::<Vec<_>>();
+            // The first and the last belong to the value either way.
+            let inner = lines.get(1..lines.len().saturating_sub(1)).unwrap_or_default();
+            let fields = |line: &&[u8]| line.iter().filter(|byte| **byte == delimiter).count() + 1;
+            inner.len() >= SWALLOWED_MIN && inner.iter().all(|line| fields(line) == width)
+        })
     }
 
     /// Takes the NUL bytes out of every field; says how many fields had some.
@@ -180,6 +228,11 @@ enum Field {
     Open,
     /// Outside when the buffer ended.
     More,
+}
+
+/// Whether a field that is in the buffer as it is stands within marks.
+fn is_quoted(buffer: &[u8], span: &Span) -> bool {
+    span.start.checked_sub(1).and_then(|before| buffer.get(before)) == Some(&QUOTE)
 }
 
 fn undouble(bytes: &[u8], out: &mut Vec<u8>) {

@@ -44,6 +44,7 @@ struct Seen {
     is_feature: bool,
     has_geometry: bool,
     is_collection: bool,
+    several: bool,
 }
 
 fn in_object(cursor: &mut Cursor, limits: &IntakeLimits) -> Result<(Place, bool), IntakeError> {
@@ -57,11 +58,14 @@ fn in_object(cursor: &mut Cursor, limits: &IntakeLimits) -> Result<(Place, bool)
         let key = key(cursor)?;
         match cursor.peek()? {
             Some(b'[') => match array_of_objects(cursor, limits.row_bytes)? {
-                Elements::Objects { .. } if !seen.arrays.is_empty() => return Err(several()),
+                Elements::Objects { complete: false, .. } if !seen.arrays.is_empty() => return Err(several()),
                 // A row is not as long as this, so the object is the wrapping of the rows. What follows in it is looked
                 // at after the rows.
                 Elements::Objects { features, complete: false } => return Ok((Place::Member(key), features)),
-                Elements::Objects { features, complete: true } => seen.arrays.push((key, features)),
+                Elements::Objects { features, complete: true } => {
+                    seen.several |= !seen.arrays.is_empty();
+                    seen.arrays.push((key, features));
+                }
                 Elements::Others => seen.is_collection |= key == "features",
             },
             Some(b'"') if key == "type" => seen.is_feature |= cursor.value()? == b"\"Feature\"",
@@ -75,6 +79,7 @@ fn in_object(cursor: &mut Cursor, limits: &IntakeLimits) -> Result<(Place, bool)
         return Ok((Place::Sequence, seen.is_feature && seen.has_geometry));
     }
     match seen.arrays.pop() {
+        Some(_) if seen.several => Err(several()),
         Some((key, features)) => Ok((Place::Member(key), features)),
         None if seen.is_collection => Err(IntakeError::Empty("the FeatureCollection has no features")),
         None => Ok((Place::Sequence, seen.is_feature && seen.has_geometry)),

@@ -8,9 +8,10 @@ use portico_model::wkb;
 use super::parse::{NotJson, Parser, Text};
 use crate::cell::{Kind, Row, Span, Tally, narrow};
 
-/// Between the keys of a path: no key has it, whatever dots it has.
+/// Between the keys of a path, and before those of a GeoJSON feature's own members: what it has beside its properties is
+/// not one of them. A key that has it is refused.
 const JOINT: char = '\u{1f}';
-/// The path of a GeoJSON geometry: no key is like it.
+/// The path of a GeoJSON geometry.
 const GEOMETRY: &str = "\u{1f}geometry";
 
 /// Why an object is no row.
@@ -23,6 +24,8 @@ pub(crate) enum Fault {
     NotAFeature,
     /// A geometry of more coordinates than a value may have bytes for.
     LongGeometry,
+    /// A key with the character that stands between the keys of a path.
+    Key,
 }
 
 impl From<NotJson> for Fault {
@@ -82,6 +85,11 @@ impl Flattener {
         flattener
     }
 
+    /// Whether the objects are GeoJSON features.
+    pub(crate) fn reads_features(&self) -> bool {
+        self.features
+    }
+
     /// The columns' names in the order they were met.
     pub(crate) fn names(&self) -> Vec<String> {
         self.paths.iter().map(|path| path.trim_start_matches(JOINT).replace(JOINT, ".")).collect()
@@ -121,7 +129,10 @@ impl Flattener {
                     flattener.object(parser, |flattener, parser| flattener.value(element, parser, depth))
                 }
                 "properties" => Ok(parser.compact(&mut Vec::new(), depth)?),
-                _ => flattener.value(element, parser, depth),
+                _ => {
+                    flattener.path.insert(0, JOINT);
+                    flattener.value(element, parser, depth)
+                }
             }
         })?;
         if features && !is_feature {
@@ -156,7 +167,11 @@ impl Flattener {
                 Text::Raw(start, end) => parser.slice(start, end),
                 Text::Unescaped(start, end) => out.get(start..end).unwrap_or_default(),
             };
-            self.path.push_str(&String::from_utf8_lossy(bytes));
+            let text = String::from_utf8_lossy(bytes);
+            if text.contains(JOINT) {
+                return Err(Fault::Key);
+            }
+            self.path.push_str(&text);
             parser.expect(b':')?;
             member(self, parser)?;
             self.path.truncate(base);

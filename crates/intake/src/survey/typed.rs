@@ -110,6 +110,10 @@ fn about_column(column: &ColumnarColumn, name: &str) -> Vec<Finding> {
     tell("precision_reduced", Severity::Warning, &finer, "times are finer than a microsecond and are cut to it");
     let lost = "values do not fit any type that is released; they would be null";
     tell("value_out_of_range", Severity::Blocking, &column.lost, lost);
+    let years = "dates or moments are before year 1 or after 9999; many programs cannot read or show them";
+    tell("year_out_of_range", Severity::Warning, &column.beyond_years, years);
+    let day = "times of day are before 00:00, or at 24:00 or later; many programs cannot read or show them";
+    tell("time_out_of_day", Severity::Warning, &column.beyond_day, day);
     let bad = "geometries are not well-known binary; correct them, or leave the rows out";
     tell("invalid_geometry", Severity::Blocking, &column.bad_geometries, bad);
     let outside = "geometries reach beyond 180 degrees of longitude or 90 of latitude";

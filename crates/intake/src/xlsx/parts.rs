@@ -1,7 +1,7 @@
 //! What a workbook's parts hold beside the cells: how large they are when unpacked, and what of them a person does not
 //! see. Read before the workbook is, part by part, in bounded memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufReader, Read};
 
@@ -15,6 +15,12 @@ use crate::cell::{Tally, narrow, wide};
 use crate::error::IntakeError;
 use crate::unpack::archive;
 
+/// Elements within elements in one part: readers keep the names of all that are open.
+const DEPTH_MAX: u32 = 64;
+
+/// Merged cells of a sheet that are noted: to say that there are some, a part of them does.
+const MERGED_MAX: usize = 65_536;
+
 /// What lies outside of the sheets' visible cells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Parts {
@@ -25,8 +31,12 @@ pub(super) struct Parts {
     pub(super) defined_names: u64,
     /// Whether the package names a workbook other than the one that is looked at here.
     elsewhere: bool,
+    /// Whether a sheet's name or a part's has two meanings: the workbook's reader may take the other one.
+    ambiguous: bool,
     sheets: HashMap<String, String>,
     targets: HashMap<String, String>,
+    /// Parts that are worksheets and have been looked at.
+    worksheets: HashSet<String>,
     hidden: HashMap<String, Hidden>,
 }
 
@@ -39,6 +49,8 @@ pub(super) struct Hidden {
     pub(super) rows: Tally,
     /// Columns, from 0, first and last.
     pub(super) columns: Vec<(usize, usize)>,
+    /// The last rows of merged cells, as numbers in the sheet: all values but the first are empty.
+    pub(super) merged: Vec<u64>,
 }
 
 impl Hidden {
@@ -49,14 +61,14 @@ impl Hidden {
 }
 
 impl Parts {
-    /// What is hidden in the sheet of this name.
-    pub(super) fn hidden(&self, sheet: &str) -> Hidden {
-        let target = self.sheets.get(sheet).and_then(|id| self.targets.get(id));
-        let path = target.map(|target| match target.strip_prefix('/') {
+    /// What is hidden in the sheet of this name; `None` for one that has not been looked at.
+    pub(super) fn hidden(&self, sheet: &str) -> Option<Hidden> {
+        let target = self.sheets.get(sheet).and_then(|id| self.targets.get(id))?;
+        let path = match target.strip_prefix('/') {
             Some(path) => path.to_ascii_lowercase(),
             None => format!("xl/{target}").to_ascii_lowercase(),
-        });
-        path.and_then(|path| self.hidden.get(&path)).cloned().unwrap_or_default()
+        };
+        self.worksheets.contains(&path).then(|| self.hidden.get(&path).cloned().unwrap_or_default())
     }
 }
 
@@ -65,16 +77,19 @@ pub(super) fn inspect(file: File, packed: u64, limits: &IntakeLimits) -> Result<
     let mut archive = archive::open(file)?;
     check_size(&mut archive, packed, limits)?;
     let mut parts = Parts::default();
+    let mut names = HashSet::new();
     for index in 0..archive.len() {
         let entry = archive.by_index(index).map_err(|error| archive::refusal(&error))?;
-        // Its reader does not tell cases apart.
-        let name = entry.name().to_ascii_lowercase();
+        // Its reader does not tell cases apart, nor slashes.
+        let name = entry.name().replace('\\', "/").to_ascii_lowercase();
+        parts.ambiguous |= !names.insert(name.clone());
         if !is_markup(&name) {
             continue;
         }
         let mut part = Part { from: entry, since_mark: 0, longest: limits.cell_bytes };
         parts.read(&name, &mut part).map_err(|fault| match fault {
             Fault::Entities => damaged("it declares entities of its own, which no workbook needs"),
+            Fault::Depth => damaged("the elements of a part are nested more than 64 times"),
             Fault::Other if part.since_mark > limits.cell_bytes => {
                 IntakeError::over("a value has more bytes", "cell_bytes", limits.cell_bytes)
             }
@@ -83,6 +98,9 @@ pub(super) fn inspect(file: File, packed: u64, limits: &IntakeLimits) -> Result<
     }
     if parts.elsewhere {
         return Err(damaged("its workbook is not where workbooks are"));
+    }
+    if parts.ambiguous {
+        return Err(damaged("two of its sheets or parts have the same name"));
     }
     Ok(parts)
 }
@@ -116,6 +134,8 @@ fn is_markup(name: &str) -> bool {
 enum Fault {
     /// A document type: entities would be declared there.
     Entities,
+    /// Elements within elements beyond [`DEPTH_MAX`].
+    Depth,
     Other,
 }
 
@@ -158,9 +178,17 @@ impl Parts {
         // Whether values that come next are in a hidden row that is not counted yet, and the number of the row.
         let (mut hidden_row, mut row) = (false, 0);
         let mut formula = Formula::default();
+        let mut depth = 0_u32;
         loop {
             buffer.clear();
-            match xml.read_event_into(&mut buffer)? {
+            let event = xml.read_event_into(&mut buffer)?;
+            match &event {
+                Event::Start(_) if depth == DEPTH_MAX => return Err(Fault::Depth),
+                Event::Start(_) => depth += 1,
+                Event::End(_) => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            match event {
                 Event::DocType(_) => return Err(Fault::Entities),
                 Event::Eof => break,
                 Event::Text(text) => formula.text(&text),
@@ -182,10 +210,14 @@ impl Parts {
                         hidden_row = false;
                     }
                     b"col" if sheet && is_hidden(&tag) => hidden.columns.extend(span(&tag)),
+                    b"mergeCell" if sheet && hidden.merged.len() < MERGED_MAX => hidden.merged.extend(last_row(&tag)),
                     other => self.note(name, other, &tag),
                 },
                 _ => {}
             }
+        }
+        if sheet {
+            self.worksheets.insert(name.to_owned());
         }
         if hidden != Hidden::default() {
             self.hidden.insert(name.to_owned(), hidden);
@@ -197,8 +229,9 @@ impl Parts {
     fn note(&mut self, name: &str, tag: &[u8], start: &BytesStart<'_>) {
         match (name, tag) {
             ("xl/workbook.xml", b"sheet") => {
-                if let (Some(sheet), Some(id)) = (attribute(start, "name"), attribute(start, "id")) {
-                    self.sheets.insert(sheet, id);
+                self.ambiguous |= has_twice(start, &["name", "id"]);
+                if let (Some(sheet), Some(id)) = (attribute(start, "name"), as_written(start, "id")) {
+                    self.ambiguous |= self.sheets.insert(sheet, id).is_some();
                 }
             }
             ("xl/workbook.xml", b"definedName") => {
@@ -206,8 +239,9 @@ impl Parts {
                 self.defined_names += u64::from(!built_in);
             }
             ("xl/_rels/workbook.xml.rels", b"Relationship") => {
-                if let (Some(id), Some(target)) = (attribute(start, "Id"), attribute(start, "Target")) {
-                    self.targets.insert(id, target);
+                self.ambiguous |= has_twice(start, &["Id", "Target"]);
+                if let (Some(id), Some(target)) = (as_written(start, "Id"), as_written(start, "Target")) {
+                    self.ambiguous |= self.targets.insert(id, target).is_some();
                 }
             }
             ("_rels/.rels", b"Relationship") => {
@@ -266,16 +300,40 @@ fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
     Some(found.normalized_value(XmlVersion::Implicit1_0).ok()?.into_owned())
 }
 
-/// Hidden by its mark, or by having no size.
+/// The same with its entities as they are, which the workbook's reader leaves in references.
+fn as_written(tag: &BytesStart<'_>, name: &str) -> Option<String> {
+    let found = tag.attributes().flatten().find(|found| found.key.local_name().as_ref() == name.as_bytes())?;
+    Some(String::from_utf8_lossy(&found.value).into_owned())
+}
+
+/// Whether a tag has one of the attributes under several prefixes.
+fn has_twice(tag: &BytesStart<'_>, names: &[&str]) -> bool {
+    let count = |name: &str| {
+        let same = |key: &[u8]| key == name.as_bytes();
+        tag.attributes().with_checks(false).flatten().filter(|found| same(found.key.local_name().as_ref())).count()
+    };
+    names.iter().any(|name| count(name) > 1)
+}
+
+/// Sizes below this, in points or in characters, show nothing.
+const SIZE_MIN: f64 = 1.0;
+
+/// Hidden by its mark, or by having next to no size.
 fn is_hidden(tag: &BytesStart<'_>) -> bool {
-    let marked = attribute(tag, "hidden").is_some_and(|text| matches!(text.as_str(), "1" | "true"));
-    let no_size = |name| attribute(tag, name).and_then(|text| text.parse::<f64>().ok()).is_some_and(|size| size <= 0.0);
-    marked || no_size("width") || no_size("ht")
+    let marked = attribute(tag, "hidden").is_some_and(|text| matches!(text.trim(), "1" | "true"));
+    let small = |text: String| text.trim().parse::<f64>().is_ok_and(|size| size < SIZE_MIN);
+    marked || ["width", "ht"].iter().any(|name| attribute(tag, name).is_some_and(small))
 }
 
 fn span(tag: &BytesStart<'_>) -> Option<(usize, usize)> {
     let number = |name| attribute(tag, name).and_then(|text| text.parse::<u64>().ok()).map(narrow);
     Some((number("min")?.checked_sub(1)?, number("max")?.checked_sub(1)?))
+}
+
+/// The last row of a reference such as `A1:B7`.
+fn last_row(tag: &BytesStart<'_>) -> Option<u64> {
+    let range = attribute(tag, "ref")?;
+    range.rsplit(':').next()?.trim_start_matches(|found: char| !found.is_ascii_digit()).parse().ok()
 }
 
 #[cfg(test)]
@@ -290,17 +348,17 @@ mod tests {
 
     #[test]
     fn hidden_rows_and_columns_are_found_in_the_sheet_that_has_them() {
-        let sheet = "<x:worksheet><x:cols><x:col min='2' max='3' hidden='1'/><x:col min='4' max='4' width='0'/>\
+        let sheet = "<x:worksheet><x:cols><x:col min='2' max='3' hidden='1'/><x:col min='4' max='4' width='0.5'/>\
             <x:col min='5' max='5' width='9'/></x:cols><x:sheetData><x:row r='1'><x:c><x:v>1</x:v></x:c></x:row>\
             <x:row r='2' hidden='true'><x:c><x:v>1</x:v></x:c><x:c><x:v>2</x:v></x:c></x:row>\
-            <x:row r='9' hidden='1'><x:c/></x:row><x:row ht='0'><x:c><x:is/></x:c></x:row>\
+            <x:row r='9' hidden='1'><x:c/></x:row><x:row ht='0.75'><x:c><x:is/></x:c></x:row>\
             </x:sheetData></x:worksheet>";
         let mut parts = read("xl/worksheets/sheet7.xml", sheet).ok().unwrap();
-        assert_eq!(parts.hidden("A & B"), Hidden::default());
+        assert_eq!(parts.hidden("A & B"), None);
         parts.sheets.insert("A & B".to_owned(), "rId1".to_owned());
         for target in ["worksheets/sheet7.xml", "/xl/worksheets/sheet7.xml"] {
             parts.targets.insert("rId1".to_owned(), target.to_owned());
-            let hidden = parts.hidden("A & B");
+            let hidden = parts.hidden("A & B").unwrap();
             assert_eq!((hidden.rows.count, hidden.rows.rows.as_slice()), (2, &[2, 10][..]));
             assert_eq!(hidden.columns, [(1, 2), (3, 3)]);
         }
@@ -325,6 +383,14 @@ mod tests {
         let parts = read("xl/workbook.xml", text).ok().unwrap();
         assert_eq!(parts.defined_names, 1);
         assert_eq!(parts.sheets.get("A & B").map(String::as_str), Some("rId1"));
+    }
+
+    #[test]
+    fn elements_within_elements_stop_the_reading() {
+        let nested = |depth: usize| format!("{}{}", "<x>".repeat(depth), "</x>".repeat(depth));
+        assert!(read("xl/drawings/drawing1.xml", &nested(64)).is_ok());
+        assert!(matches!(read("xl/drawings/drawing1.xml", &nested(65)), Err(Fault::Depth)));
+        assert!(read("xl/drawings/drawing1.xml", &format!("<x>{}</x>", "<y/><z></z>".repeat(100))).is_ok());
     }
 
     #[test]

@@ -61,6 +61,14 @@ fn lies() -> Vec<Sample> {
     let at = counted.len() - 12;
     counted.get_mut(at..at + 2).unwrap().copy_from_slice(&[9, 0]);
     vec![
+        sample("zip: two ends", "t.zip", two_ends(), Refused("the end of its directory")),
+        sample("zip: a directory before one that cannot be read", "t.zip", behind(), Refused("cannot be read")),
+        sample(
+            "zip: text after the end",
+            "t.zip",
+            [&one(|_| ())[..], b"x"].concat(),
+            Refused("the end of its directory"),
+        ),
         sample("zip: a name twice", "t.zip", twice, Refused("lists an entry twice")),
         sample("zip: overlapping entries", "t.zip", overlapping, Refused("several files")),
         sample("zip: 2,000 entries", "t.zip", archive(&many(2_000)), Refused("more than 1000 entries")),
@@ -80,6 +88,28 @@ fn lies() -> Vec<Sample> {
     ]
 }
 
+/// An end within the comment of another: readers differ on which of them counts.
+fn two_ends() -> Vec<u8> {
+    let mut bytes = one(|_| ());
+    let at = bytes.len() - 2;
+    bytes.splice(at.., 22_u16.to_le_bytes());
+    bytes.extend(b"PK\x05\x06\0\0\0\0\x01\0\x01\0\x3C\0\0\0\xF0\xFF\xFF\xFF\0\0");
+    bytes
+}
+
+/// A whole archive, and after it an end whose directory cannot be read: readers go back to the first.
+fn behind() -> Vec<u8> {
+    let mut bytes = archive(&(0..300).map(|index| entry(&format!(".{index}"), b"")).collect::<Vec<_>>());
+    bytes.extend([b'x'; 8 * 1024]);
+    let start = bytes.len() as u32;
+    bytes.extend(b"PK\x01\x02");
+    bytes.extend([0xFF; 42]);
+    bytes.extend(b"PK\x05\x06\0\0\0\0\x01\0\x01\0\x2E\0\0\0");
+    bytes.extend(start.to_le_bytes());
+    bytes.extend([0, 0]);
+    bytes
+}
+
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     packer.write_all(bytes).unwrap();
@@ -93,6 +123,8 @@ fn streams() -> Vec<Sample> {
     let mut cut = gzip(TABLE);
     cut.truncate(cut.len() - 9);
     // A frame that asks for a window of 2 GiB, and a block of nothing.
+    // A frame that names a dictionary, of one block of a byte.
+    let dictionary = b"\x28\xB5\x2F\xFD\x21\x07\x01\x09\0\0a";
     let window = b"\x28\xB5\x2F\xFD\0\xA8\x01\0\0";
     vec![
         sample("gzip: bomb", "t.csv.gz", gzip(&zeros), Refused("unpacked_ratio")),
@@ -101,6 +133,10 @@ fn streams() -> Vec<Sample> {
         sample("gzip: cut short", "t.csv.gz", cut, Refused("damaged")),
         sample("gzip: packed twice", "t.csv.gz", gzip(&gzip(TABLE)), Refused("archive within an archive")),
         sample("zstd: bomb", "t.csv.zst", zstd::encode_all(&*zeros, 3).unwrap(), Refused("unpacked_ratio")),
-        sample("zstd: window of 2 GiB", "t.csv.zst", &window[..], Refused("damaged")),
+        sample("gzip: zeros after the end", "t.csv.gz", [gzip(TABLE), vec![0; 700_000]].concat(), Rows(2)),
+        sample("gzip: text after the zeros", "t.csv.gz", [gzip(TABLE), b"\0\0x".to_vec()].concat(), Refused("damaged")),
+        sample("gzip: text after the end", "t.csv.gz", [gzip(TABLE), b"xy".to_vec()].concat(), Refused("damaged")),
+        sample("zstd: window of 2 GiB", "t.csv.zst", &window[..], Refused("window over 128 MiB")),
+        sample("zstd: a dictionary", "t.csv.zst", &dictionary[..], Refused("wants a dictionary")),
     ]
 }

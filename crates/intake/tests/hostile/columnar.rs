@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, DictionaryArray, Int32Array, Int64Array, NullArray, RecordBatch, StringArray};
+use arrow::array::{
+    ArrayRef, Date32Array, DictionaryArray, Int32Array, Int64Array, NullArray, RecordBatch, StringArray,
+    Time64MicrosecondArray, TimestampSecondArray,
+};
 use arrow::ipc::CompressionType;
 use arrow::ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
 use parquet::arrow::ArrowWriter;
 use portico_model::limits::IntakeLimits;
 
-use super::Expect::{Refused, Rows};
+use super::Expect::{Finding, Refused, Rows};
 use super::parquet_bytes::{BYTES, Chunk, INT32, file, footer, page, run};
 use super::{Sample, sample};
 
@@ -130,10 +133,26 @@ fn messages(limits: &IntakeLimits) -> Vec<Sample> {
     footer.splice(end..end + 4, i32::MAX.to_le_bytes());
     let message = swapped(&stream, b"\xFF\xFF\xFF\xFF", b"\xFF\xFF\xFF\xFF");
     let length = [&message[..4], &0x0FFF_FFF8_u32.to_le_bytes(), &message[8..]].concat();
+    let years = one(Date32Array::from(vec![0, i32::MIN]));
+    let moments = one(TimestampSecondArray::from(vec![0, 253_402_300_800]));
+    let times = |time: i64| one(Time64MicrosecondArray::from(vec![0, time]));
     vec![
+        sample("arrow: dates beyond calendars", "t.arrow", years, Finding("year_out_of_range")),
+        sample("arrow: moments beyond calendars", "t.arrow", moments, Finding("year_out_of_range")),
+        sample("arrow: a time before midnight", "t.arrow", times(-1), Finding("time_out_of_day")),
+        sample("arrow: 24:00", "t.arrow", times(86_400_000_000), Finding("time_out_of_day")),
         sample("arrow: file", "t.arrow", whole.clone(), Rows(3)),
         sample("arrow: half a file", "t.arrow", half(&whole), Refused("damaged")),
         sample("arrow: half a stream", "t.arrows", half(&stream), Refused("damaged")),
+        sample("arrow: stream", "t.arrows", stream.clone(), Rows(3)),
+        sample(
+            "arrow: stream without its end",
+            "t.arrows",
+            &stream[..stream.len() - 8],
+            Refused("before it is complete"),
+        ),
+        sample("arrow: two streams", "t.arrows", stream.repeat(2), Refused("several streams")),
+        sample("arrow: text after a stream", "t.arrows", [&stream[..], b"junk"].concat(), Refused("several streams")),
         sample("arrow: footer of 2 GiB", "t.arrow", footer, Refused("damaged")),
         sample("arrow: message of 256 MiB", "t.arrows", length, Refused("damaged")),
         sample("arrow: buffer that unpacks to an exabyte", "t.arrows", claim, Refused("memory_bytes")),
@@ -142,6 +161,11 @@ fn messages(limits: &IntakeLimits) -> Vec<Sample> {
         sample("parquet: half a file", "t.parquet", half(&parquet), Refused("ends before it is complete")),
         sample("parquet: whole", "t.parquet", parquet, Rows(3)),
     ]
+}
+
+/// A file of one column.
+fn one(values: impl arrow::array::Array + 'static) -> Vec<u8> {
+    ipc(&RecordBatch::try_from_iter([("a", Arc::new(values) as ArrayRef)]).unwrap(), None).0
 }
 
 fn zeros() -> RecordBatch {

@@ -2,7 +2,7 @@
 
 use portico_model::limits::IntakeLimits;
 
-use super::Expect::{Finding, Refused, Rows};
+use super::Expect::{Blocked, Finding, Refused, Rows};
 use super::{Sample, beyond, sample};
 
 pub(super) fn samples(limits: &IntakeLimits) -> Vec<Sample> {
@@ -20,6 +20,9 @@ fn delimited(limits: &IntakeLimits) -> Vec<Sample> {
     let header = format!("{},b\n1,2\n", "h".repeat(10_000_000.min(beyond(limits.cell_bytes) - 2_048)));
     let flips = |last: &str| format!("a,b\n{}{last},x\n", "1,x\n".repeat(70_000));
     let open = format!("a,b\n1,2\n3,\"{}", "x,y\n".repeat(1_000));
+    let mixed = ["a,b\r\n", &"1,x\r\n".repeat(5), "2,x\r3,y\r", &"4,z\r\n".repeat(5)].concat();
+    let lines = |from: u32, to: u32| (from..to).map(|row| format!("{row},v\n")).collect::<String>();
+    let swallowed = format!("a,b\n{}20,\"open\n{}60,end\"\n{}", lines(1, 20), lines(21, 60), lines(61, 70));
     let endless = format!("a,b\n1,2\n3,\"{}", "x,y\n".repeat(beyond(limits.row_bytes)));
     vec![
         sample("csv: one endless line", "t.csv", line.clone(), Refused("row_bytes")),
@@ -36,6 +39,13 @@ fn delimited(limits: &IntakeLimits) -> Vec<Sample> {
             &b"a,b\n1,caf\xC3\xA9\n2,caf\xE9\n3,na\xC3\xAFve\n"[..],
             Finding("encoding_mixed"),
         ),
+        sample("csv: ends of lines of two sorts", "t.csv", &b"a\n1\r2\r3\r"[..], Blocked("line_ends_mixed")),
+        sample("csv: the other sort in the middle", "t.csv", mixed.clone(), Blocked("line_ends_mixed")),
+        sample("csv: the other sort after marks", "t.csv", &b"a,b\n1,\"x\"\r2,\"y\"\n"[..], Blocked("line_ends_mixed")),
+        sample("csv: the other sort in the header", "t.csv", &b"a,b\r1,2\n3,4\n"[..], Blocked("line_ends_mixed")),
+        sample("csv: a mark that takes rows with it", "t.csv", swallowed, Finding("quote_spans_rows")),
+        sample("csv: the end mark of DOS", "t.csv", format!("a,b\n{}\x1A", lines(0, 20)), Rows(20)),
+        sample("csv: it is told", "t.csv", format!("a,b\n{}1,2\x1A", lines(0, 20)), Finding("dos_end_removed")),
         sample("csv: no bytes", "t.csv", &b""[..], Refused("empty")),
         sample("csv: a mark and nothing else", "t.csv", &b"\xEF\xBB\xBF"[..], Refused("empty")),
         sample("csv: blank lines", "t.csv", &b"\n\r\n\n"[..], Refused("empty")),
@@ -91,6 +101,25 @@ fn json(limits: &IntakeLimits) -> Vec<Sample> {
             Finding("surrogate_halves"),
         ),
         sample("json: the wrong half", "t.ndjson", &b"{\"a\":\"\\ud83d\\u0041\"}\n"[..], Refused("not well-formed")),
+        sample(
+            "geojson: a key like the geometry's",
+            "t.geojson",
+            &b"{\"type\":\"FeatureCollection\",\"features\":[{\"type\":\"Feature\",\"properties\":\
+               {\"\\u001fgeometry\":null},\"geometry\":null}]}"[..],
+            Refused("U+001F"),
+        ),
+        sample(
+            "json: members beside the rows",
+            "t.json",
+            &b"{\"id\":1,\"items\":[{\"a\":1},{\"a\":2}]}"[..],
+            Finding("members_not_read"),
+        ),
+        sample(
+            "json: rows with two arrays of objects",
+            "t.ndjson",
+            "{\"a\":[{\"x\":1}],\"b\":[{\"y\":1}]}\n".repeat(2),
+            Rows(2),
+        ),
         sample("json: cut short", "t.json", &b"[{\"a\":1},{\"a\""[..], Refused("damaged")),
         sample("json: a key twice", "t.ndjson", &b"{\"a\":1,\"a\":2}\n"[..], Finding("key_repeated")),
     ]
@@ -102,6 +131,8 @@ fn others() -> Vec<Sample> {
         sample("other: a page", "t.csv", &b"<!DOCTYPE html><script>alert(1)</script>"[..], Refused("an HTML page")),
         sample("other: a drawing", "t.csv", &b"<svg onload='x'/>"[..], Refused("XML or HTML")),
         sample("other: a picture with a table", "t.csv", picture, Refused("an image")),
+        sample("other: a name like ORC", "t.csv", &b"ORCHARD,ACRES\nx,2\n"[..], Rows(1)),
+        sample("other: a name like Parquet", "t.csv", &b"PAR1,PAR2\nx,2\n"[..], Rows(1)),
         sample("other: a program", "t.csv", &b"\x7FELF\x02\x01\x01"[..], Refused("a program")),
         sample("other: text as Parquet", "t.parquet", &b"a,b\n1,2\n"[..], Rows(1)),
         sample("other: script within a table", "t.csv", &b"a,b\n<script>alert(1)</script>,2\n"[..], Rows(1)),

@@ -78,7 +78,24 @@ impl DatasetMetadata {
             columns,
             &format!("columns has more than {ENTRIES_MAX} entries or codes, or a text of too many characters"),
         );
+        faults.extend(with_nul(self));
         faults
+    }
+}
+
+/// Fields that hold a NUL: the databases and formats that texts go to have no such character.
+fn with_nul(metadata: &DatasetMetadata) -> Vec<String> {
+    let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(metadata) else { return Vec::new() };
+    let found = fields.iter().filter(|(_, value)| has_nul(value));
+    found.map(|(field, _)| format!("{field} holds the character NUL")).collect()
+}
+
+fn has_nul(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::String(text) => text.contains('\0'),
+        serde_json::Value::Array(values) => values.iter().any(has_nul),
+        serde_json::Value::Object(members) => members.iter().any(|(key, value)| key.contains('\0') || has_nul(value)),
+        _ => false,
     }
 }
 
@@ -261,5 +278,17 @@ mod tests {
         let faults = metadata.faults();
         let named: Vec<_> = faults.iter().map(|fault| fault.split(' ').next().unwrap()).collect();
         assert_eq!(named, ["license", "languages", "accuracy"]);
+    }
+
+    #[test]
+    fn no_field_holds_a_nul() {
+        let metadata = DatasetMetadata {
+            title: "a\0b".into(),
+            keywords: vec!["x".into(), "\0".into()],
+            ..DatasetMetadata::named(DatasetName::parse("trees").unwrap())
+        };
+        let mut faults = metadata.faults();
+        faults.sort();
+        assert_eq!(faults, ["keywords holds the character NUL", "title holds the character NUL"]);
     }
 }
