@@ -9,6 +9,7 @@ mod arithmetic;
 mod bounded;
 mod bounds;
 mod exact;
+mod narrowed;
 mod pattern;
 mod reviewed;
 mod rewrite;
@@ -31,6 +32,7 @@ use datafusion::logical_expr::{AggregateUDF, Expr, LogicalPlan, ScalarUDF, Windo
 use arithmetic::Checked;
 use bounded::Bounded;
 use bounds::{BATCH_BYTES_MAX, Bound};
+use narrowed::Narrowed;
 
 /// Bytes of a constant that is not counted: lists of numbers and words are long and not repeated.
 const CONSTANT_BYTES_SMALL: usize = 1_024;
@@ -123,7 +125,8 @@ fn unregistered<'e>(expr: &'e Expr, state: &SessionState) -> Option<&'e str> {
             let name = call.func.name();
             let is_bounded = Bound::of(name).is_none() || call.func.inner().is::<Bounded>();
             let registered = state.scalar_functions().contains_key(name) && is_bounded;
-            (!registered && !call.func.inner().is::<Checked>()).then_some(name)
+            let ours = call.func.inner().is::<Checked>() || call.func.inner().is::<Narrowed>();
+            (!registered && !ours).then_some(name)
         }
         // None is registered: what they take, a lambda, is not in the dialect that statements are read in.
         Expr::HigherOrderFunction(call) => Some(call.func.name()),
