@@ -23,10 +23,12 @@ mod whole;
 use std::sync::Arc;
 
 use datafusion::catalog::TableFunction;
+use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{AggregateUDF, Expr, LogicalPlan, ScalarUDF, WindowFunctionDefinition, WindowUDF};
 
 use arithmetic::Checked;
@@ -81,6 +83,23 @@ impl Functions {
 /// Whether this is the name of a function on offer, aliases apart.
 pub(crate) fn is_offered(name: &str) -> bool {
     [reviewed::SCALAR, reviewed::AGGREGATE, reviewed::WINDOW, reviewed::TABLE].iter().any(|names| names.contains(&name))
+}
+
+/// Functions that have no result for some values of the types that they take.
+const PARTIAL: &[&str] = &["chr", "date_bin", "decode", "factorial", "gcd", "lcm", "make_date", "make_time", "power"];
+
+/// Whether a call may have no result for some row: a calculation that may leave its type, a conversion, or a function that
+/// reads what is written in a text.
+pub(crate) fn can_fail(call: &ScalarFunction, schema: &DFSchema) -> bool {
+    let function = call.func.inner();
+    if let Some(checked) = function.downcast_ref::<Checked>() {
+        return checked.can_fail(&call.args, schema);
+    }
+    if let Some(narrowed) = function.downcast_ref::<Narrowed>() {
+        return narrowed.is_strict_about_values();
+    }
+    let name = call.func.name();
+    name.starts_with("to_") && name != "to_hex" || PARTIAL.contains(&name)
 }
 
 /// Checks that a plan, as it is going to run, calls nothing but what its session has registered.

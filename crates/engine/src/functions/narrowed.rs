@@ -39,6 +39,11 @@ impl Narrowed {
         Some(Expr::ScalarFunction(ScalarFunction { func: std::sync::Arc::new(ScalarUDF::from(call)), args }))
     }
 
+    /// Whether it can fail.
+    pub(crate) fn is_strict_about_values(&self) -> bool {
+        !self.lenient
+    }
+
     fn options(&self) -> CastOptions<'static> {
         CastOptions { safe: self.lenient, ..CastOptions::default() }
     }
