@@ -104,12 +104,15 @@ fn guarded_filter(filter: Filter) -> Result<Transformed<LogicalPlan>> {
     Ok(Transformed::yes(LogicalPlan::Filter(Filter::try_new(predicate, filter.input)?)))
 }
 
+/// Joins conditions by AND, or by OR.
+type Join = fn(Vec<Expr>) -> Option<Expr>;
+
 /// AND and OR anywhere in an expression, NULL or not.
 fn within(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     if !can_fail(&expr, schema) {
         return Ok(Transformed::no(expr));
     }
-    let (op, joined): (_, fn(Vec<Expr>) -> Option<Expr>) = match &expr {
+    let (op, joined): (Operator, Join) = match &expr {
         Expr::BinaryExpr(BinaryExpr { op: Operator::And, .. }) => (Operator::And, conjunction),
         Expr::BinaryExpr(BinaryExpr { op: Operator::Or, .. }) => (Operator::Or, disjunction),
         _ => return expr.map_children(|child| within(child, schema)),
