@@ -333,6 +333,25 @@ ROWS = [
     Row("S66", "SELECT ntile(9223372036854775807) OVER (ORDER BY name) FROM parks", VALUE | OK),
     Row("S66", "SELECT sum(opened) OVER (ORDER BY name ROWS BETWEEN 18446744073709551615 PRECEDING AND CURRENT ROW) "
         "FROM parks", VALUE | OK),
+    Row("S66", "SELECT sum(opened) OVER (ORDER BY name ROWS BETWEEN CURRENT ROW AND 18446744073709551614 FOLLOWING) FROM parks",
+        INVALID, says="UNBOUNDED"),
+    Row("S66", "SELECT nth_value(name, 0) FROM parks", INVALID, says="counts from 1"),
+    Row("S66", "SELECT array_agg(k ORDER BY x) FROM (SELECT 1 AS k, [[1]] AS x UNION ALL SELECT 2, [[2]]) t", INVALID),
+    Row("S66", "SELECT array_sum([[1],[2,3]])", INVALID, says="lists of numbers"),
+    Row("S66", "SELECT generate_series(DATE '2024-01-01', DATE '2024-02-01', INTERVAL '1 month -28 days')",
+        FAILED, says="one direction"),
+    # Names of any length.
+    Row("S69", f"SELECT {'x' * 12_000} FROM parks", {"unknown_column"}),
+    Row("S69", f"SELECT {'x' * 30_000} FROM parks", {"unknown_column"}),
+    Row("S69", f"SELECT {'x' * 12_000} FROM (SELECT 1 AS {'x' * 12_000}) a, (SELECT 2 AS {'x' * 12_000}) b", INVALID),
+    # What is compared is what was written, and a condition guards another.
+    Row("S74", "SELECT count(*) FROM building_permits WHERE issued_on - applied_on > 30", OK, lambda rows: rows == [[3599]]),
+    Row("S74", f"SELECT count(*) FROM {D} WHERE CAST(latitude AS INT) = 36", OK, lambda rows: rows == [[54604]]),
+    Row("S74", "SELECT count(*) FROM parks WHERE acres::int = 50", OK, lambda rows: rows == [[3]]),
+    Row("S74", f"SELECT count(*) FROM {D} WHERE days_open <> 0 AND 10 / days_open >= 1", OK, lambda rows: rows == [[43410]]),
+    Row("S74", f"SELECT count(*) FROM {D} WHERE CASE WHEN days_open <> 0 THEN 10 / days_open >= 1 END", OK,
+        lambda rows: rows == [[43410]]),
+    Row("S74", "SELECT count(*) FROM bus_stops WHERE routes NOT LIKE '%;%' AND CAST(routes AS INT) > 5", OK),
     # Answers of every form.
     Row("S73", "SELECT repeat('x', 67108864)", BOUND | BIG),
     Row("S73", "SELECT " + ", ".join(f"sum(case when opened={i} then 1 end) c{i}" for i in range(1_200)) + " FROM parks",

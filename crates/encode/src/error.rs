@@ -38,7 +38,7 @@ pub enum EncodeError {
          leave the column out or ask for another format"
     )]
     CellTooLong {
-        /// The column's name.
+        /// The column's name, or how it begins.
         column: String,
         /// The row of data, from 1.
         row: u64,

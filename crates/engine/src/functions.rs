@@ -9,6 +9,7 @@ mod arithmetic;
 mod bounded;
 mod bounds;
 mod exact;
+mod narrowed;
 mod pattern;
 mod reviewed;
 mod rewrite;
@@ -22,15 +23,18 @@ mod whole;
 use std::sync::Arc;
 
 use datafusion::catalog::TableFunction;
+use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{AggregateUDF, Expr, LogicalPlan, ScalarUDF, WindowFunctionDefinition, WindowUDF};
 
 use arithmetic::Checked;
 use bounded::Bounded;
 use bounds::{BATCH_BYTES_MAX, Bound};
+use narrowed::Narrowed;
 
 /// Bytes of a constant that is not counted: lists of numbers and words are long and not repeated.
 const CONSTANT_BYTES_SMALL: usize = 1_024;
@@ -81,6 +85,23 @@ pub(crate) fn is_offered(name: &str) -> bool {
     [reviewed::SCALAR, reviewed::AGGREGATE, reviewed::WINDOW, reviewed::TABLE].iter().any(|names| names.contains(&name))
 }
 
+/// Functions that have no result for some values of the types that they take.
+const PARTIAL: &[&str] = &["chr", "date_bin", "decode", "factorial", "gcd", "lcm", "make_date", "make_time", "power"];
+
+/// Whether a call may have no result for some row: a calculation that may leave its type, a conversion, or a function that
+/// reads what is written in a text.
+pub(crate) fn can_fail(call: &ScalarFunction, schema: &DFSchema) -> bool {
+    let function = call.func.inner();
+    if let Some(checked) = function.downcast_ref::<Checked>() {
+        return checked.can_fail(&call.args, schema);
+    }
+    if let Some(narrowed) = function.downcast_ref::<Narrowed>() {
+        return narrowed.is_strict_about_values();
+    }
+    let name = call.func.name();
+    name.starts_with("to_") && name != "to_hex" || PARTIAL.contains(&name)
+}
+
 /// Checks that a plan, as it is going to run, calls nothing but what its session has registered.
 ///
 /// # Errors
@@ -123,7 +144,8 @@ fn unregistered<'e>(expr: &'e Expr, state: &SessionState) -> Option<&'e str> {
             let name = call.func.name();
             let is_bounded = Bound::of(name).is_none() || call.func.inner().is::<Bounded>();
             let registered = state.scalar_functions().contains_key(name) && is_bounded;
-            (!registered && !call.func.inner().is::<Checked>()).then_some(name)
+            let ours = call.func.inner().is::<Checked>() || call.func.inner().is::<Narrowed>();
+            (!registered && !ours).then_some(name)
         }
         // None is registered: what they take, a lambda, is not in the dialect that statements are read in.
         Expr::HigherOrderFunction(call) => Some(call.func.name()),

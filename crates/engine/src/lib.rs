@@ -32,6 +32,7 @@ mod footers;
 mod frames;
 mod functions;
 mod gate;
+mod guards;
 mod headers;
 mod inside;
 mod laterals;

@@ -26,7 +26,7 @@ use crate::headers::Headers;
 use crate::service::Core;
 use crate::session::{Session, Thrift};
 use crate::table::ReleasedTable;
-use crate::{explain, functions, gate, output, parameters, problem};
+use crate::{explain, functions, gate, guards, output, parameters, problem};
 
 /// Stack of the planning thread: what the gates let through has been planned with a tenth of it.
 const STACK_BYTES: usize = 64 * 1024 * 1024;
@@ -113,7 +113,7 @@ async fn plan_in(session: &Session, order: &WorkOrder) -> Result<Planned> {
         let schema = headers.name(&output::plain_schema(analysed.schema().as_arrow()));
         return Ok(Planned { schema, rest: Rest::Describe(parameters) });
     }
-    let plan = state.optimize(&parameters::bind(plan, &order.parameters)?)?;
+    let plan = guards::guarded(state.optimize(&parameters::bind(plan, &order.parameters)?)?)?;
     functions::check_closed(&plan, state)?;
     keep_useful_orders(&plan)?;
     let state = with_rows_together(state, functions::rows_together(&plan)?);

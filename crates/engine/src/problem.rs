@@ -88,6 +88,14 @@ const INNER_WORDS: &[&str] = &[
     "None",
     "::",
     "{",
+    "MonthDayNano",
+    "\"entries\"",
+    "non-null",
+    "OneOf(",
+    "Exact(",
+    "retract_batch",
+    "While expanding wildcard",
+    "Tdigest",
 ];
 
 /// The problem for an error of the engine. Details go to the log.
@@ -149,6 +157,9 @@ fn of_internal(message: &str) -> Option<Problem> {
         return Some(invalid_sql(
             "A window cannot measure distances between values of the type in its ORDER BY. Give it a frame in ROWS or GROUPS.",
         ));
+    }
+    if message.contains("Nth value indices are 1 based") {
+        return Some(invalid_sql("nth_value counts from 1, or from -1 at the end; there is no value 0."));
     }
     // A function that names itself speaks of what it was given.
     if message.split_once(": ").is_some_and(|(name, _)| functions::is_offered(name)) {

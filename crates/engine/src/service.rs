@@ -44,6 +44,11 @@ const MESSAGES_AHEAD: usize = 4;
 /// Stack of the threads that run plans: evaluating expressions recurses too.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
 
+/// Bytes of a name that is told for the place in the statement; a longer one is left out.
+const ABOUT_BYTES: usize = 200;
+/// Characters of a text that are told: written as JSON they are at most 6,000 bytes.
+const DETAIL_CHARS: usize = 1_000;
+
 /// Threads that wait for files: each partition reads one at a time, merges of spill files read some tens.
 const BLOCKING_THREADS: usize = 64;
 
@@ -225,8 +230,16 @@ impl Stream for Answering {
     }
 }
 
-/// A problem as a gRPC status: its code, the problem's code as message, and the problem as JSON in the details.
+/// A problem as a gRPC status: its code, the problem's code as message, and the problem as JSON in the details. They are
+/// headers, of which a connection takes 16 KiB: what a statement wrote at length is not repeated at length.
 fn status(problem: &Problem) -> Status {
+    let mut told = problem.clone();
+    told.about = told.about.filter(|name| name.len() <= ABOUT_BYTES);
+    if let Some((end, _)) = told.detail.char_indices().nth(DETAIL_CHARS) {
+        told.detail.truncate(end);
+        told.detail.push('…');
+    }
+    let problem = &told;
     let code = match problem.kind {
         ProblemKind::QueryMemory | ProblemKind::AnswerTooLarge => Code::ResourceExhausted,
         ProblemKind::QueryTimeout => Code::DeadlineExceeded,
@@ -302,5 +315,25 @@ impl FlightService for Worker {
 
     async fn list_actions(&self, _: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
         Err(Status::unimplemented("list_actions"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_fits_into_headers_whatever_a_statement_wrote() {
+        for piece in ["x", "é", "\u{1}", "\u{1F600}", "\""] {
+            let long = piece.repeat(100_000);
+            let problem = Problem::new(ProblemKind::UnknownColumn, long.clone()).about(&long);
+            let status = status(&problem);
+            assert!(status.details().len() < 8 * 1024, "{piece:?}: {}", status.details().len());
+            let told = serde_json::from_slice::<Problem>(status.details()).unwrap();
+            assert_eq!((told.kind, told.about), (ProblemKind::UnknownColumn, None));
+            assert_eq!(told.detail.chars().count(), DETAIL_CHARS + 1);
+        }
+        let short = Problem::new(ProblemKind::UnknownColumn, "There is no column hight here.").about("hight");
+        assert_eq!(serde_json::from_slice::<Problem>(status(&short).details()).unwrap(), short);
     }
 }

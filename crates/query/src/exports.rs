@@ -433,7 +433,7 @@ fn columns_of(select: &[String], manifest: &Manifest) -> Result<Vec<String>, Pro
         let exact = fields.iter().find(|field| field.name() == name);
         let same = |field: &&Arc<arrow_schema::Field>| field.name().eq_ignore_ascii_case(name);
         let Some(field) = exact.or_else(|| fields.iter().find(same)) else {
-            let detail = format!("{} has no column \"{name}\".", manifest.version.dataset);
+            let detail = format!("{} has no column {}.", manifest.version.dataset, gate::quoted(name));
             return Err(Problem::new(ProblemKind::UnknownColumn, detail));
         };
         if columns.contains(field.name()) {

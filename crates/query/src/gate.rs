@@ -60,6 +60,7 @@ pub use names::{CATALOG, INFORMATION_SCHEMA, InformationTable, SCHEMA, TableUse}
 
 use columns::Width;
 use dialect::Budgeted;
+pub(crate) use fault::quoted;
 use fault::{Checked, no_dataset};
 use print::{literal, print, quoted_name, rename};
 use statement::{NamePattern, Shape};

@@ -23,6 +23,9 @@ pub const PROBLEM_CODE_METADATA: &str = "x-portico-problem";
 /// How long a client that was refused for load waits when the problem does not say, in seconds.
 const RETRY_AFTER_DEFAULT_S: u64 = 5;
 
+/// Characters of a problem's text in a gRPC status.
+const GRPC_DETAIL_CHARS: usize = 1_000;
+
 /// The HTTP status of a kind.
 #[must_use]
 pub const fn http_status(kind: ProblemKind) -> StatusCode {
@@ -106,7 +109,12 @@ pub(crate) fn retry_after_s(problem: &Problem) -> Option<u64> {
 pub fn grpc_status(problem: &Problem) -> tonic::Status {
     let code = problem.kind.code();
     let place = problem.position.map_or_else(String::new, |p| format!(" (line {}, column {})", p.line, p.column));
-    let mut status = tonic::Status::new(grpc_code(problem.kind), format!("{code}: {}{place}", problem.detail));
+    // It travels as a header, whose size is limited.
+    let detail = match problem.detail.char_indices().nth(GRPC_DETAIL_CHARS) {
+        Some((end, _)) => format!("{}…", problem.detail.get(..end).unwrap_or_default()),
+        None => problem.detail.clone(),
+    };
+    let mut status = tonic::Status::new(grpc_code(problem.kind), format!("{code}: {detail}{place}"));
     status.metadata_mut().insert(PROBLEM_CODE_METADATA, MetadataValue::from_static(code));
     if let Some(seconds) = retry_after_s(problem) {
         status.metadata_mut().insert("retry-after", MetadataValue::from(seconds));
@@ -279,6 +287,14 @@ pub(crate) fn problem_of_status(status: StatusCode) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_grpc_status_fits_into_headers() {
+        let status = grpc_status(&Problem::new(ProblemKind::InvalidSql, "\u{1F600}".repeat(100_000)));
+        assert!(status.message().chars().count() < GRPC_DETAIL_CHARS + 100);
+        let status = grpc_status(&Problem::new(ProblemKind::InvalidSql, "A short text."));
+        assert_eq!(status.message(), "invalid_sql: A short text.");
+    }
 
     #[test]
     fn every_kind_has_an_error_status_on_both_wires() {

@@ -18,6 +18,8 @@ const PART_BYTES: u64 = 1024 * 1024;
 const LARGE_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 /// What a cell takes besides its text, at most.
 const CELL_BYTES: u64 = 64;
+/// Characters of a column's name that a refusal tells.
+const NAME_CHARS: usize = 100;
 /// Digits that Excel keeps of a number.
 const DIGITS_MAX: usize = 15;
 /// 1970-01-01 in Excel's days.
@@ -206,7 +208,8 @@ fn number_format(field: &Field) -> Option<(String, f64)> {
 
 fn check_length(text: &str, field: &Field, row: u32) -> Result<(), EncodeError> {
     if text.len() > XLSX_CELL_MAX && text.encode_utf16().count() > XLSX_CELL_MAX {
-        return Err(EncodeError::CellTooLong { column: field.name().clone(), row: u64::from(row) });
+        let column = field.name().chars().take(NAME_CHARS).collect();
+        return Err(EncodeError::CellTooLong { column, row: u64::from(row) });
     }
     Ok(())
 }

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use arrow::compute::kernels::concat_elements::concat_elements_dyn;
 use arrow::compute::kernels::numeric::{add, mul, neg, sub};
 use arrow::datatypes::DataType;
-use datafusion::common::ScalarValue;
+use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, ExprSchemable, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::physical_expr_common::datum::apply;
 
@@ -90,6 +90,24 @@ impl Checked {
     /// The type of its result.
     pub(crate) fn data_type(&self) -> &DataType {
         &self.data_type
+    }
+
+    /// Whether the result may leave its type: not that of one sum of two numbers of 32 bits in 64.
+    pub(super) fn can_fail(&self, args: &[Expr], schema: &DFSchema) -> bool {
+        let small = |arg: &Expr| match arg {
+            Expr::Literal(ScalarValue::Int64(value), _) => value.is_none_or(|value| i32::try_from(value).is_ok()),
+            Expr::Cast(cast) => matches!(
+                cast.expr.get_type(schema),
+                Ok(DataType::Date32 | DataType::Int8 | DataType::Int16 | DataType::Int32)
+            ),
+            _ => false,
+        };
+        match self.operations.as_slice() {
+            [Operation::Plus | Operation::Minus | Operation::Multiply] => {
+                self.data_type != DataType::Int64 || !args.iter().all(small)
+            }
+            operations => !operations.iter().all(|operation| *operation == Operation::Concat),
+        }
     }
 
     fn calculated(&self, args: &[ColumnarValue]) -> Result<ColumnarValue> {

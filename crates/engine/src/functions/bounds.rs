@@ -94,8 +94,8 @@ impl Bound {
             "levenshtein" => Self::Distance,
             "array_distinct" | "array_union" | "array_intersect" | "array_except" | "array_sort" | "array_has_all"
             | "array_has_any" => Self::Elements,
-            "array_add" | "array_distance" | "array_normalize" | "array_scale" | "cosine_distance"
-            | "inner_product" => Self::Vectors,
+            "array_add" | "array_avg" | "array_distance" | "array_normalize" | "array_product" | "array_scale"
+            | "array_subtract" | "array_sum" | "cosine_distance" | "inner_product" => Self::Vectors,
             _ => return None,
         })
     }
@@ -204,7 +204,10 @@ impl Bound {
                 let bytes = u64::try_from(format).unwrap_or(u64::MAX).saturating_mul(FORMAT_EXPANSION);
                 within(name, rows, |_| bytes)
             }
-            Self::Series => within(name, rows, |row| series::length(arguments, row).saturating_mul(PLACE_BYTES)),
+            Self::Series => {
+                series::check_steps(name, arguments, rows)?;
+                within(name, rows, |row| series::length(arguments, row).saturating_mul(PLACE_BYTES))
+            }
             Self::Sum | Self::Separated | Self::Regex | Self::Distance | Self::Elements | Self::Vectors => Ok(()),
         }
     }

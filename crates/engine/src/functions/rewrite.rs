@@ -11,15 +11,16 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result;
-use datafusion::logical_expr::expr::{AggregateFunction, BinaryExpr, Like, ScalarFunction};
+use datafusion::logical_expr::expr::{AggregateFunction, BinaryExpr, Cast, Like, ScalarFunction, TryCast};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, cast};
 use datafusion::optimizer::AnalyzerRule;
 use portico_model::problem::ProblemKind;
 
 use super::arithmetic::{Checked, Operation};
 use super::bounded::{bounded, refused};
+use super::narrowed::Narrowed;
 use super::pattern;
 
 /// Centroids of an approximate percentile: its memory, and its exactness, grow with them.
@@ -64,12 +65,21 @@ fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             integer if integer.is_signed_integer() => Transformed::yes(Checked::sign(integer, *operand)),
             _ => Transformed::no(Expr::Negative(operand)),
         },
+        Expr::Cast(Cast { expr, field }) => match narrowed(&expr, field.data_type(), false, schema)? {
+            Some(narrowed) => Transformed::yes(narrowed),
+            None => Transformed::no(Expr::Cast(Cast { expr, field })),
+        },
+        Expr::TryCast(TryCast { expr, field }) => match narrowed(&expr, field.data_type(), true, schema)? {
+            Some(narrowed) => Transformed::yes(narrowed),
+            None => Transformed::no(Expr::TryCast(TryCast { expr, field })),
+        },
         Expr::SimilarTo(like) => {
             check_pattern("SIMILAR TO", &like.pattern)?;
             Transformed::no(Expr::SimilarTo(Like { ..like }))
         }
         Expr::AggregateFunction(aggregate) => {
             check_centroids(&aggregate)?;
+            check_order(&aggregate, schema)?;
             Transformed::no(Expr::AggregateFunction(aggregate))
         }
         other => Transformed::no(other),
@@ -89,6 +99,11 @@ fn rewrite_operator(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed
             Expr::BinaryExpr(BinaryExpr { left: left.clone(), op, right: right.clone() }).get_type(schema)?;
         return Ok(Transformed::yes(Checked::between(operation, data_type, *left, *right)));
     }
+    if operation == Operation::Minus && [&left, &right].iter().all(|side| is_day(side, schema)) {
+        // Days between two days. The engine compares them, as a duration, with a number, and fails.
+        let (left, right) = (cast(*left, DataType::Int64), cast(*right, DataType::Int64));
+        return Ok(Transformed::yes(Checked::between(operation, DataType::Int64, left, right)));
+    }
     // Operands of integers have been brought to one type, the result's. The cheaper one is asked.
     let (near, far) = if is_leaf(&right) { (&right, &left) } else { (&left, &right) };
     let data_type = type_of(near, schema)?;
@@ -96,6 +111,17 @@ fn rewrite_operator(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed
         return Ok(Transformed::yes(Checked::between(operation, data_type, *left, *right)));
     }
     Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })))
+}
+
+fn is_day(expr: &Expr, schema: &DFSchema) -> bool {
+    matches!(type_of(expr, schema), Ok(DataType::Date32))
+}
+
+fn narrowed(operand: &Expr, to: &DataType, lenient: bool, schema: &DFSchema) -> Result<Option<Expr>> {
+    if !(to.is_integer() || to.is_decimal()) {
+        return Ok(None);
+    }
+    Ok(Narrowed::of(operand, &type_of(operand, schema)?, to, lenient))
 }
 
 fn is_leaf(expr: &Expr) -> bool {
@@ -153,4 +179,25 @@ fn check_centroids(aggregate: &AggregateFunction) -> Result<()> {
             Err(refused(ProblemKind::QueryFailed, detail))
         }
     }
+}
+
+/// The engine merges what several threads have sorted, and cannot compare what is nested in something nested.
+fn check_order(aggregate: &AggregateFunction, schema: &DFSchema) -> Result<()> {
+    for sort in &aggregate.params.order_by {
+        let nested_twice = match type_of(&sort.expr, schema)? {
+            DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _) => {
+                field.data_type().is_nested()
+            }
+            DataType::Struct(fields) => fields.iter().any(|field| field.data_type().is_nested()),
+            DataType::Map(..) => true,
+            _ => false,
+        };
+        if nested_twice {
+            let name = aggregate.func.name();
+            let detail =
+                format!("{name} cannot sort by lists of lists, lists of structures or maps. ORDER BY a part of them.");
+            return Err(refused(ProblemKind::InvalidSql, detail));
+        }
+    }
+    Ok(())
 }

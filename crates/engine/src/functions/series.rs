@@ -42,12 +42,45 @@ impl TableFunctionImpl for BoundedSeries {
                 Err(refused(ProblemKind::FunctionNotAllowed, detail))
             }
         });
-        if length(&arguments.collect::<Result<Vec<_>>>()?, 0) > ROWS_MAX {
+        let arguments = arguments.collect::<Result<Vec<_>>>()?;
+        check_steps(self.0.name(), &arguments, 1)?;
+        if length(&arguments, 0) > ROWS_MAX {
             let detail = format!("{} in a FROM makes at most {ROWS_MAX} rows.", self.0.name());
             return Err(refused(ProblemKind::QueryFailed, detail));
         }
-        self.0.create_table_provider_with_args(args)
+        let exprs = args.exprs().iter().map(in_nanoseconds).collect::<Result<Vec<_>>>()?;
+        self.0.create_table_provider_with_args(TableFunctionArgs::new(&exprs, args.session()))
     }
+}
+
+/// A moment in the unit that the engine's tables of moments are made in.
+fn in_nanoseconds(expr: &Expr) -> Result<Expr> {
+    match expr {
+        Expr::Literal(value, metadata) => match value.data_type() {
+            DataType::Timestamp(unit, zone) if unit != TimeUnit::Nanosecond => {
+                let value = value.cast_to(&DataType::Timestamp(TimeUnit::Nanosecond, zone))?;
+                Ok(Expr::Literal(value, metadata.clone()))
+            }
+            _ => Ok(expr.clone()),
+        },
+        _ => Ok(expr.clone()),
+    }
+}
+
+/// Refuses steps that lead forwards and backwards, such as a month less 28 days: a series of them may never arrive.
+pub(super) fn check_steps(name: &str, arguments: &[Argument], rows: usize) -> Result<()> {
+    let [_, _, step] = arguments else { return Ok(()) };
+    let Some(intervals) = step.array().as_primitive_opt::<IntervalMonthDayNanoType>() else { return Ok(()) };
+    let to_and_fro = |row: usize| {
+        let interval = intervals.value(row);
+        let signs = [i64::from(interval.months), i64::from(interval.days), interval.nanoseconds].map(i64::signum);
+        signs.contains(&1) && signs.contains(&-1)
+    };
+    if (0..rows.min(intervals.len())).any(|row| intervals.is_valid(row) && to_and_fro(row)) {
+        let detail = format!("{name} takes a step whose months, days and hours lead in one direction.");
+        return Err(refused(ProblemKind::QueryFailed, detail));
+    }
+    Ok(())
 }
 
 /// Values of a row's series, its last one included whether it belongs to it or not.

@@ -11,6 +11,7 @@ mod answers;
 mod bounds;
 mod city;
 mod functions;
+mod guards;
 mod limits;
 mod overflow;
 mod plans;

@@ -83,6 +83,17 @@ async fn unknown_columns_are_named_with_their_neighbours() {
 }
 
 #[tokio::test]
+async fn names_of_any_length_are_refused_as_short_ones_are() {
+    let city = City::new();
+    let name = "x".repeat(20_000);
+    let problem = city.refused(&format!(r#"SELECT {name} FROM "permits@3""#)).await;
+    assert_eq!((problem.kind, problem.about), (ProblemKind::UnknownColumn, None));
+    let mut order = city.order(&format!(r#"SELECT repeat('y', 40000) AS {name} FROM "permits@3""#));
+    order.output = crate::city::output(portico_model::format::Format::Xlsx);
+    assert_eq!(city.ask(&order).await.unwrap_err().kind, ProblemKind::AnswerTooLarge);
+}
+
+#[tokio::test]
 async fn errors_tell_no_value_of_the_data() {
     let city = City::new();
     for (sql, says) in [

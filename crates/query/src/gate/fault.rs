@@ -39,7 +39,7 @@ pub(super) fn no_dataset(written: &str, position: Option<Position>) -> Problem {
 }
 
 /// A piece of a statement as a problem repeats it: in quotes, on one line, cut where it is long.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for (index, character) in text.chars().enumerate() {
         if index == QUOTED_CHARS_MAX {

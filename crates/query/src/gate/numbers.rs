@@ -38,13 +38,17 @@ pub(super) fn exact(literal: &ValueWithSpan, largest: u64) -> Checked<Option<Exp
     Ok(None)
 }
 
-/// Checks what stands after LIMIT or OFFSET, where it is a literal.
+/// Checks what stands after LIMIT or OFFSET, or counts the rows of a window frame, where it is a literal.
 ///
 /// # Errors
 /// `InvalidSql` for a number that is no count of rows.
 pub(super) fn check_rows(clause: &str, rows: &Expr) -> Checked {
     let refused = |location| {
-        let more = if clause == "LIMIT" { " Leave LIMIT out for all rows." } else { "" };
+        let more = match clause {
+            "LIMIT" => " Leave LIMIT out for all rows.",
+            "OFFSET" => "",
+            _ => " UNBOUNDED takes all rows.",
+        };
         let detail = format!("{clause} takes a whole number from 0 to {}.{more}", i64::MAX);
         Err(at(invalid(detail), location))
     };

@@ -4,12 +4,13 @@ use sqlparser::ast::{
     Distinct, ExceptSelectItem, ExcludeSelectItem, Expr, GroupByExpr, Ident, NamedWindowDefinition, NamedWindowExpr,
     ObjectName, ObjectNamePart, ReplaceSelectElement, ReplaceSelectItem, Select, SelectFlavor, SelectItem,
     SelectItemQualifiedWildcardKind, Value, ValueWithSpan, WildcardAdditionalOptions, WindowFrame, WindowFrameBound,
-    WindowSpec,
+    WindowFrameUnits, WindowSpec,
 };
 
 use super::columns::{Columns, Frame, Window};
 use super::fault::{Checked, invalid, not_allowed, not_offered, too_complex};
 use super::names::{Cost, normal};
+use super::numbers;
 use super::walk::Walk;
 
 /// A SELECT list.
@@ -270,20 +271,25 @@ impl Walk<'_> {
         self.cap("expressions in one PARTITION BY", partition_by.len(), self.limits.projected_columns)?;
         self.inner_all(partition_by)?;
         self.order_list(order_by)?;
-        if let Some(WindowFrame { units: _, start_bound, end_bound }) = window_frame {
-            self.bound(start_bound)?;
+        if let Some(WindowFrame { units, start_bound, end_bound }) = window_frame {
+            let counts = *units != WindowFrameUnits::Range;
+            self.bound(start_bound, counts)?;
             if let Some(end_bound) = end_bound {
-                self.bound(end_bound)?;
+                self.bound(end_bound, counts)?;
             }
         }
         Ok(inherited.saturating_add(sorted))
     }
 
-    fn bound(&mut self, bound: &mut WindowFrameBound) -> Checked {
+    /// An end of a frame, which `counts` rows or groups or measures a distance.
+    fn bound(&mut self, bound: &mut WindowFrameBound, counts: bool) -> Checked {
         match bound {
             WindowFrameBound::CurrentRow => Ok(()),
             WindowFrameBound::Preceding(value) | WindowFrameBound::Following(value) => match value {
-                Some(value) => self.inner(value),
+                Some(value) => {
+                    self.inner(value)?;
+                    if counts { numbers::check_rows("A window frame", value) } else { Ok(()) }
+                }
                 None => Ok(()),
             },
         }

@@ -236,7 +236,11 @@ async fn explain(lease: Lease, status: Option<&Status>) -> Failure {
         lease.retire();
         return Failure::Lost(lost());
     }
-    let end = tokio::time::timeout(END_WAIT, lease.ended()).await.ok().flatten();
+    let end = tokio::select! {
+        end = tokio::time::timeout(END_WAIT, lease.ended()) => end.ok().flatten(),
+        // Only the stream broke: there is no end to wait for.
+        () = lease.answers() => None,
+    };
     if let Some(problem) = lease.verdict() {
         return Failure::Problem(problem);
     }

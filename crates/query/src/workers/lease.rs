@@ -43,6 +43,13 @@ impl Lease {
         self.worker.ended().await
     }
 
+    /// Ends when the worker has answered a question of ours: it lives. Never ends when it does not answer.
+    pub(super) async fn answers(&self) {
+        if self.worker.ping().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Whether the worker is a process whose end the system tells.
     pub(super) fn is_process(&self) -> bool {
         self.worker.pid.is_some()

@@ -114,6 +114,24 @@ fn text_that_is_no_statement_is_refused_with_its_place() {
 }
 
 #[test]
+fn frames_count_no_more_rows_than_there_can_be() {
+    for (units, bound) in [
+        ("ROWS", "18446744073709551614 FOLLOWING"),
+        ("ROWS", "9223372036854775808 FOLLOWING"),
+        ("GROUPS", "18446744073709551615 FOLLOWING"),
+        ("ROWS", "99999999999999999999999999 FOLLOWING"),
+    ] {
+        let problem = refuse(
+            &format!("SELECT sum(a) OVER (ORDER BY a {units} BETWEEN CURRENT ROW AND {bound}) FROM d"),
+            InvalidSql,
+        );
+        assert!(problem.detail.contains("UNBOUNDED"), "{problem}");
+    }
+    let whole = "SELECT sum(a) OVER (ORDER BY a ROWS BETWEEN 1 PRECEDING AND 9223372036854775807 FOLLOWING) FROM d";
+    assert!(gate(whole).is_ok());
+}
+
+#[test]
 fn names_of_files_are_names_of_nothing() {
     for sql in [
         "SELECT * FROM '/etc/passwd'",
