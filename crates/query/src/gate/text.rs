@@ -19,6 +19,9 @@ const LEVELS_ON_CALLERS_STACK: u64 = 6;
 /// Levels above the limit that are still parsed, so that the exact count is taken on the syntax tree.
 const NESTING_SLACK: u64 = 10;
 
+/// Bytes of a name: intake takes none that is longer for a column.
+const NAME_BYTES_MAX: usize = 4_096;
+
 /// The tokens of one statement, ready for the parser.
 pub(super) struct Tokens {
     /// Tokens without whitespace and comments, without the trailing semicolon.
@@ -47,6 +50,7 @@ pub(super) fn tokens(sql: &str, limits: &StatementLimits) -> Checked<Tokens> {
     }
     let all = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().map_err(|e| from_tokenizer(&e))?;
     let mut tokens = one_statement(all)?;
+    check_names(&tokens)?;
     let levels = check_nesting(&tokens, limits)?;
     number_parameters(&mut tokens)?;
     let versioned = fold_versions(&mut tokens)?;
@@ -68,6 +72,17 @@ fn as_word(token: &TokenWithSpan) -> Option<&Word> {
     match &token.token {
         Token::Word(word) => Some(word),
         _ => None,
+    }
+}
+
+/// Refuses names that are longer than any that is stored: planning takes the square of their length.
+fn check_names(tokens: &[TokenWithSpan]) -> Checked {
+    match tokens.iter().filter_map(as_word).map(|word| word.value.len()).max() {
+        Some(bytes) if bytes > NAME_BYTES_MAX => {
+            let [bytes, maximum] = [bytes, NAME_BYTES_MAX].map(|count| u64::try_from(count).unwrap_or(u64::MAX));
+            Err(too_complex("bytes in one name", bytes, maximum))
+        }
+        _ => Ok(()),
     }
 }
 

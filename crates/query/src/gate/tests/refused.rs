@@ -265,3 +265,13 @@ fn what_is_no_count_of_rows_or_no_number_at_all_is_refused_with_its_place() {
     assert_eq!(problem.position.map(|position| position.column), Some(11));
     refuse("SELECT a FROM d WHERE b < -1e309", InvalidSql);
 }
+
+#[test]
+fn a_name_longer_than_any_that_is_stored_is_refused_before_it_is_planned() {
+    let name = |bytes: usize| "x".repeat(bytes);
+    gate(&format!("SELECT {} FROM d", name(4_096))).unwrap();
+    for sql in [format!("SELECT {} FROM d", name(4_097)), format!("SELECT a AS \"{}\" FROM d", name(20_000))] {
+        let problem = refuse(&sql, QueryTooComplex);
+        assert!(problem.detail.contains("bytes in one name; the limit is 4096"), "{problem}");
+    }
+}
