@@ -9,11 +9,13 @@ mod arithmetic;
 mod bounded;
 mod bounds;
 mod exact;
+mod operators;
 mod pattern;
 mod reviewed;
 mod rewrite;
 mod series;
 mod sizes;
+pub(crate) mod span;
 #[cfg(test)]
 mod tests;
 mod truncated;
@@ -57,7 +59,12 @@ impl Functions {
         let mut table = SessionStateDefaults::default_table_functions();
         table.retain(|function| reviewed::TABLE.contains(&function.name()));
         Self {
-            scalar: scalar.into_iter().map(whole::whole).map(truncated::truncated).map(bounded::bounded).collect(),
+            scalar: scalar
+                .into_iter()
+                .map(whole::whole)
+                .map(truncated::truncated)
+                .map(bounded::bounded)
+                .collect(),
             aggregate: aggregate.into_iter().map(exact::exact).collect(),
             window,
             table: table.into_iter().map(series::bounded).collect(),
@@ -66,12 +73,14 @@ impl Functions {
 
     /// Gives a session these functions and no others, and the rule that keeps plans to them.
     pub(crate) fn register(self, builder: SessionStateBuilder) -> SessionStateBuilder {
+        let mut planners = SessionStateDefaults::default_expr_planners();
+        planners.insert(0, Arc::new(operators::Operators));
         builder
             .with_scalar_functions(self.scalar)
             .with_aggregate_functions(self.aggregate)
             .with_window_functions(self.window)
             .with_table_function_list(self.table)
-            .with_expr_planners(SessionStateDefaults::default_expr_planners())
+            .with_expr_planners(planners)
             .with_analyzer_rule(Arc::new(rewrite::OurFunctions))
     }
 }
@@ -123,7 +132,8 @@ fn unregistered<'e>(expr: &'e Expr, state: &SessionState) -> Option<&'e str> {
             let name = call.func.name();
             let is_bounded = Bound::of(name).is_none() || call.func.inner().is::<Bounded>();
             let registered = state.scalar_functions().contains_key(name) && is_bounded;
-            (!registered && !call.func.inner().is::<Checked>()).then_some(name)
+            let inner = call.func.inner();
+            (!registered && !inner.is::<Checked>() && !inner.is::<span::Span>()).then_some(name)
         }
         // None is registered: what they take, a lambda, is not in the dialect that statements are read in.
         Expr::HigherOrderFunction(call) => Some(call.func.name()),

@@ -7,6 +7,7 @@
     reason = "what a test's helpers do not expect is the test's failure"
 )]
 
+mod alike;
 mod answers;
 mod bounds;
 mod city;
