@@ -10,6 +10,7 @@ mod bounded;
 mod bounds;
 mod exact;
 mod operators;
+mod parts;
 mod pattern;
 mod reviewed;
 mod rewrite;
@@ -63,6 +64,7 @@ impl Functions {
                 .into_iter()
                 .map(whole::whole)
                 .map(truncated::truncated)
+                .map(parts::parts)
                 .map(bounded::bounded)
                 .collect(),
             aggregate: aggregate.into_iter().map(exact::exact).collect(),

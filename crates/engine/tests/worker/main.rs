@@ -14,6 +14,7 @@ mod city;
 mod functions;
 mod limits;
 mod overflow;
+mod parts;
 mod plans;
 mod statements;
 mod stored;
