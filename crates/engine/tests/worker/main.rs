@@ -13,6 +13,7 @@ mod bounds;
 mod city;
 mod functions;
 mod limits;
+mod moving;
 mod overflow;
 mod parts;
 mod plans;
