@@ -247,3 +247,9 @@ fn what_is_no_count_of_rows_or_no_number_at_all_is_refused_with_its_place() {
     assert_eq!(problem.position.map(|position| position.column), Some(11));
     refuse("SELECT a FROM d WHERE b < -1e309", InvalidSql);
 }
+
+#[test]
+fn what_others_take_for_a_power_is_no_exclusive_or() {
+    let problem = refuse("SELECT 2 ^ 10", ProblemKind::StatementNotAllowed);
+    assert!(problem.detail.contains("power(a, b)"), "{problem}");
+}
