@@ -10,11 +10,14 @@ mod bounded;
 mod bounds;
 mod exact;
 mod narrowed;
+mod operators;
+mod parts;
 mod pattern;
 mod reviewed;
 mod rewrite;
 mod series;
 mod sizes;
+pub(crate) mod span;
 #[cfg(test)]
 mod tests;
 mod truncated;
@@ -61,7 +64,13 @@ impl Functions {
         let mut table = SessionStateDefaults::default_table_functions();
         table.retain(|function| reviewed::TABLE.contains(&function.name()));
         Self {
-            scalar: scalar.into_iter().map(whole::whole).map(truncated::truncated).map(bounded::bounded).collect(),
+            scalar: scalar
+                .into_iter()
+                .map(whole::whole)
+                .map(truncated::truncated)
+                .map(parts::parts)
+                .map(bounded::bounded)
+                .collect(),
             aggregate: aggregate.into_iter().map(exact::exact).collect(),
             window,
             table: table.into_iter().map(series::bounded).collect(),
@@ -70,12 +79,14 @@ impl Functions {
 
     /// Gives a session these functions and no others, and the rule that keeps plans to them.
     pub(crate) fn register(self, builder: SessionStateBuilder) -> SessionStateBuilder {
+        let mut planners = SessionStateDefaults::default_expr_planners();
+        planners.insert(0, Arc::new(operators::Operators));
         builder
             .with_scalar_functions(self.scalar)
             .with_aggregate_functions(self.aggregate)
             .with_window_functions(self.window)
             .with_table_function_list(self.table)
-            .with_expr_planners(SessionStateDefaults::default_expr_planners())
+            .with_expr_planners(planners)
             .with_analyzer_rule(Arc::new(rewrite::OurFunctions))
     }
 }
@@ -144,7 +155,8 @@ fn unregistered<'e>(expr: &'e Expr, state: &SessionState) -> Option<&'e str> {
             let name = call.func.name();
             let is_bounded = Bound::of(name).is_none() || call.func.inner().is::<Bounded>();
             let registered = state.scalar_functions().contains_key(name) && is_bounded;
-            let ours = call.func.inner().is::<Checked>() || call.func.inner().is::<Narrowed>();
+            let inner = call.func.inner();
+            let ours = inner.is::<Checked>() || inner.is::<Narrowed>() || inner.is::<span::Span>();
             (!registered && !ours).then_some(name)
         }
         // None is registered: what they take, a lambda, is not in the dialect that statements are read in.

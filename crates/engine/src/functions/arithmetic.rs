@@ -1,14 +1,15 @@
 //! Operators that could give a wrong number or a value without end: `+ - *` and the sign on integers, which the engine
-//! lets wrap around, and `||`.
+//! lets wrap around, `+ - *` on the widest decimals, whose digits it does not count, and `||`.
 //!
 //! A chain, `a + b - c`, is one call of many operands: planning looks into a call for every call around it, and a tree
 //! as deep as a long chain would take it minutes.
 
 use std::sync::Arc;
 
+use arrow::array::AsArray;
 use arrow::compute::kernels::concat_elements::concat_elements_dyn;
 use arrow::compute::kernels::numeric::{add, mul, neg, sub};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::expr::ScalarFunction;
@@ -17,7 +18,9 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::physical_expr_common::datum::apply;
+use portico_model::problem::ProblemKind;
 
+use super::bounded::refused;
 use super::bounds::sum;
 use super::sizes::Argument;
 
@@ -120,6 +123,7 @@ impl Checked {
                 Operation::Multiply => apply(&result, operand, mul)?,
                 Operation::Negate | Operation::Concat => return Err(operands()),
             };
+            check_digits(&result)?;
         }
         Ok(result)
     }
@@ -139,6 +143,29 @@ impl Checked {
         }
         Ok(ColumnarValue::Array(joined))
     }
+}
+
+/// Refuses decimals with more digits than their type has: there is room for some in memory, and as text they lose one.
+fn check_digits(result: &ColumnarValue) -> Result<()> {
+    let array = match result.data_type() {
+        DataType::Decimal128(..) | DataType::Decimal256(..) => result.to_array(1)?,
+        _ => return Ok(()),
+    };
+    let checked = match array.data_type() {
+        DataType::Decimal128(precision, _) => {
+            array.as_primitive::<Decimal128Type>().validate_decimal_precision(*precision)
+        }
+        DataType::Decimal256(precision, _) => {
+            array.as_primitive::<Decimal256Type>().validate_decimal_precision(*precision)
+        }
+        _ => Ok(()),
+    };
+    checked.map_err(|_| {
+        let data_type = crate::output::type_name(array.data_type());
+        let detail =
+            format!("Numeric overflow: a result does not fit into {data_type}. Calculate with CAST(… AS DOUBLE).");
+        refused(ProblemKind::QueryFailed, detail)
+    })
 }
 
 fn any(operands: usize) -> Signature {

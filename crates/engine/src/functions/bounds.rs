@@ -114,6 +114,10 @@ impl Bound {
             let detail = format!("{name} takes its format as a literal, such as '%Y-%m-%d', not from a column.");
             return Err(refused(ProblemKind::FunctionNotAllowed, detail));
         }
+        if self == Self::Format && values.get(1).is_some_and(has_no_field) {
+            let detail = format!("{name} takes a format of fields such as '%Y-%m-%d'; this one has none.");
+            return Err(refused(ProblemKind::QueryFailed, detail));
+        }
         let arguments = values.iter().map(Argument::of).collect::<Result<Vec<_>>>()?;
         match self {
             Self::Regex => Ok(()),
@@ -287,6 +291,14 @@ fn replaced(text: &Argument, from: &Argument, to: &Argument, row: usize) -> u64 
     }
     let places = u64::try_from(text.text(row).matches(from.text(row)).count()).unwrap_or(u64::MAX);
     whole.saturating_add(places.saturating_mul(into))
+}
+
+/// Whether a format would come out as it is written.
+fn has_no_field(format: &ColumnarValue) -> bool {
+    match format {
+        ColumnarValue::Scalar(format) => format.try_as_str().flatten().is_some_and(|format| !format.contains('%')),
+        ColumnarValue::Array(_) => false,
+    }
 }
 
 fn flags_of(bound: Bound, values: &[ColumnarValue]) -> Option<&ColumnarValue> {

@@ -3,10 +3,11 @@
 //!
 //! The types are those that clients know: the sum of BIGINT is BIGINT, its average DOUBLE. Because nothing is rounded
 //! on the way, a sum does not depend on the order in which threads add, and intermediate sums may leave the type.
-//! Everything else is left to the engine's own functions.
+//! Everything else is left to the engine's own functions, but over frames that move nothing is taken off ([`sliding`]).
 
 mod distinct;
 mod groups;
+mod sliding;
 mod total;
 
 use std::sync::Arc;
@@ -36,17 +37,20 @@ use portico_model::problem::ProblemKind;
 use super::bounded::refused;
 use distinct::Distinct;
 use groups::Groups;
+use sliding::Sliding;
 use total::Total;
 
 /// The aggregate as it is registered: exact, where it adds.
 pub(super) fn exact(stock: Arc<AggregateUDF>) -> Arc<AggregateUDF> {
-    let averages = match stock.name() {
-        "sum" => false,
-        "avg" => true,
+    let sum = match stock.name() {
+        "sum" => Sum::Plain,
+        "avg" => Sum::Average,
+        "stddev" | "stddev_pop" | "var" | "var_pop" | "covar_samp" | "covar_pop" | "corr" | "regr_slope"
+        | "regr_intercept" | "regr_r2" | "regr_avgx" | "regr_avgy" | "regr_sxx" | "regr_syy" | "regr_sxy" => Sum::Made,
         _ => return stock,
     };
-    let signature = if averages { average_signature() } else { stock.signature().clone() };
-    Arc::new(AggregateUDF::from(Exact { stock, averages, signature }))
+    let signature = if sum == Sum::Average { average_signature() } else { stock.signature().clone() };
+    Arc::new(AggregateUDF::from(Exact { stock, sum, signature }))
 }
 
 /// As the engine's, but whole numbers stay whole.
@@ -74,11 +78,20 @@ fn average_signature() -> Signature {
     Signature::one_of(types, Volatility::Immutable)
 }
 
-/// `sum` or `avg`.
+/// What is made of sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Sum {
+    Plain,
+    Average,
+    /// Of floats, and more than a sum.
+    Made,
+}
+
+/// `sum`, `avg`, or what else is made of sums.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Exact {
     stock: Arc<AggregateUDF>,
-    averages: bool,
+    sum: Sum,
     signature: Signature,
 }
 
@@ -98,16 +111,17 @@ impl Exact {
     /// The types for an input; `None` where the engine's own function is exact enough, or not exact at all.
     fn types(&self, input: &DataType, output: &DataType) -> Option<Types> {
         let wide = match input {
+            _ if self.sum == Sum::Made => return None,
             DataType::Int64 | DataType::UInt64 | DataType::Duration(_) => DataType::Decimal128(38, 0),
             // The engine's average has a wider sum of its own, and checks its result.
-            _ if self.averages => return None,
+            _ if self.sum == Sum::Average => return None,
             DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale) | DataType::Decimal128(_, scale) => {
                 DataType::Decimal128(38, *scale)
             }
             DataType::Decimal256(_, scale) => DataType::Decimal256(76, *scale),
             _ => return None,
         };
-        Some(Types { input: input.clone(), wide, output: output.clone(), averages: self.averages })
+        Some(Types { input: input.clone(), wide, output: output.clone(), averages: self.sum == Sum::Average })
     }
 
     fn types_of(&self, args: &AccumulatorArgs) -> Option<Types> {
@@ -157,8 +171,13 @@ impl AggregateUDFImpl for Exact {
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        let Some(types) = self.types_of(&args) else { return self.stock.inner().create_sliding_accumulator(args) };
-        accumulator(types, args.is_distinct)
+        match self.types_of(&args) {
+            Some(types) => accumulator(types, args.is_distinct),
+            None if args.is_distinct || !args.return_field.data_type().is_floating() => {
+                self.stock.inner().create_sliding_accumulator(args)
+            }
+            None => Ok(Box::new(Sliding::new(&self.stock, &args)?)),
+        }
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
@@ -192,6 +211,14 @@ impl AggregateUDFImpl for Exact {
             };
         }
         by_input!(types, build)
+    }
+
+    fn is_nullable(&self) -> bool {
+        self.stock.is_nullable()
+    }
+
+    fn default_value(&self, data_type: &DataType) -> Result<ScalarValue> {
+        self.stock.default_value(data_type)
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {

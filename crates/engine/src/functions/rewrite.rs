@@ -2,17 +2,18 @@
 //!
 //! The engine's planners write calls of its own functions for syntax (`SUBSTRING … FROM`, `[1, 2]`, `||` on lists):
 //! they are replaced by what is registered under the same name, or refused. Operators that could go wrong become
-//! [`Checked`]. Types are settled by then, parameters are bound.
+//! [`Checked`], on whole numbers and on decimals of the widest type. Types are settled by then, parameters are bound.
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::{AggregateFunction, BinaryExpr, Cast, Like, ScalarFunction, TryCast};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::type_coercion::binary::BinaryTypeCoercer;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, cast};
 use datafusion::optimizer::AnalyzerRule;
@@ -21,6 +22,7 @@ use portico_model::problem::ProblemKind;
 use super::arithmetic::{Checked, Operation};
 use super::bounded::{bounded, refused};
 use super::narrowed::Narrowed;
+use super::parts::parts;
 use super::pattern;
 
 /// Centroids of an approximate percentile: its memory, and its exactness, grow with them.
@@ -53,7 +55,7 @@ fn rewrite_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
 fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     Ok(match expr {
         Expr::ScalarFunction(call) => {
-            let func = bounded(call.func.clone());
+            let func = bounded(parts(call.func.clone()));
             if Arc::ptr_eq(&func, &call.func) {
                 Transformed::no(Expr::ScalarFunction(call))
             } else {
@@ -109,6 +111,18 @@ fn rewrite_operator(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed
     let data_type = type_of(near, schema)?;
     if data_type.is_integer() && type_of(far, schema)? == data_type {
         return Ok(Transformed::yes(Checked::between(operation, data_type, *left, *right)));
+    }
+    // Decimals become wider with each operation, up to the widest type, which has room for more digits than it may have.
+    if data_type.is_decimal() {
+        let (first, second) = (type_of(&left, schema)?, type_of(&right, schema)?);
+        if let Ok(result) = BinaryTypeCoercer::new(&first, &op, &second).get_result_type()
+            && matches!(
+                result,
+                DataType::Decimal128(DECIMAL128_MAX_PRECISION, _) | DataType::Decimal256(DECIMAL256_MAX_PRECISION, _)
+            )
+        {
+            return Ok(Transformed::yes(Checked::between(operation, result, *left, *right)));
+        }
     }
     Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })))
 }

@@ -44,6 +44,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("SELECT regexp_like('a', '(a{1000}){1000}')", "The pattern of regexp_like is too large when compiled"),
     ("SELECT regexp_like('a', '(')", "The pattern of regexp_like is not a valid regular expression"),
     ("SELECT regexp_count('a', repeat('a', 300))", "regexp_count takes a pattern of at most 256 bytes"),
+    ("SELECT to_char(DATE '2024-01-01', 'YYYY-MM-DD')", "to_char takes a format of fields such as '%Y-%m-%d'"),
     ("SELECT to_char(DATE '2024-01-01', repeat('%c', 200))", "to_char takes a format of at most 256 bytes"),
 ];
 

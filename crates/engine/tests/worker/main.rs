@@ -7,13 +7,16 @@
     reason = "what a test's helpers do not expect is the test's failure"
 )]
 
+mod alike;
 mod answers;
 mod bounds;
 mod city;
 mod functions;
 mod guards;
 mod limits;
+mod moving;
 mod overflow;
+mod parts;
 mod plans;
 mod statements;
 mod stored;

@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{BinaryOperator, UnaryOperator};
 
-use super::fault::{Checked, not_offered};
+use super::fault::{Checked, not_allowed, not_offered};
 
 /// Judges an operator before its operand.
 pub(super) fn check_unary(operator: &UnaryOperator) -> Checked {
@@ -25,7 +25,14 @@ pub(super) fn check_unary(operator: &UnaryOperator) -> Checked {
 
 /// Judges an operator between its operands.
 pub(super) fn check_operator(operator: &BinaryOperator) -> Checked {
-    if offered(operator) { Ok(()) } else { Err(not_offered(&format!("The operator {operator}"))) }
+    match operator {
+        // The engine takes it for the exclusive or of bits, everybody else for a power.
+        BinaryOperator::BitwiseXor | BinaryOperator::PGExp => {
+            Err(not_allowed("The operator ^ is not supported. Write power(a, b)."))
+        }
+        _ if offered(operator) => Ok(()),
+        _ => Err(not_offered(&format!("The operator {operator}"))),
+    }
 }
 
 /// Whether the engine calculates with an operator.
@@ -49,11 +56,9 @@ fn offered(operator: &BinaryOperator) -> bool {
         | BinaryOperator::Or
         | BinaryOperator::BitwiseOr
         | BinaryOperator::BitwiseAnd
-        | BinaryOperator::BitwiseXor
         | BinaryOperator::PGBitwiseXor
         | BinaryOperator::PGBitwiseShiftLeft
         | BinaryOperator::PGBitwiseShiftRight
-        | BinaryOperator::PGExp
         | BinaryOperator::PGRegexMatch
         | BinaryOperator::PGRegexIMatch
         | BinaryOperator::PGRegexNotMatch
@@ -65,6 +70,8 @@ fn offered(operator: &BinaryOperator) -> bool {
         | BinaryOperator::AtArrow
         | BinaryOperator::ArrowAt => true,
         BinaryOperator::Xor
+        | BinaryOperator::BitwiseXor
+        | BinaryOperator::PGExp
         | BinaryOperator::DuckIntegerDivide
         | BinaryOperator::MyIntegerDivide
         | BinaryOperator::Match

@@ -1,12 +1,15 @@
 //! The types that a statement may name in CAST: those the engine knows, other spellings rewritten to them.
 
-use sqlparser::ast::{ArrayElemTypeDef, DataType, TimezoneInfo};
+use sqlparser::ast::{ArrayElemTypeDef, DataType, ExactNumberInfo, TimezoneInfo};
 
 use super::fault::{Checked, invalid, quoted};
 
 /// The precision of a timestamp that names none: that of stored columns, which spans all years. The engine's own choice,
 /// nanoseconds, ends in 2262.
 const MICROSECONDS: Option<u64> = Some(6);
+
+/// Bits that a REAL does not have.
+const SINGLE_BITS_BEYOND: u64 = 25;
 
 /// Levels that an array type may nest.
 const ARRAY_LEVELS_MAX: usize = 4;
@@ -80,6 +83,8 @@ fn rewritten(data_type: &DataType) -> Option<DataType> {
         DataType::Int64 => DataType::BigInt(None),
         DataType::Float32 => DataType::Real,
         DataType::Float64 => DataType::DoublePrecision,
+        // Bits, as in the standard: the engine leaves them out.
+        DataType::Float(ExactNumberInfo::Precision(SINGLE_BITS_BEYOND..)) => DataType::DoublePrecision,
         DataType::Date32 => DataType::Date,
         DataType::Datetime(precision) => DataType::Timestamp(precision.or(MICROSECONDS), TimezoneInfo::None),
         DataType::Timestamp(None, zone) => DataType::Timestamp(MICROSECONDS, *zone),

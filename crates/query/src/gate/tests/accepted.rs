@@ -268,3 +268,9 @@ fn whole_numbers_beyond_64_bits_stay_exact() {
     );
     accept("SELECT 100000000000000000000000000000000000000", "=");
 }
+
+#[test]
+fn a_float_of_more_bits_than_a_real_is_a_double() {
+    accept("SELECT CAST(16777217 AS FLOAT(53))", "SELECT CAST(16777217 AS DOUBLE PRECISION)");
+    accept("SELECT CAST(1 AS FLOAT(24)), CAST(1 AS FLOAT)", "=");
+}

@@ -275,3 +275,9 @@ fn a_name_longer_than_any_that_is_stored_is_refused_before_it_is_planned() {
         assert!(problem.detail.contains("bytes in one name; the limit is 4096"), "{problem}");
     }
 }
+
+#[test]
+fn what_others_take_for_a_power_is_no_exclusive_or() {
+    let problem = refuse("SELECT 2 ^ 10", ProblemKind::StatementNotAllowed);
+    assert!(problem.detail.contains("power(a, b)"), "{problem}");
+}
