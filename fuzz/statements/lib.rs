@@ -2,6 +2,7 @@
 
 #[path = "../../crates/query/src"]
 mod query {
+    #[allow(unused_imports, reason = "other parts of the server use more of it")]
     pub mod gate;
 
     pub mod exports {
