@@ -4,6 +4,7 @@
 //! sides were swapped, and have columns of one name, it finds the wrong one and rows are lost or made up. What may pass
 //! a join has passed it in the logical plan already, by the tables' names.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
@@ -19,15 +20,17 @@ use datafusion::physical_plan::repartition::RepartitionExec;
 
 use crate::projections::ProjectionsApart;
 
-/// The engine's rules for physical plans, with [`FiltersIntoScans`] in the place of the first rule that moves filters.
-/// The second, which lets a join or a top-k tell its scans what it has seen, stays. [`ProjectionsApart`] stands in the
-/// places of the rule that moves projections.
+/// The engine's rules for physical plans, with [`FiltersIntoScans`] in the place of the first rule that moves filters, and
+/// [`WhatWasSeen`] in that of the second. [`ProjectionsApart`] stands in the places of the rule that moves projections.
 pub(crate) fn rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let (filters, projections) = (FilterPushdown::new(), ProjectionPushdown::new());
+    let seen = FilterPushdown::new_post_optimization();
     let mut rules = PhysicalOptimizer::new().rules;
     for rule in &mut rules {
         if rule.name() == filters.name() {
             *rule = Arc::new(FiltersIntoScans);
+        } else if rule.name() == seen.name() {
+            *rule = Arc::new(WhatWasSeen(FilterPushdown::new_post_optimization()));
         } else if rule.name() == projections.name() {
             *rule = Arc::new(ProjectionsApart::new());
         }
@@ -70,6 +73,35 @@ fn lies_on_a_scan(node: &Arc<dyn ExecutionPlan>) -> bool {
     below.is::<DataSourceExec>() || (keeps_columns && lies_on_a_scan(below))
 }
 
+/// The engine's rule that lets a join, a top-k or an aggregate tell the scans below what it has seen. It, too, goes by the
+/// names of columns: it is left out where a step of the plan has several of one name, of which it would take the first.
+#[derive(Debug)]
+struct WhatWasSeen(FilterPushdown);
+
+impl PhysicalOptimizerRule for WhatWasSeen {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        if plan.exists(|node| Ok(has_twins(node)))? {
+            return Ok(plan);
+        }
+        self.0.optimize(plan, config)
+    }
+
+    fn name(&self) -> &str {
+        "WhatWasSeen"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// Whether two columns of a step have one name.
+fn has_twins(node: &Arc<dyn ExecutionPlan>) -> bool {
+    let schema = node.schema();
+    let mut names = HashSet::new();
+    schema.fields().iter().any(|field| !names.insert(field.name().as_str()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,9 +109,11 @@ mod tests {
     #[test]
     fn the_rules_that_move_filters_and_projections_are_replaced() {
         let names = rules().iter().map(|rule| rule.name().to_owned()).collect::<Vec<_>>();
-        for (ours, stock) in
-            [("FiltersIntoScans", FilterPushdown::new().name()), ("ProjectionsApart", ProjectionPushdown::new().name())]
-        {
+        for (ours, stock) in [
+            ("FiltersIntoScans", FilterPushdown::new().name()),
+            ("WhatWasSeen", FilterPushdown::new_post_optimization().name()),
+            ("ProjectionsApart", ProjectionPushdown::new().name()),
+        ] {
             assert!(names.iter().any(|name| name == ours), "{names:?}");
             assert!(!names.iter().any(|name| name == stock), "{names:?}");
         }

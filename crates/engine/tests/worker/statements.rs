@@ -109,6 +109,13 @@ const ANSWERS: &[(&str, &str)] = &[
         "false",
     ),
     ("NOT CAST(p.id AS BOOLEAN), -p.cost FROM \"permits@3\" AS p WHERE p.cost = 9.91", "false,-9.91"),
+    // What a join has seen is told to the column that it is of, and to none of the same name.
+    (
+        "a.id FROM (SELECT id, cost FROM \"permits@3\" WHERE id < 300) a JOIN \"permits@3\" b ON b.cost = a.cost \
+         JOIN (SELECT id FROM \"permits@3\" WHERE id BETWEEN 100 AND 299) c ON c.id = b.id \
+         WHERE a.id IN (SELECT coalesce(5, 5) FROM \"permits@3\" WHERE id < 10) ORDER BY a.id, b.id, c.id",
+        "5",
+    ),
     // Bounds of a column say nothing of a condition that denies it inside a conversion.
     ("count(*) FROM \"permits@3\" WHERE CAST(NOT (id > 5) AS INT) = 1", "6"),
     ("count(*) FROM (SELECT id > 5 AS f FROM \"permits@3\") WHERE CAST(NOT f AS INT) IN (1, 2)", "6"),
