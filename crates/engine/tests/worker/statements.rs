@@ -111,7 +111,7 @@ const ANSWERS: &[(&str, &str)] = &[
     ("NOT CAST(p.id AS BOOLEAN), -p.cost FROM \"permits@3\" AS p WHERE p.cost = 9.91", "false,-9.91"),
     // What a join has seen is told to the column that it is of, and to none of the same name.
     (
-        "a.id FROM (SELECT id, cost FROM \"permits@3\" WHERE id < 300) a JOIN \"permits@3\" b ON b.cost = a.cost \
+        "a.id FROM (SELECT id FROM \"permits@3\" WHERE id < 300) a JOIN \"permits@3\" b ON b.id % 100 = a.id % 100 \
          JOIN (SELECT id FROM \"permits@3\" WHERE id BETWEEN 100 AND 299) c ON c.id = b.id \
          WHERE a.id IN (SELECT coalesce(5, 5) FROM \"permits@3\" WHERE id < 10) ORDER BY a.id, b.id, c.id",
         "5",
