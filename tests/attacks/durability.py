@@ -20,6 +20,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.parse
 
 import requests
 from conftest import ROOT, binary
@@ -129,6 +130,13 @@ class CarelessBucket(http.server.BaseHTTPRequestHandler):
         self.answer(200, b"")
 
     def do_GET(self):
+        place, _, query = self.path.partition("?")
+        if "list-type=2" in query:
+            prefix = urllib.parse.parse_qs(query).get("prefix", [""])[0]
+            names = [path.removeprefix(f"{place}/") for path in self.objects]
+            rows = "".join(f"<Contents><Key>{name}</Key><Size>1</Size><LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
+                           for name in names if name.startswith(prefix))
+            return self.answer(200, f"<ListBucketResult><IsTruncated>false</IsTruncated>{rows}</ListBucketResult>".encode())
         found = self.objects.get(self.path)
         self.answer(404 if found is None else 200, found or b"")
 
